@@ -1,0 +1,1 @@
+"""Hardware-in-the-loop test bench for LwM2M firmware updates."""

@@ -1,0 +1,58 @@
+"""Faults of the bench. Whatever is not a `BenchError` speaks about the product, or is a bug of ours."""
+
+from __future__ import annotations
+
+
+class BenchError(Exception):
+    """The bench, not the device under test, failed.
+
+    `message` names the thing and its value in one line; `help` names the cure.
+    """
+
+    def __init__(self, message: str, *, help: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.help = help
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  help: {self.help}" if self.help else self.message
+
+
+class ConfigError(BenchError):
+    """A bench file, board file or command-line option is wrong; nothing has been powered yet."""
+
+
+class ImageError(BenchError):
+    """A file is not the firmware image it should be, or does not fit the board."""
+
+
+class ProbeError(BenchError):
+    """The debug probe is absent, is the wrong one, or lost its target."""
+
+
+class LockedError(ProbeError):
+    """Readout protection (APPROTECT) is on; only an explicit recover may erase the chip."""
+
+
+class FlashError(BenchError):
+    """Programming, erasing or reading back the flash failed."""
+
+
+class ConsoleError(BenchError):
+    """The serial port is missing, in use, or went away and did not return."""
+
+
+class InstrumentError(BenchError):
+    """An instrument refused a setting, answered nonsense, or is not the one the bench file names."""
+
+
+class ServerError(BenchError):
+    """The LwM2M server could not start, or a device cannot be reached through it."""
+
+
+class WaitTimeout(BenchError):
+    """Something that was waited for did not happen in time; the message says what and how long."""
+
+
+class PlantError(BenchError):
+    """The virtual bench itself is at fault."""

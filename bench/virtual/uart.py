@@ -1,0 +1,144 @@
+"""A board's UART and the host's port on it, as pyserial sees it: `vboard://NAME`.
+
+The board side calls `transmit` and receives by `on_receive`; DTR and RTS reach it by `on_lines`.
+The host side is the unmodified pyserial API: `serial.serial_for_url("vboard://nrf9160")`.
+
+A reader thread (a console's) is given every byte before simulated time moves on, so its time
+stamps are exact. The thread that drives the virtual bench may also read (esptool does): then the
+plant runs until bytes arrive or the port's time-out has passed in simulated time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from bench.errors import PlantError
+from bench.virtual.scheduler import Scheduler
+
+SETTLE_LIMIT = 5.0
+"""Wall seconds a console thread may take to pick up waiting bytes before the bench calls it stuck."""
+
+
+class VirtualUart:
+    """Both ends of one serial line. Bytes sent while no host has the port open are lost, as on a wire."""
+
+    def __init__(self, scheduler: Scheduler, name: str) -> None:
+        self.name = name
+        self.scheduler = scheduler
+        self.on_receive: Callable[[bytes], None] = lambda data: None
+        self.on_lines: Callable[[bool, bool], None] = lambda dtr, rts: None
+        self.host_baud = 115200
+        self.board_baud = 115200
+        self.present = True
+        self.opened = False
+        self.dtr = False
+        self.rts = False
+        self._rx = bytearray()
+        self._changed = threading.Condition()
+        self._reader: threading.Thread | None = None
+        self._reader_waiting = False
+        self._cancelled = False
+        self._driver = threading.current_thread()
+        self.scheduler.join(self)
+
+    # ---- the board's side
+
+    def transmit(self, data: bytes) -> None:
+        """Board to host, at this moment."""
+        with self._changed:
+            if self.opened and self.present:
+                if self.host_baud != self.board_baud:
+                    data = bytes((b * 7 + 0x55) & 0xFF for b in data)  # framing errors: wrong bytes
+                self._rx += data
+                self._changed.notify_all()
+
+    def vanish(self) -> None:
+        """The USB serial adapter drops off the bus."""
+        with self._changed:
+            self.present = False
+            self._rx.clear()
+            self._changed.notify_all()
+
+    def return_(self) -> None:
+        """The adapter is back; the host has to open the port again."""
+        with self._changed:
+            self.present = True
+            self.opened = False
+
+    # ---- the host's side (called by the pyserial class)
+
+    def open(self) -> None:
+        with self._changed:
+            self._rx.clear()
+            self.opened = True
+            self._reader = None
+            self._reader_waiting = False
+            self._cancelled = False
+
+    def close(self) -> None:
+        with self._changed:
+            self.opened = False
+            self._reader = None
+            self._changed.notify_all()
+
+    def write(self, data: bytes) -> None:
+        with self.scheduler.lock:
+            if self.host_baud == self.board_baud:
+                self.on_receive(bytes(data))
+
+    def set_lines(self, dtr: bool, rts: bool) -> None:
+        self.dtr, self.rts = dtr, rts
+        with self.scheduler.lock:
+            self.on_lines(dtr, rts)
+
+    def waiting(self) -> int:
+        with self._changed:
+            return len(self._rx)
+
+    def read(self, size: int, timeout: float | None) -> bytes:
+        """At most `size` bytes, waiting up to `timeout` seconds for the first."""
+        if threading.current_thread() is self._driver:
+            self.scheduler.run_until(lambda: len(self._rx) >= size or not self.opened, timeout)
+        with self._changed:
+            if threading.current_thread() is not self._driver:
+                self._reader = threading.current_thread()
+                self._await_bytes(timeout)
+            data = bytes(self._rx[:size])
+            del self._rx[:size]
+            return data
+
+    def _await_bytes(self, timeout: float | None) -> None:
+        def ready() -> bool:
+            return bool(self._rx) or not self.opened or not self.present or self._cancelled
+
+        self._reader_waiting = True
+        self._changed.notify_all()
+        self._changed.wait_for(ready, timeout)
+        self._reader_waiting = False
+        self._cancelled = False
+
+    def cancel_read(self) -> None:
+        with self._changed:
+            self._cancelled = True
+            self._changed.notify_all()
+
+    def clear_input(self) -> None:
+        with self._changed:
+            self._rx.clear()
+
+    # ---- time
+
+    def settle(self) -> None:
+        """Hold time until the reader thread, if there is one, has taken every byte and waits again."""
+
+        def settled() -> bool:
+            gone = self._reader is None or not self._reader.is_alive() or not self.opened or not self.present
+            return gone or (not self._rx and self._reader_waiting)
+
+        with self._changed:
+            if not self._changed.wait_for(settled, SETTLE_LIMIT):
+                raise PlantError(
+                    f"console thread of {self.name} left {len(self._rx)} bytes unread for {SETTLE_LIMIT:g} s",
+                    help="a console reader is stuck; see the traceback of its thread",
+                )
