@@ -39,6 +39,7 @@ class Cpu:
         self._life = 0
         self._deferred: list[Callable[[], None]] = []
         self._running: list[Steps] = []
+        self._current: Steps | None = None
 
     @property
     def busy(self) -> bool:
@@ -61,7 +62,7 @@ class Cpu:
         self._deferred.clear()
         running, self._running = self._running, []
         for steps in running:
-            if not steps.gi_running:
+            if steps is not self._current:
                 steps.close()
 
     def halt(self) -> None:
@@ -84,12 +85,15 @@ class Cpu:
     def _step(self, steps: Steps, life: int, value: Any) -> None:
         if life != self._life:
             return
+        outer, self._current = self._current, steps
         try:
             wish = steps.send(value)
         except StopIteration:
             if steps in self._running:
                 self._running.remove(steps)
             return
+        finally:
+            self._current = outer
         if life != self._life:
             steps.close()  # it reset its own processor
             return

@@ -23,6 +23,8 @@ class Serial(SerialBase):
 
     BAUDRATES = (9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600, 1500000, 2000000)
 
+    is_open: bool
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._uart: VirtualUart | None = None
         super().__init__(*args, **kwargs)

@@ -1,0 +1,46 @@
+"""What every way into a board's flash can do, whatever the wire."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+
+class Flasher(ABC):
+    """Program, read and reset a board from outside. Addresses are the chip's own, lengths in bytes.
+
+    `open` must come first and `close` must always follow; both are idempotent. Every method raises
+    a `BenchError` that names the board, the address and the cure.
+    """
+
+    @abstractmethod
+    def open(self) -> None: ...
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    @abstractmethod
+    def identity(self) -> dict[str, str]:
+        """Part, revision, unique id and the like, as the chip itself says."""
+
+    @abstractmethod
+    def program(self, address: int, data: bytes) -> None:
+        """Erase what is needed, write `data` at `address`, verify it, leave the rest of the flash alone."""
+
+    @abstractmethod
+    def read(self, address: int, length: int) -> bytes: ...
+
+    @abstractmethod
+    def verify(self, address: int, data: bytes) -> None:
+        """Raise `FlashError` naming the first address that differs."""
+
+    @abstractmethod
+    def erase(self, address: int, length: int) -> None:
+        """Erase the pages that cover the range."""
+
+    @abstractmethod
+    def erase_chip(self) -> None:
+        """Erase the whole flash."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Reset the chip and let it run."""
