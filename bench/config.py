@@ -72,7 +72,11 @@ class FirmwareSettings(_Table):
 
 
 class ProvisionSettings(_Table):
-    """How the device is told its server over the console. `command` may use {server}, {endpoint}, {lifetime}."""
+    """How the device is told its server over the console.
+
+    `ready` is the line that says it waits; `command` may use {server}, {endpoint} and {lifetime};
+    `answer` is the line that says it was taken.
+    """
 
     ready: str
     command: str
@@ -84,7 +88,7 @@ class Timeouts(_Table):
     """Bench seconds after which a phase is called stuck."""
 
     boot: PositiveFloat = 30
-    register_: PositiveFloat = Field(180, alias="register")
+    registration: PositiveFloat = 180
     download: PositiveFloat = 1200
     update: PositiveFloat = 300
 
@@ -270,7 +274,8 @@ def _board_type(path: Path, name: str, board: BoardSettings) -> BoardType:
     wanted = {"nrf9160": "swd", "esp32": "rom-serial"}[board_type.driver]
     if board.flasher.kind != wanted:
         raise ConfigError(
-            f"{path}: boards.{name}.flasher.kind = {board.flasher.kind!r}: a {board_type.driver} needs {wanted!r}",
+            f"{path}: boards.{name}.flasher.kind = {board.flasher.kind!r}: "
+            f"a {board_type.driver} needs {wanted!r}",
             help="correct the flasher, or the board's type",
         )
     return board_type

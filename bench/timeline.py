@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -60,6 +61,20 @@ class Timeline:
         """Call `listener` with each new entry, on the recording thread. Returns the way to stop."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    @contextlib.contextmanager
+    def step(self, source: str, title: str) -> Iterator[None]:
+        """A phase of a run: one entry when it begins and one when it ends, well or not."""
+        self.record(source, "step", title, phase="begin")
+        outcome = "broken"
+        try:
+            yield
+            outcome = "passed"
+        except AssertionError:
+            outcome = "failed"
+            raise
+        finally:
+            self.record(source, "step", title, phase="end", outcome=outcome)
 
     def mark(self) -> int:
         """A position; pass it to `since`."""

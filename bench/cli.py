@@ -1,0 +1,54 @@
+"""The `bench` command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from bench.config import load_bench
+from bench.errors import BenchError
+
+BENCH_FILE = click.argument(
+    "file", type=click.Path(path_type=Path, dir_okay=False), default=Path("boards/virtual.toml")
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def commands() -> None:
+    """Hardware-in-the-loop test bench for LwM2M firmware updates."""
+
+
+@commands.command()
+@BENCH_FILE
+def check(file: Path) -> None:
+    """Read a bench file and its board files; name every mistake. Opens and powers nothing."""
+    bench = load_bench(file)
+    click.echo(f"{file}: {bench.settings.bench.name}")
+    for name, board in bench.settings.boards.items():
+        click.echo(f"  {name}: {bench.type_of(name).title}, serial {board.serial}, supply {board.supply}")
+    for name, instrument in bench.settings.instruments.items():
+        click.echo(f"  {name}: {instrument.driver} at {instrument.address}")
+
+
+@commands.command()
+@BENCH_FILE
+@click.option("--seed", type=int, default=0, show_default=True, help="seed of everything random")
+def up(file: Path, seed: int) -> None:
+    """Keep a virtual bench running, in wall time, for other programs to look at (pyocd, esptool).
+
+    Prints how to reach each board; ends with Ctrl-C.
+    """
+    from bench.virtual.exposed import run_exposed
+
+    run_exposed(load_bench(file), seed, click.echo)
+
+
+def main() -> None:
+    """Entry point of the console script: faults of the bench are one message, not a traceback."""
+    try:
+        commands()
+    except BenchError as error:
+        click.echo(f"bench: {error}", err=True)
+        sys.exit(3)

@@ -1,0 +1,27 @@
+"""ESP32: flashed by its ROM bootloader over the console's own serial port; boots from either slot.
+
+Access to the flash resets the chip: the application does not survive it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from bench.dut.dut import Dut, opened
+from bench.dut.flasher import Flasher
+from bench.firmware.esp32 import active_ota_slot
+
+
+class Esp32(Dut):
+    """The console hands its port to the flasher and takes it back afterwards."""
+
+    @contextlib.contextmanager
+    def flash_access(self) -> Iterator[Flasher]:
+        with self.console.released(), opened(self.flasher) as flasher:
+            yield flasher
+
+    def running_slot(self, flasher: Flasher) -> str:
+        region = self.region("otadata")
+        slots = self.type.firmware.slots
+        return slots[active_ota_slot(flasher.read(region.offset, region.size), len(slots))]

@@ -1,0 +1,18 @@
+"""nRF9160: flashed over SWD while it runs; MCUboot swaps every update into the primary slot."""
+
+from __future__ import annotations
+
+import contextlib
+
+from bench.dut.dut import Dut, opened
+from bench.dut.flasher import Flasher
+
+
+class Nrf9160(Dut):
+    """The console is independent of the flash, so both stay open together."""
+
+    def flash_access(self) -> contextlib.AbstractContextManager[Flasher]:
+        return opened(self.flasher)
+
+    def running_slot(self, flasher: Flasher) -> str:
+        return self.type.firmware.slots[0]

@@ -1,0 +1,212 @@
+"""Station: everything attached to one bench PC, built from a bench file; opens, guards, closes.
+
+Files are read and checked first, then instruments and ports are opened, and only then may anything
+be powered. Whatever fails on the way, every supply output that was reached ends off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from bench.clock import Clock, WallClock
+from bench.config import Bench, BenchSettings, BoardSettings, BoardType, RomSerialAttachment, SwdAttachment
+from bench.dut.console import Console
+from bench.dut.dut import Dut
+from bench.dut.esp32 import Esp32
+from bench.dut.flasher import Flasher
+from bench.dut.nrf9160 import Nrf9160
+from bench.dut.rom_serial import RomSerialFlasher
+from bench.dut.swd import SwdFlasher
+from bench.errors import BenchError, ConfigError
+from bench.firmware.image import load_image
+from bench.firmware.image_set import FactoryPart, ImageSet
+from bench.instruments.models import open_instrument
+from bench.instruments.power_supply import PowerSupply
+from bench.lwm2m.server import LwM2mServer
+from bench.timeline import Timeline
+
+DUT_DRIVERS: dict[str, type[Dut]] = {"nrf9160": Nrf9160, "esp32": Esp32}
+
+
+class Plant(Protocol):
+    """What stands behind the wires when no hardware does; named in the bench file."""
+
+    clock: Clock
+
+    def start(self) -> BenchSettings:
+        """Bring it up; returns the settings with the addresses it chose filled in."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Station:
+    """Use as a context manager: `with Station(bench, seed=7) as station: ...`"""
+
+    def __init__(self, bench: Bench, *, seed: int = 0) -> None:
+        self.bench = bench
+        self.seed = seed
+        self._closing = contextlib.ExitStack()
+        self.duts: dict[str, Dut] = {}
+        self.supplies: dict[str, PowerSupply] = {}
+        self.clock: Clock
+        self.timeline: Timeline
+        self.server: LwM2mServer
+
+    def __enter__(self) -> Self:
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        work = Path(self._closing.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        images = {
+            name: load_images(self.bench.type_of(name), board, work / name)
+            for name, board in self.bench.settings.boards.items()
+        }
+        settings = self._open_clock()
+        self.timeline = Timeline(self.clock)
+        for name, instrument in settings.instruments.items():
+            opened = open_instrument(
+                name,
+                instrument.driver,
+                instrument.address,
+                self.clock,
+                self.timeline,
+                identity=instrument.identity,
+            )
+            self._closing.callback(opened.close)
+            if isinstance(opened, PowerSupply):
+                self.supplies[name] = opened
+                self._closing.callback(self._switch_off, opened)
+        for name, board in settings.boards.items():
+            dut = self._build_dut(name, board, images[name])
+            self._closing.callback(_quietly(dut.close))
+            self.duts[name] = dut
+            dut.configure_supply()
+        server = settings.server
+        self.server = LwM2mServer(
+            self.clock, self.timeline, host=server.host, port=server.port, seed=self.seed
+        )
+        self.server.start()
+        self._closing.callback(self.server.close)
+        for dut in self.duts.values():  # a missing port is an error now, not in the tenth test
+            dut.console.open()
+
+    def _open_clock(self) -> BenchSettings:
+        if self.bench.settings.bench.plant is None:
+            self.clock = WallClock()
+            self._closing.callback(self.clock.close)
+            return self.bench.settings
+        plant: Plant = load_name(self.bench.settings.bench.plant, f"{self.bench.path}: bench.plant")(
+            self.bench, self.seed
+        )
+        self._closing.callback(plant.close)
+        self.clock = plant.clock
+        return plant.start()
+
+    def _build_dut(self, name: str, board: BoardSettings, images: ImageSet) -> Dut:
+        board_type = self.bench.type_of(name)
+        instrument, _, channel = board.supply.partition(":")
+        if instrument not in self.supplies:
+            raise ConfigError(
+                f"{self.bench.path}: boards.{name}.supply = {board.supply!r}: {instrument!r} is no power supply",
+                help="name an instrument whose driver is a power supply",
+            )
+        return DUT_DRIVERS[board_type.driver](
+            name,
+            board,
+            board_type,
+            images,
+            supply=self.supplies[instrument].channel(int(channel)),
+            console=Console(
+                name, board.console, self.clock, self.timeline, baud=board_type.console.baud
+            ),
+            flasher=self._build_flasher(name, board),
+            clock=self.clock,
+            timeline=self.timeline,
+        )
+
+    def _build_flasher(self, name: str, board: BoardSettings) -> Flasher:
+        match board.flasher:
+            case SwdAttachment(uid=uid, target=target, frequency=frequency):
+                return SwdFlasher(name, uid, self.timeline, target=target, frequency=frequency)
+            case RomSerialAttachment(mac=mac, baud=baud):
+                return RomSerialFlasher(name, board.console, self.timeline, baud=baud, mac=mac)
+
+    @property
+    def server_uri(self) -> str:
+        """What devices are told; `advertise` in the bench file where the bench PC is behind a router."""
+        return self.bench.settings.server.advertise or self.server.uri
+
+    def _switch_off(self, supply: PowerSupply) -> None:
+        for number in supply.channels:
+            supply.channel(number).output = False
+
+    def close(self) -> None:
+        """Outputs off, ports and sockets closed. Idempotent; runs every step even if one fails."""
+        self._closing.close()
+
+
+def _quietly(close: Callable[[], None]) -> Callable[[], None]:
+    """Closing after a fault must not hide the fault; the outputs are switched off once more anyway."""
+
+    def run() -> None:
+        with contextlib.suppress(BenchError):
+            close()
+
+    return run
+
+
+def load_name(name: str, where: str) -> Any:
+    """The object behind "module:attribute". Raises `ConfigError` naming `where`."""
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"{where} = {name!r}: {error}", help='give "module:attribute" of an installed package'
+        ) from error
+
+
+def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> ImageSet:
+    """Read, or have built, the images of one board. Raises `ImageError` or `ConfigError`."""
+    files = board.images
+    baseline, update, factory = files.baseline, files.update, _factory(files.factory.items())
+    if files.provider is not None:
+        work.mkdir(parents=True, exist_ok=True)
+        built = load_name(files.provider, "images.provider")(board_type.name, work)
+        baseline = baseline or built.baseline
+        update = update or built.update
+        factory = factory or tuple(FactoryPart(p.address, p.path) for p in built.factory)
+    assert baseline is not None
+    assert update is not None
+    slot = board_type.regions[board_type.firmware.slots[0]].size
+    container = board_type.firmware.container
+    return ImageSet(
+        baseline=load_image(baseline, container=container, slot_size=slot),
+        update=load_image(update, container=container, slot_size=slot),
+        factory=factory,
+    )
+
+
+def _factory(items: Any) -> tuple[FactoryPart, ...]:
+    return tuple(FactoryPart(int(address, 0), path) for address, path in items)
+

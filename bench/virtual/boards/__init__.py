@@ -1,0 +1,1 @@
+"""Virtual boards: a chip, its software, its radio and its supply, put together."""

@@ -1,0 +1,98 @@
+"""What every virtual board has: a supply input with brown-out, a load, a UART, software that boots."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bench.virtual.draw import current
+from bench.virtual.flash import Flash
+from bench.virtual.machine import Region
+from bench.virtual.process import Cpu, Steps
+from bench.virtual.scheduler import Scheduler
+from bench.virtual.uart import VirtualUart
+
+
+@dataclass(frozen=True, slots=True)
+class SupplyInput:
+    """Volts at which the board comes up, and below which it dies (brown-out reset)."""
+
+    start: float
+    brown_out: float
+
+
+class VirtualBoard(ABC):
+    """One board on the virtual bench. It is the `Machine` its bootloader and application run on."""
+
+    supply_input: SupplyInput
+
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        scheduler: Scheduler,
+        loop: asyncio.AbstractEventLoop,
+        regions: Mapping[str, Region],
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.scheduler = scheduler
+        self.loop = loop
+        self.regions = regions
+        self.rng: random.Random = scheduler.rng(f"{name}/software")
+        self.uart = VirtualUart(scheduler, name)
+        self.powered = False
+        self.on_load_changed: Callable[[], None] = lambda: None
+        self._activity = "off"
+
+    # ---- the Machine
+
+    @property
+    @abstractmethod
+    def flash(self) -> Flash: ...
+
+    @property
+    @abstractmethod
+    def cpu(self) -> Cpu: ...
+
+    @abstractmethod
+    def reset(self, reason: str) -> None: ...
+
+    def now(self) -> float:
+        return self.scheduler.now
+
+    def print(self, text: str) -> None:
+        self.uart.transmit(text.encode("utf-8") + b"\r\n")
+
+    def activity(self, name: str) -> None:
+        if name != self._activity:
+            self._activity = name
+            self.on_load_changed()
+
+    # ---- the load on a rail
+
+    def set_supply(self, volts: float) -> None:
+        """The voltage at the board's input changed."""
+        if not self.powered and volts >= self.supply_input.start:
+            self.powered = True
+            self._activity = "boot"
+            self._power(True)
+        elif self.powered and volts < self.supply_input.brown_out:
+            self.powered = False
+            self._activity = "off"
+            self._power(False)
+
+    def load(self, volts: float) -> float:
+        """Amperes drawn now at `volts`."""
+        return current(self.kind, self._activity, volts) if self.powered else 0.0
+
+    @abstractmethod
+    def _power(self, on: bool) -> None:
+        """Bring the chip up or let it die where it stands."""
+
+    @abstractmethod
+    def _boot(self, reason: str) -> Steps:
+        """The board's software from reset on."""

@@ -1,0 +1,89 @@
+"""The virtual bench, put together from a bench file: boards, instruments, and the wires between them."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+
+import serial
+
+from bench.config import Bench, BenchSettings, BoardSettings, RomSerialAttachment, SwdAttachment
+from bench.errors import ConfigError
+from bench.virtual import protocol_vboard
+from bench.virtual.boards.board import VirtualBoard
+from bench.virtual.boards.esp32 import VirtualEsp32
+from bench.virtual.boards.nrf9160 import VirtualNrf9160
+from bench.virtual.clock import VirtualClock
+from bench.virtual.instruments.models import start_instrument
+from bench.virtual.machine import Region
+from bench.virtual.nrf91.probe import PROBES
+from bench.virtual.rail import Rail
+from bench.virtual.scheduler import Scheduler
+
+
+class VirtualBench:
+    """A plant for every board and instrument of the bench file.
+
+    `pace` plays simulated time at that many seconds per wall second (None: jump); a bench that
+    other programs look at is paced at 1.
+    """
+
+    def __init__(self, bench: Bench, seed: int = 0, *, pace: float | None = None) -> None:
+        self.bench = bench
+        self.scheduler = Scheduler(seed)
+        self.clock = VirtualClock(self.scheduler, pace)
+        self.boards: dict[str, VirtualBoard] = {}
+        self.rails: dict[str, Rail] = {}
+        self._closing = contextlib.ExitStack()
+        self._closing.callback(self.clock.close)
+        random.seed(seed)  # aiocoap draws its retransmission times from the global stream
+
+    def start(self) -> BenchSettings:
+        settings = self.bench.settings
+        if "bench.virtual" not in serial.protocol_handler_packages:
+            serial.protocol_handler_packages.append("bench.virtual")
+        for name, board in settings.boards.items():
+            self.boards[name] = self._start_board(name, board)
+        instruments = {}
+        for name, instrument in settings.instruments.items():
+            rails = {c: self._rail(f"{name}:{c}") for c in (1, 2, 3)}
+            server = start_instrument(instrument.driver, self.scheduler, rails)
+            self._closing.callback(server.close)
+            instruments[name] = instrument.model_copy(update={"address": server.visa_address})
+        return settings.model_copy(update={"instruments": instruments})
+
+    def _start_board(self, name: str, board: BoardSettings) -> VirtualBoard:
+        board_type = self.bench.type_of(name)
+        regions = {n: Region(r.offset, r.size) for n, r in board_type.regions.items()}
+        prefix, _, port = board.console.partition("://")
+        if prefix != "vboard":
+            raise ConfigError(
+                f"{self.bench.path}: boards.{name}.console = {board.console!r}: a virtual board has vboard://NAME",
+                help="remove `plant` from the bench file to use real ports",
+            )
+        made: VirtualBoard
+        match board.flasher:
+            case SwdAttachment(uid=uid):
+                nrf = VirtualNrf9160(
+                    name, self.scheduler, self.clock.loop, regions, serial=board.serial
+                )
+                PROBES[uid] = nrf.chip
+                self._closing.callback(PROBES.pop, uid, None)
+                made = nrf
+            case RomSerialAttachment(mac=mac):
+                made = VirtualEsp32(
+                    name, self.scheduler, self.clock.loop, regions, mac=mac or board.serial
+                )
+        protocol_vboard.PORTS[port] = made.uart
+        self._closing.callback(protocol_vboard.PORTS.pop, port, None)
+        rail = self._rail(board.supply)
+        rail.attach(made)
+        made.on_load_changed = rail.load_changed
+        self._closing.callback(made.set_supply, 0.0)
+        return made
+
+    def _rail(self, name: str) -> Rail:
+        return self.rails.setdefault(name, Rail(self.scheduler))
+
+    def close(self) -> None:
+        self._closing.close()

@@ -1,0 +1,15 @@
+"""Results go to `results/allure` unless told otherwise; the bench file is checked before anything runs."""
+
+import pytest
+
+from fixtures.options import bench_of
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.option.allure_report_dir:
+        config.option.allure_report_dir = str(config.rootpath / "results" / "allure")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    bench_of(session.config)
