@@ -1,0 +1,354 @@
+"""Flash access through the chip's serial bootloader, by esptool as a library.
+
+The port is the console's: it is open only between `open` and `close` (or `reset`), and the chip is
+reset on the way in and on the way out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import esptool.loader
+import serial
+from esp_pylib.logger import EspLog
+from esptool import cmds
+from esptool.logger import EsptoolLogger, TemplateLogger
+from esptool.targets import CHIP_DEFS, ROM_LIST
+from esptool.util import FatalError
+
+from bench.dut.flasher import Flasher
+from bench.errors import BenchError, ConfigError, ConsoleError, FlashError, ProbeError
+from bench.timeline import Timeline
+
+CONNECT_BAUD = 115200
+SECTOR = 4096
+
+URL_RESET_SEQUENCE = "D0|R1|W0.1|D1|R0|W0.05|D0"
+"""Reset into the bootloader for ports that are URLs: esptool's own default needs a file descriptor.
+
+EN low (RTS), then GPIO0 low (DTR) while EN rises, then both released.
+"""
+
+_WALL_FIGURES = re.compile(r" in [\d.]+ ?s(econds)?( \([\d.]+ kbit/s\))?")
+_WALL_LINE = re.compile(r"^Took [\d.]+s to ")
+
+_ESPTOOL = threading.RLock()
+"""esptool keeps its logger and its configuration in globals: one board at a time."""
+
+
+class RomSerialFlasher(Flasher):
+    """The flash of one Espressif board on serial port `port` (a device name or a pyserial URL).
+
+    `chip` is esptool's chip name, `baud` the rate once the flasher stub runs, `mac` the base MAC
+    the board must have ("aa:bb:cc:dd:ee:ff"; None: any). What esptool says goes to the timeline,
+    source "<name>.rom", less its wall-clock figures.
+
+    Raises `ConsoleError` when the port is missing, in use or lost, `ProbeError` when no chip, the
+    wrong chip or the wrong board answers, `FlashError` when an operation fails.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        port: str,
+        timeline: Timeline,
+        *,
+        chip: str = "esp32",
+        baud: int = 460800,
+        mac: str | None = None,
+    ) -> None:
+        if chip not in CHIP_DEFS:
+            raise ConfigError(f"{name}: esptool knows no chip {chip!r}", help=f"one of {', '.join(CHIP_DEFS)}")
+        self.name, self.port, self.chip, self.baud = name, port, chip, baud
+        self.mac = mac.lower() if mac else None
+        self._timeline = timeline
+        self._opened = False
+        self._loader: Any = None
+        self._failed = False
+
+    # ---- the port
+
+    def open(self) -> None:
+        if self._opened:
+            return
+        self._connect()
+        self._opened = True
+
+    def close(self) -> None:
+        """Release the port; a chip still in its bootloader is reset so that its application runs."""
+        self._opened = False
+        if self._loader is None:
+            return
+        with contextlib.suppress(BenchError):
+            self.reset()
+        self._release()
+
+    def reset(self) -> None:
+        """Hard reset by EN; the port is released so that the console can have it."""
+        loader = self._loader_for("reset")
+        with self._session("reset", FlashError):
+            loader.hard_reset()
+        self._release()
+
+    # ---- the chip
+
+    def identity(self) -> dict[str, str]:
+        """Keys: part, revision (of the chip), mac, flash_id (JEDEC manufacturer and device), flash_size."""
+        loader = self._loader_for("identity")
+        with self._session("read the identity", FlashError):
+            flash_id = loader.flash_id()
+            revision = loader.get_chip_revision()
+            return {
+                "part": loader.get_chip_description(),
+                "revision": f"v{revision // 100}.{revision % 100}",
+                "mac": _mac_text(loader),
+                "flash_id": f"{flash_id & 0xFF:02x}{flash_id >> 8 & 0xFF:02x}{flash_id >> 16 & 0xFF:02x}",
+                "flash_size": str(cmds.detect_flash_size(loader)),
+            }
+
+    def program(self, address: int, data: bytes) -> None:
+        """Write whole sectors, keeping what the first and the last held beside `data`; checked by MD5."""
+        if not data:
+            return
+        start, end = _sectors(address, len(data))
+        head = self.read(start, address - start) if start < address else b""
+        tail = self.read(address + len(data), end - address - len(data)) if address + len(data) < end else b""
+        with self._operation("program", address, len(data)) as loader:
+            cmds.write_flash(loader, [(start, head + data + tail)], compress=True, no_progress=True)
+
+    def read(self, address: int, length: int) -> bytes:
+        if length == 0:
+            return b""
+        with self._operation("read", address, length) as loader:
+            data: bytes = cmds.read_flash(loader, address, length, no_progress=True)
+        return data
+
+    def verify(self, address: int, data: bytes) -> None:
+        """Compare by MD5; only when that differs is the range read back to find where."""
+        with self._operation("verify", address, len(data)) as loader:
+            digest = loader.flash_md5sum(address, len(data))
+        if digest == hashlib.md5(data).hexdigest():
+            return
+        found = self.read(address, len(data))
+        first = next((i for i, (a, b) in enumerate(zip(found, data, strict=True)) if a != b), None)
+        if first is None:
+            raise FlashError(
+                f"{self.name}: {len(data)} bytes at {address:#x} read back right, but the chip's MD5 differs",
+                help="the serial line or the flash is unreliable: check cable and supply",
+            )
+        raise FlashError(
+            f"{self.name}: flash differs first at {address + first:#x}: "
+            f"{found[first]:#04x} instead of {data[first]:#04x}",
+            help="program the board again; if it persists, the flash is worn",
+        )
+
+    def erase(self, address: int, length: int) -> None:
+        if length == 0:
+            return
+        start, end = _sectors(address, length)
+        with self._operation("erase", start, end - start) as loader:
+            cmds.erase_region(loader, start, end - start)
+
+    def erase_chip(self) -> None:
+        with self._operation("erase chip", 0, 0) as loader:
+            cmds.erase_flash(loader)
+
+    # ---- esptool
+
+    def _connect(self) -> None:
+        loader = None
+        try:
+            with self._session("connect", ProbeError):
+                loader = self._open_port()
+                with _reset_sequence(self.port):
+                    loader.connect(detecting=True)
+                self._check_chip(loader)
+                self._check_mac(loader)
+                loader = cmds.run_stub(loader)
+                cmds.attach_flash(loader)
+                if self.baud != CONNECT_BAUD:
+                    loader.change_baud(self.baud)
+        except BenchError:
+            if loader is not None:
+                with contextlib.suppress(Exception):  # give the board back as it was; the cause is known
+                    if loader._port.is_open:
+                        loader.hard_reset()
+                    loader._port.close()
+            raise
+        self._loader, self._failed = loader, False
+
+    def _open_port(self) -> Any:
+        try:
+            loader = CHIP_DEFS[self.chip](self.port, CONNECT_BAUD)
+        except (FatalError, ValueError, OSError) as fault:
+            raise ConsoleError(
+                f"{self.name}: cannot open serial port {self.port}: {_reason(fault)}",
+                help="check the port's name in the bench file, that the board is plugged in, "
+                "and that no other program (a terminal, a second bench) has it open",
+            ) from fault
+        loader.USES_RFC2217 = self.port.startswith("rfc2217:")
+        return loader
+
+    def _check_chip(self, loader: Any) -> None:
+        """esptool's magic word at a fixed ROM address; newer chips tell their id instead."""
+        if not loader.USES_MAGIC_VALUE:
+            chip_id = loader.get_chip_id()
+            if chip_id == loader.IMAGE_CHIP_ID:
+                return
+            names = [c.CHIP_NAME for c in ROM_LIST if chip_id == c.IMAGE_CHIP_ID]
+            found = names[0] if names else f"a chip with id {chip_id}"
+        else:
+            magic = loader.read_reg(loader.CHIP_DETECT_MAGIC_REG_ADDR)
+            if magic == loader.MAGIC_VALUE:
+                return
+            names = [c.CHIP_NAME for c in ROM_LIST if c.USES_MAGIC_VALUE and c.MAGIC_VALUE == magic]
+            found = names[0] if names else f"a chip with magic word {magic:#010x}"
+        raise ProbeError(
+            f"{self.name}: {self.port} has {found}, not {loader.CHIP_NAME}",
+            help="the bench file names the port of another board, or the wrong board type",
+        )
+
+    def _check_mac(self, loader: Any) -> None:
+        found = _mac_text(loader)
+        if self.mac is not None and found != self.mac:
+            raise ProbeError(
+                f"{self.name}: the board on {self.port} has MAC {found}, not {self.mac}",
+                help="the bench file names the port of another board, or the serial of this one is wrong",
+            )
+
+    def _loader_for(self, action: str) -> Any:
+        if not self._opened:
+            raise FlashError(f"{self.name}: {action} before open", help="open the flasher first")
+        if self._failed:
+            self._release()
+        if self._loader is None:
+            self._connect()
+        return self._loader
+
+    def _release(self) -> None:
+        loader, self._loader, self._failed = self._loader, None, False
+        if loader is not None:
+            with contextlib.suppress(OSError):
+                loader._port.close()
+
+    @contextlib.contextmanager
+    def _operation(self, action: str, address: int, length: int) -> Iterator[Any]:
+        loader = self._loader_for(action)
+        what = f"{action} {length} bytes at {address:#x}" if length else action
+        try:
+            with self._session(what, FlashError):
+                yield loader
+        except BenchError:
+            self._failed = True  # the loader may be in the middle of anything: connect anew
+            raise
+
+    @contextlib.contextmanager
+    def _session(self, action: str, error: type[BenchError]) -> Iterator[None]:
+        """esptool at work: its output goes to the timeline, its ways to fail become the bench's."""
+        with _ESPTOOL, _captured(self._line):
+            try:
+                yield
+            except serial.SerialException as fault:
+                raise ConsoleError(
+                    f"{self.name}: serial port {self.port} was lost during {action}: {_reason(fault)}",
+                    help="check the USB cable and the adapter",
+                ) from fault
+            except BenchError:
+                raise
+            # esptool's own errors are RuntimeErrors; its command line's habit is SystemExit
+            except (RuntimeError, SystemExit) as fault:
+                raise error(
+                    f"{self.name}: {action} on {self.port} failed: {_reason(fault)}",
+                    help="check that the board is powered and that DTR and RTS reach GPIO0 and EN; "
+                    f"esptool's output is on the timeline under {self.name}.rom",
+                ) from fault
+
+    def _line(self, text: str) -> None:
+        if text and not _WALL_LINE.match(text):
+            self._timeline.record(f"{self.name}.rom", "flash", _WALL_FIGURES.sub("", text))
+
+
+class _LineLogger(TemplateLogger):
+    """esptool's messages as whole lines."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_line = on_line
+        self._partial = ""
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        text = kwargs.get("sep", " ").join(str(arg) for arg in args) + str(kwargs.get("end", "\n"))
+        *lines, self._partial = (self._partial + text).split("\n")
+        for line in lines:
+            self._on_line(line.strip())
+
+    def note(self, message: str) -> None:
+        self.print(f"Note: {message}")
+
+    def warning(self, message: str) -> None:
+        self.print(f"Warning: {message}")
+
+    def error(self, message: str) -> None:
+        self.print(f"Error: {message}")
+
+    def stage(self, finish: bool = False) -> None:
+        pass
+
+    def progress_bar(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def set_verbosity(self, verbosity: str) -> None:
+        pass
+
+    def flush(self) -> None:
+        if self._partial:
+            self.print("")
+
+
+@contextlib.contextmanager
+def _captured(on_line: Callable[[str], None]) -> Iterator[None]:
+    before = EspLog.instance
+    logger = _LineLogger(on_line)
+    EsptoolLogger().set_logger(logger)  # installs it for the whole of esptool
+    try:
+        yield
+    finally:
+        logger.flush()
+        EspLog.instance = before
+
+
+@contextlib.contextmanager
+def _reset_sequence(port: str) -> Iterator[None]:
+    """esptool's setting `custom_reset_sequence`, for ports without a file descriptor.
+
+    Left alone where the user's own esptool configuration has one, and for the two URL kinds that
+    esptool treats by itself.
+    """
+    settings = esptool.loader.cfg
+    key = "custom_reset_sequence"
+    if "://" not in port or port.startswith(("rfc2217:", "socket:")) or settings.get(key) is not None:
+        yield
+        return
+    settings[key] = URL_RESET_SEQUENCE
+    try:
+        yield
+    finally:
+        del settings[key]
+
+
+def _sectors(address: int, length: int) -> tuple[int, int]:
+    """First address and end of the sectors that cover the range."""
+    return address - address % SECTOR, -(-(address + length) // SECTOR) * SECTOR
+
+
+def _mac_text(loader: Any) -> str:
+    return ":".join(f"{byte:02x}" for byte in loader.read_mac("BASE_MAC"))
+
+
+def _reason(fault: BaseException) -> str:
+    """The fault on one line."""
+    return " ".join(str(fault).split()) or type(fault).__name__

@@ -1,0 +1,1 @@
+"""The virtual ESP32 at its serial wire: reset circuit, ROM bootloader, RAM flasher, SPI flash."""

@@ -1,0 +1,134 @@
+"""The ESP32's address space as a loader reaches it: RAM, ROM, eFuses and the SPI controller.
+
+Addresses and fields: ESP32 Technical Reference Manual, chapters 4 (eFuse), 7 (SPI) and 13 (UART).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bench.virtual.esp32.spi_flash_chip import SpiFlashChip
+
+_PAGE = 4096
+_WORD = 0xFFFFFFFF
+
+_ROM = range(0x40000000, 0x40070000)
+_EFUSE = range(0x3FF5A000, 0x3FF5B000)
+
+_ROM_WORD = 0x40001000, 0x00F01D83
+"""Contents of the mask ROM that tells the ESP32 from its siblings."""
+
+_APB_CTRL_DATE = 0x3FF6607C, 0x16042000
+_RTC_CALIBRATION = 0x3FF5F06C
+_GPIO_STRAP = 0x3FF44038
+_UART0_CLKDIV = 0x3FF40014
+
+_XTAL = 40_000_000
+_CK8M_FREQUENCY = 128
+"""eFuse RD_CK8M_FREQ; with the calibration value below it makes the ROM see a 40 MHz crystal."""
+
+_CALIBRATION = _XTAL * 40 // (15625 * _CK8M_FREQUENCY)
+"""RTC calibration count; the ROM takes the crystal for count * 15625 * CK8M_FREQ / 40."""
+
+_SPI1 = 0x3FF42000
+_SPI_CMD, _SPI_ADDR, _SPI_USER, _SPI_USER2 = _SPI1, _SPI1 + 0x04, _SPI1 + 0x1C, _SPI1 + 0x24
+_SPI_USER1, _SPI_MOSI_DLEN, _SPI_MISO_DLEN, _SPI_W0 = _SPI1 + 0x20, _SPI1 + 0x28, _SPI1 + 0x2C, _SPI1 + 0x80
+_SPI_CMD_USER = 1 << 18
+_SPI_USER_ADDR, _SPI_USER_MISO, _SPI_USER_MOSI = 1 << 30, 1 << 28, 1 << 27
+
+
+def mac_crc(mac: bytes) -> int:
+    """CRC-8 that the eFuses carry beside the MAC (polynomial 0x31, reflected, from 0)."""
+    crc = 0
+    for byte in mac:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x8C if crc & 1 else 0)
+    return crc
+
+
+def efuse_words(mac: bytes) -> Iterable[int]:
+    """eFuse block 0 of an ESP32-D0WDQ6 revision v1.0 with this MAC and nothing locked."""
+    revision_1 = 1 << 15
+    return (
+        0,
+        int.from_bytes(mac[2:], "big"),
+        int.from_bytes(mac[:2], "big") | mac_crc(mac) << 16,
+        revision_1,
+        _CK8M_FREQUENCY,
+        0,
+        0,
+    )
+
+
+class Memory:
+    """Words and bytes by address. What nothing was written to reads as zero."""
+
+    def __init__(self, mac: bytes, flash_chip: SpiFlashChip) -> None:
+        self._mac = mac
+        self._flash_chip = flash_chip
+        self._pages: dict[int, bytearray] = {}
+        self.power_up()
+
+    def power_up(self) -> None:
+        """Contents after reset. RAM is cleared too, which silicon only does on loss of power."""
+        self._pages.clear()
+        for index, word in enumerate(efuse_words(self._mac)):
+            self._put(_EFUSE.start + 4 * index, word)
+        for address, word in (_ROM_WORD, _APB_CTRL_DATE):
+            self._put(address, word)
+        self._put(_RTC_CALIBRATION, _CALIBRATION << 7)
+
+    def set_strapping(self, value: int) -> None:
+        self._put(_GPIO_STRAP, value)
+
+    def set_uart_baud(self, baud: int) -> None:
+        self._put(_UART0_CLKDIV, _XTAL // baud)
+
+    def holds(self, address: int) -> bool:
+        """Whether anything was ever loaded near `address`."""
+        return address // _PAGE in self._pages
+
+    def read(self, address: int, length: int) -> bytes:
+        data = bytearray()
+        while len(data) < length:
+            page, offset = divmod(address + len(data), _PAGE)
+            count = min(_PAGE - offset, length - len(data))
+            contents = self._pages.get(page)
+            data += contents[offset : offset + count] if contents else bytes(count)
+        return bytes(data)
+
+    def load(self, address: int, data: bytes) -> None:
+        """Write bytes, as code loaded into RAM is."""
+        done = 0
+        while done < len(data):
+            page, offset = divmod(address + done, _PAGE)
+            count = min(_PAGE - offset, len(data) - done)
+            contents = self._pages.setdefault(page, bytearray(_PAGE))
+            contents[offset : offset + count] = data[done : done + count]
+            done += count
+
+    def read_word(self, address: int) -> int:
+        return int.from_bytes(self.read(address, 4), "little")
+
+    def write_word(self, address: int, value: int) -> None:
+        if address in _ROM or address in _EFUSE:
+            return
+        self._put(address, value)
+        if address == _SPI_CMD and value & _SPI_CMD_USER:
+            self._spi_user_command()
+            self._put(_SPI_CMD, value & ~_SPI_CMD_USER)
+
+    def _put(self, address: int, value: int) -> None:
+        self.load(address, (value & _WORD).to_bytes(4, "little"))
+
+    def _spi_user_command(self) -> None:
+        user = self.read_word(_SPI_USER)
+        address_bits = (self.read_word(_SPI_USER1) >> 26 & 0x3F) + 1
+        address = self.read_word(_SPI_ADDR) >> (32 - min(32, address_bits)) if user & _SPI_USER_ADDR else 0
+        mosi_length = (self.read_word(_SPI_MOSI_DLEN) & 0xFFFFFF) // 8 + 1 if user & _SPI_USER_MOSI else 0
+        miso_length = (self.read_word(_SPI_MISO_DLEN) & 0xFFFFFF) // 8 + 1 if user & _SPI_USER_MISO else 0
+        reply = self._flash_chip.command(
+            self.read_word(_SPI_USER2) & 0xFFFF, address, self.read(_SPI_W0, min(64, mosi_length)), min(64, miso_length)
+        )
+        self.load(_SPI_W0, reply)
