@@ -54,5 +54,9 @@ class WaitTimeout(BenchError):
     """Something that was waited for did not happen in time; the message says what and how long."""
 
 
+class ConsoleTimeout(WaitTimeout):
+    """A console did not print what was expected in time; the message holds the last lines it did print."""
+
+
 class PlantError(BenchError):
     """The virtual bench itself is at fault."""

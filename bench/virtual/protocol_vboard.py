@@ -17,6 +17,9 @@ from bench.virtual.uart import VirtualUart
 PORTS: dict[str, VirtualUart] = {}
 """UARTs of the open plant, by the name in the URL."""
 
+CONTROL_TRANSFER = 1e-3
+"""Seconds a USB serial adapter takes to change one modem line: one full-speed frame."""
+
 
 class Serial(SerialBase):
     """A pyserial port on a `VirtualUart`."""
@@ -36,6 +39,8 @@ class Serial(SerialBase):
             raise SerialException("port must be configured before it can be used")
         name = urllib.parse.urlsplit(self._port).netloc
         uart = PORTS.get(name)
+        if uart is not None:
+            uart.sought()
         if uart is None or not uart.present:
             raise SerialException(2, f"could not open port {self._port}: no such virtual board")
         if uart.opened:
@@ -61,10 +66,16 @@ class Serial(SerialBase):
             self._uart.set_lines(bool(self._dtr_state), bool(self._rts_state))
 
     def _update_dtr_state(self) -> None:
-        self._line_states()
+        self._control_transfer()
 
     def _update_rts_state(self) -> None:
-        self._line_states()
+        self._control_transfer()
+
+    def _control_transfer(self) -> None:
+        uart = self._uart
+        if uart is not None and (uart.dtr, uart.rts) != (bool(self._dtr_state), bool(self._rts_state)):
+            self._line_states()
+            uart.spend(CONTROL_TRANSFER)
 
     def _update_break_state(self) -> None:
         pass
@@ -72,7 +83,7 @@ class Serial(SerialBase):
     def _need(self) -> VirtualUart:
         if not self.is_open or self._uart is None:
             raise serial.PortNotOpenError()
-        if not self._uart.present:
+        if not (self._uart.present and self._uart.opened):
             raise SerialException("device reports readiness to read but returned no data: adapter is gone")
         return self._uart
 

@@ -66,12 +66,16 @@ class Scheduler:
     def run_to(self, time: float) -> None:
         """Move time to `time`, running every event due on the way at its own moment."""
         while (due := self.next_time()) is not None and due <= time:
+            if due > self.now:
+                self.settle()
             handle = heapq.heappop(self._heap)
             self.now = max(self.now, handle.time)
             call, handle.call = handle.call, None
             if call is not None:
                 call()
-        self.now = max(self.now, time)
+        if time > self.now:
+            self.settle()
+            self.now = time
 
     def elapse(self, seconds: float) -> None:
         """Let time pass inside blocking work, such as a flash that is busy."""
@@ -90,7 +94,7 @@ class Scheduler:
                 due = self.next_time()
                 if due is None or (end is not None and due > end):
                     if end is not None:
-                        self.now = max(self.now, end)
+                        self.run_to(end)
                     return bool(done())
                 self.run_to(due)
             return True

@@ -3,9 +3,10 @@
 The board side calls `transmit` and receives by `on_receive`; DTR and RTS reach it by `on_lines`.
 The host side is the unmodified pyserial API: `serial.serial_for_url("vboard://nrf9160")`.
 
-A reader thread (a console's) is given every byte before simulated time moves on, so its time
-stamps are exact. The thread that drives the virtual bench may also read (esptool does): then the
-plant runs until bytes arrive or the port's time-out has passed in simulated time.
+A reader thread (a console's) is given every byte, and every loss and return of the port, before
+simulated time moves on, so its time stamps are exact. The thread that drives the virtual bench may
+also read (esptool does): then the plant runs until bytes arrive or the port's time-out has passed in
+simulated time.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class VirtualUart:
         self._reader_waiting = False
         self._cancelled = False
         self._driver = threading.current_thread()
+        self._seeker: threading.Thread | None = None
+        self._unsettled = False
         self.scheduler.join(self)
 
     # ---- the board's side
@@ -51,13 +54,16 @@ class VirtualUart:
                 if self.host_baud != self.board_baud:
                     data = bytes((b * 7 + 0x55) & 0xFF for b in data)  # framing errors: wrong bytes
                 self._rx += data
+                self._unsettled = True
                 self._changed.notify_all()
 
     def vanish(self) -> None:
         """The USB serial adapter drops off the bus."""
         with self._changed:
             self.present = False
+            self.dtr = self.rts = False
             self._rx.clear()
+            self._unsettled = True
             self._changed.notify_all()
 
     def return_(self) -> None:
@@ -65,6 +71,7 @@ class VirtualUart:
         with self._changed:
             self.present = True
             self.opened = False
+            self._unsettled = True
 
     # ---- the host's side (called by the pyserial class)
 
@@ -72,11 +79,24 @@ class VirtualUart:
         with self._changed:
             self._rx.clear()
             self.opened = True
-            self._reader = None
+            opener = threading.current_thread()
+            # a thread that opens the port for itself is its reader from the first byte on
+            self._reader = None if opener is self._driver else opener
             self._reader_waiting = False
             self._cancelled = False
+            self._seeker = None
+            self._unsettled = True
+            self._changed.notify_all()
+
+    def sought(self) -> None:
+        """A thread closed or looked for the port while it was gone; at its return time waits for it."""
+        with self._changed:
+            thread = threading.current_thread()
+            if thread is not self._driver and not self.present:
+                self._seeker = thread
 
     def close(self) -> None:
+        self.sought()
         with self._changed:
             self.opened = False
             self._reader = None
@@ -88,9 +108,16 @@ class VirtualUart:
                 self.on_receive(bytes(data))
 
     def set_lines(self, dtr: bool, rts: bool) -> None:
+        if (dtr, rts) == (self.dtr, self.rts):
+            return
         self.dtr, self.rts = dtr, rts
         with self.scheduler.lock:
             self.on_lines(dtr, rts)
+
+    def spend(self, seconds: float) -> None:
+        """Let the adapter's own time pass, where the calling thread is the one that drives the plant."""
+        if threading.current_thread() is self._driver:
+            self.scheduler.elapse(seconds)
 
     def waiting(self) -> int:
         with self._changed:
@@ -130,15 +157,27 @@ class VirtualUart:
     # ---- time
 
     def settle(self) -> None:
-        """Hold time until the reader thread, if there is one, has taken every byte and waits again."""
+        """Hold time until the reader thread, if there is one, has taken every byte and waits again.
 
-        def settled() -> bool:
-            gone = self._reader is None or not self._reader.is_alive() or not self.opened or not self.present
-            return gone or (not self._rx and self._reader_waiting)
-
+        After the port vanished: until its reader has closed it. After it returned: until the host
+        that kept looking for it has opened it, or has given up.
+        """
+        if not self._unsettled or threading.current_thread() is self._reader:
+            return
         with self._changed:
-            if not self._changed.wait_for(settled, SETTLE_LIMIT):
-                raise PlantError(
-                    f"console thread of {self.name} left {len(self._rx)} bytes unread for {SETTLE_LIMIT:g} s",
-                    help="a console reader is stuck; see the traceback of its thread",
-                )
+            if not self._changed.wait_for(self._settled, SETTLE_LIMIT):
+                if self._seeker is None:
+                    raise PlantError(
+                        f"console thread of {self.name} left {len(self._rx)} bytes unread "
+                        f"for {SETTLE_LIMIT:g} s",
+                        help="a console reader is stuck; see the traceback of its thread",
+                    )
+                self._seeker = None  # it lives but no longer wants the port
+            self._unsettled = False
+
+    def _settled(self) -> bool:
+        if self.present and self._seeker is not None and self._seeker.is_alive() and not self.opened:
+            return False
+        if not self.opened or self._reader is None or not self._reader.is_alive():
+            return True
+        return self.present and not self._rx and self._reader_waiting

@@ -1,0 +1,462 @@
+"""A board's serial console: every byte kept, every line stamped, and something to wait on.
+
+One daemon thread per console owns the port: it opens it, reads it, notices that it vanished (a USB
+adapter that was unplugged or reset) and opens it again. Lines go to the timeline as they arrive
+(source "NAME.console"), under these kinds:
+
+- "line": one line, without its line end. Bytes that are not UTF-8 appear as `\\xNN`.
+- "partial": text without a line end yet, after a silence or when the port went away. When the rest
+  of it arrives, the "line" holds the whole of it and carries `data["was_partial"] = True`.
+- "sent": what the bench wrote.
+- "port": "open", "closed", "port vanished", "port returned".
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import re
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import serial
+from serial.tools import list_ports
+
+from bench.clock import Clock
+from bench.errors import ConsoleError, ConsoleTimeout, WaitTimeout
+from bench.timeline import Timeline
+
+RAW_IN_MEMORY = 4 * 2**20
+"""Bytes of raw console output kept in memory; beyond this they go to a temporary file."""
+
+READ_TIMEOUT = 0.5
+"""Wall seconds one blocking read lasts. Only how soon the thread notices `close` where a port cannot
+cancel a read."""
+
+REOPEN_INTERVAL = 0.1
+"""Wall seconds between attempts to open a port that vanished."""
+
+SILENCE = 1.0
+"""Bench seconds after which text without a line end is shown on the timeline as "partial"."""
+
+LAST_LINES = 10
+
+_PORT_FAULTS = (serial.SerialException, OSError)
+
+
+class Position(NamedTuple):
+    """A place in the console's output: line number from 0, and column within it."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`time`: bench seconds at which its first byte arrived. `ended`: whether its line end came."""
+
+    time: float
+    text: str
+    ended: bool = True
+
+
+class Console:
+    """One serial port of one board.
+
+    `url` is a device ("/dev/ttyACM0", "COM7") or any URL pyserial knows ("socket://host:port").
+    `open_lines` are the states of DTR and RTS set before the port is opened: inactive by default,
+    because on ESP32 boards they are wired to reset and boot mode, and must hold neither.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        clock: Clock,
+        timeline: Timeline,
+        *,
+        baud: int = 115200,
+        open_lines: tuple[bool, bool] = (False, False),
+    ) -> None:
+        self.name = name
+        self.url = url
+        self.baud = baud
+        self.source = f"{name}.console"
+        self._clock = clock
+        self._timeline = timeline
+        self._open_lines = open_lines
+        self._port: Any = None
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._lent = 0
+        self._resume_open = False
+        self._vanished_at: float | None = None
+        self._lock = threading.Lock()
+        self._lines: list[Line] = []
+        self._partial = _PartialLine()
+        self._silence_watched = False
+        self._cursor = Position(0, 0)
+        self._raw = tempfile.SpooledTemporaryFile(max_size=RAW_IN_MEMORY)  # noqa: SIM115 - lives as long as we do
+
+    # ---- opening and closing
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the console is being read; stays true while a vanished port is looked for."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def open(self) -> None:
+        """Open the port and read it from now on. Idempotent. Call before power on: then no boot byte is lost.
+
+        Raises `ConsoleError` when the port is missing, in use, or lent to a flasher.
+        """
+        if self._lent:
+            raise ConsoleError(
+                f"{self.name}: console port {self.url} is lent to the flasher",
+                help="leave the flash access before opening the console",
+            )
+        if self.is_open:
+            return
+        self._stop = threading.Event()
+        opened = threading.Event()
+        faults: list[Exception] = []
+        self._thread = threading.Thread(
+            target=self._read_port, args=(self._stop, opened, faults), name=self.source, daemon=True
+        )
+        self._thread.start()
+        opened.wait()
+        if faults:
+            self._thread.join()
+            self._thread = None
+            raise self._cannot_open(faults[0]) from faults[0]
+
+    def close(self) -> None:
+        """Take what has arrived so far and give the port back. Idempotent."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._stop.set()
+        with contextlib.suppress(AttributeError, *_PORT_FAULTS):  # not every port can cancel a read
+            self._port.cancel_read()
+        thread.join(READ_TIMEOUT * 10)
+        if thread.is_alive():
+            raise ConsoleError(
+                f"{self.name}: console port {self.url} does not come back from a read",
+                help="unplug the serial adapter; its driver is stuck",
+            )
+
+    def release(self) -> None:
+        """Close the port so that a flasher may use it; `resume` takes it back. Calls may nest."""
+        self._lent += 1
+        if self._lent == 1:
+            self._resume_open = self.is_open
+            self.close()
+
+    def resume(self) -> None:
+        """Undo one `release`; the last one opens the port again if it was open before."""
+        if self._lent == 0:
+            return
+        self._lent -= 1
+        if self._lent == 0 and self._resume_open:
+            self.open()
+
+    @contextlib.contextmanager
+    def released(self) -> Iterator[None]:
+        """The port is free inside the block."""
+        self.release()
+        try:
+            yield
+        finally:
+            self.resume()
+
+    def _cannot_open(self, fault: Exception) -> ConsoleError:
+        present = sorted(port.device for port in list_ports.comports())
+        return ConsoleError(
+            f"{self.name}: cannot open console port {self.url}: {fault}",
+            help=f"close other programs that use it, or name one of the ports present: "
+            f"{', '.join(present) or 'none'}",
+        )
+
+    # ---- the reader thread
+
+    def _read_port(self, stop: threading.Event, opened: threading.Event, faults: list[Exception]) -> None:
+        # the port belongs to this thread: closing it under a blocked read crashes some drivers
+        try:
+            self._port = self._open_port()
+        except (ValueError, *_PORT_FAULTS) as fault:
+            faults.append(fault)
+            opened.set()
+            return
+        self._vanished_at = None
+        self._note("open")
+        opened.set()
+        while not stop.is_set():
+            try:
+                self._receive(self._read_some())
+            except _PORT_FAULTS as fault:
+                if stop.is_set():
+                    break
+                self._lose_port(fault)
+                if not self._find_port(stop):
+                    return
+        with contextlib.suppress(*_PORT_FAULTS):
+            if waiting := self._port.in_waiting:
+                self._receive(self._port.read(waiting))
+        self._end_partial()
+        self._note("closed")
+        self._close_port()
+
+    def _read_some(self) -> bytes:
+        data: bytes = self._port.read(1)
+        if data and (more := self._port.in_waiting):
+            data += self._port.read(more)
+        return data
+
+    def _open_port(self) -> Any:
+        port = serial.serial_for_url(self.url, do_not_open=True)
+        port.baudrate = self.baud
+        port.timeout = READ_TIMEOUT
+        port.write_timeout = 5.0
+        with contextlib.suppress(AttributeError, ValueError):  # not known to every kind of port
+            port.exclusive = True
+        port.dtr, port.rts = self._open_lines
+        port.open()
+        return port
+
+    def _close_port(self) -> None:
+        port, self._port = self._port, None
+        with contextlib.suppress(*_PORT_FAULTS):
+            port.close()
+
+    def _lose_port(self, fault: Exception) -> None:
+        self._end_partial()
+        self._vanished_at = self._clock.now()
+        self._note("port vanished", reason=str(fault))
+        self._close_port()
+
+    def _find_port(self, stop: threading.Event) -> bool:
+        """Try until the port is there again; False when the console is closed first."""
+        while not stop.is_set():
+            try:
+                self._port = self._open_port()
+            except _PORT_FAULTS:
+                stop.wait(REOPEN_INTERVAL)
+                continue
+            self._vanished_at = None
+            self._note("port returned")
+            return True
+        return False
+
+    def _receive(self, chunk: bytes) -> None:
+        if not chunk:
+            return
+        now = self._clock.now()
+        with self._lock:
+            self._raw.write(chunk)
+        *whole, rest = chunk.split(b"\n")
+        for piece in whole:
+            with self._lock:
+                self._partial.add(piece, now)
+                time, text, shown = self._partial.end()
+                text = text.removesuffix("\r")
+                self._lines.append(Line(time, text))
+            self._timeline.record(
+                self.source, "line", text, at=time, **({} if shown is None else {"was_partial": True})
+            )
+        if rest:
+            with self._lock:
+                self._partial.add(rest, now)
+            self._watch_silence()
+            self._clock.changed()
+
+    def _end_partial(self) -> None:
+        """Nothing will continue this text: it becomes a line without an end."""
+        with self._lock:
+            if self._partial.empty:
+                return
+            time, text, shown = self._partial.end()
+            self._lines.append(Line(time, text, ended=False))
+        if shown != text:
+            self._timeline.record(self.source, "partial", text, at=time)
+
+    def _watch_silence(self) -> None:
+        if not self._silence_watched and not self._clock.loop.is_closed():
+            self._silence_watched = True
+            self._clock.loop.call_soon_threadsafe(self._look_at_silence)
+
+    def _look_at_silence(self) -> None:
+        # on the clock's loop, so that silence is counted in bench time
+        with self._lock:
+            if self._partial.empty or self._partial.shown == self._partial.text:
+                self._silence_watched = False
+                return
+            left = self._partial.last + SILENCE - self._clock.now()
+            if left > 0:
+                self._clock.loop.call_later(left, self._look_at_silence)
+                return
+            self._silence_watched = False
+            time, text = self._partial.first, self._partial.text
+            self._partial.shown = text
+        self._timeline.record(self.source, "partial", text, at=time)
+
+    def _note(self, text: str, **data: Any) -> None:
+        self._timeline.record(self.source, "port", text, url=self.url, **data)
+
+    # ---- using it
+
+    def send(self, text: str) -> None:
+        """Write `text`, as it is, in UTF-8. Raises `ConsoleError` when the port is not open or is gone."""
+        port = self._port
+        if port is None:
+            raise self._gone("cannot send")
+        try:
+            port.write(text.encode("utf-8"))
+        except _PORT_FAULTS as fault:
+            raise ConsoleError(
+                f"{self.name}: cannot send to console port {self.url}: {fault}",
+                help="check the cable and the board's supply",
+            ) from fault
+        self._timeline.record(self.source, "sent", text.rstrip("\r\n"))
+
+    def mark(self) -> Position:
+        """Where the output ends now; pass it to `expect` or `lines`."""
+        with self._lock:
+            return Position(len(self._lines), len(self._partial.text))
+
+    def lines(self, since: Position | None = None) -> list[Line]:
+        """What was printed from `since` (default: the first byte ever) on, an unfinished line included."""
+        start = since or Position(0, 0)
+        with self._lock:
+            found = self._lines[start.line :]
+            if not self._partial.empty and start.line <= len(self._lines):
+                found.append(Line(self._partial.first, self._partial.text, ended=False))
+        if found and start.column:
+            first = found[0]
+            found[0] = Line(first.time, first.text[start.column :], first.ended)
+        return found
+
+    def raw(self) -> bytes:
+        """Every byte received so far, as it came."""
+        with self._lock:
+            self._raw.seek(0)
+            return self._raw.read()  # leaves the position at the end, where the next chunk belongs
+
+    def save_raw(self, path: Path) -> None:
+        """Write every byte received so far to a file."""
+        path.write_bytes(self.raw())
+
+    def expect(
+        self, pattern: str | re.Pattern[str], *, timeout: float, since: Position | None = None
+    ) -> re.Match[str]:
+        """Wait until a line matches the regular expression, and consume the output up to the match's end.
+
+        Looks at the output not yet consumed (or from `since` on), line by line; the unfinished last
+        line counts too, so a prompt can be expected. `timeout` is bench seconds.
+
+        Raises `ConsoleTimeout` with the last lines seen; `ConsoleError` when the port is not open,
+        or vanished and did not return in that time.
+        """
+        regex = re.compile(pattern) if isinstance(pattern, str) else pattern
+        search = _Search(regex, since or self._cursor)
+        if not self.is_open and self._step(search) is None:
+            raise self._gone(f"cannot wait for {regex.pattern!r}")
+        if search.match is None:
+            try:
+                self._clock.wait_for(
+                    lambda: self._step(search),
+                    timeout=timeout,
+                    reason=f"{self.name} to print {regex.pattern!r}",
+                )
+            except WaitTimeout:
+                raise self._not_seen(regex.pattern, timeout, search.start) from None
+        assert search.match is not None
+        self._cursor = search.position
+        return search.match
+
+    def _step(self, search: _Search) -> re.Match[str] | None:
+        with self._lock:
+            return search.over(self._lines, self._partial.text)
+
+    def _gone(self, what: str) -> ConsoleError:
+        if self._vanished_at is not None and self.is_open:
+            return ConsoleError(
+                f"{self.name}: {what}: console port {self.url} vanished at {self._vanished_at:.3f} s "
+                "and has not returned",
+                help="check the cable, the USB hub and the board's supply",
+            )
+        return ConsoleError(
+            f"{self.name}: {what}: console port {self.url} is not open", help="call open() first"
+        )
+
+    def _not_seen(self, pattern: str, timeout: float, start: Position) -> ConsoleError | ConsoleTimeout:
+        if self._vanished_at is not None:
+            return self._gone(f"cannot wait for {pattern!r}")
+        seen = self.lines(start)
+        where = "the last lines since then"
+        if not seen:
+            seen, where = self.lines(), "nothing since then; the last lines before"
+        tail = "\n".join(f"    {line.time:10.3f}  {line.text}" for line in seen[-LAST_LINES:])
+        return ConsoleTimeout(
+            f"{self.name}: {pattern!r} not printed within {timeout:g} s; {where}:\n{tail or '    (none)'}",
+            help="compare the pattern with the lines above; the whole log is on the timeline",
+        )
+
+
+class _PartialLine:
+    """Bytes since the last line end."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        # incremental: a character cut in two by a chunk boundary is not an error
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        self.text = ""
+        self.first = 0.0
+        self.last = 0.0
+        self.empty = True
+        self.shown: str | None = None
+
+    def add(self, data: bytes, now: float) -> None:
+        if self.empty:
+            self.first = now
+        if data:
+            self.last = now
+        self.empty = False
+        self.text += self._decoder.decode(data)
+
+    def end(self) -> tuple[float, str, str | None]:
+        """Time of the first byte, text, and what of it was shown as "partial"; then start over."""
+        result = self.first, self.text + self._decoder.decode(b"", True), self.shown
+        self._reset()
+        return result
+
+
+class _Search:
+    """A regular expression moving along the output; each ended line is looked at once."""
+
+    def __init__(self, regex: re.Pattern[str], start: Position) -> None:
+        self._regex = regex
+        self.start = start
+        self.position = start
+        self.match: re.Match[str] | None = None
+
+    def over(self, lines: list[Line], partial: str) -> re.Match[str] | None:
+        while self.match is None and self.position.line < len(lines):
+            if not self._try(lines[self.position.line].text):
+                self.position = Position(self.position.line + 1, 0)
+        if self.match is None and self.position.line == len(lines) and partial:
+            self._try(partial)
+        return self.match
+
+    def _try(self, text: str) -> bool:
+        found = self._regex.search(text, min(self.position.column, len(text)))
+        if found is None:
+            return False
+        self.match = found
+        self.position = Position(self.position.line, found.end())
+        return True

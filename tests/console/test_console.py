@@ -1,0 +1,286 @@
+"""The console over virtual UARTs: nothing lost, exact time stamps, port loss, expect."""
+
+import re
+import sys
+import threading
+
+import pytest
+import serial
+
+from bench.clock import Clock
+from bench.dut.console import Console
+from bench.errors import ConsoleError, ConsoleTimeout
+from bench.timeline import Timeline
+from bench.virtual import protocol_vboard
+from bench.virtual.clock import VirtualClock
+from bench.virtual.scheduler import Scheduler
+from bench.virtual.uart import VirtualUart
+
+
+class Bench:
+    """A simulated clock, a timeline, and boards that are nothing but a UART."""
+
+    def __init__(self) -> None:
+        if "bench.virtual" not in serial.protocol_handler_packages:
+            serial.protocol_handler_packages.append("bench.virtual")
+        self.scheduler = Scheduler(1)
+        self.clock: Clock = VirtualClock(self.scheduler)
+        self.timeline = Timeline(self.clock)
+        self.consoles: list[Console] = []
+
+    def board(self, name: str) -> tuple[VirtualUart, Console]:
+        uart = VirtualUart(self.scheduler, name)
+        protocol_vboard.PORTS[name] = uart
+        console = Console(name, f"vboard://{name}", self.clock, self.timeline)
+        self.consoles.append(console)
+        return uart, console
+
+    def print(self, uart: VirtualUart, at: float, data: bytes) -> None:
+        self.scheduler.after(at - self.scheduler.now, lambda: uart.transmit(data))
+
+    def kinds(self, source: str) -> list[tuple[float, str, str]]:
+        return [(e.time, e.kind, e.text) for e in self.timeline.since(source=source)]
+
+    def close(self) -> None:
+        for console in self.consoles:
+            console.close()
+            protocol_vboard.PORTS.pop(console.name, None)
+        self.clock.close()
+
+
+@pytest.fixture
+def bench():
+    made = Bench()
+    yield made
+    made.close()
+
+
+def test_thousands_of_lines_carry_the_exact_simulated_time(bench: Bench):
+    uart, console = bench.board("alpha")
+    console.open()
+    rng = bench.scheduler.rng("test")
+    expected = []
+    at = 0.0
+    for number in range(4000):
+        at += rng.choice((0.0, 0.0005, 0.25))
+        expected.append((pytest.approx(at), f"line {number}"))
+        bench.print(uart, at, f"line {number}\r\n".encode())
+    bench.clock.sleep(at + 1, "all lines")
+    assert [(line.time, line.text) for line in console.lines()] == expected
+    assert [(e.time, e.text) for e in bench.timeline.since(kind="line")] == expected
+
+
+def test_time_stamps_stay_exact_while_a_library_call_takes_simulated_time(bench: Bench):
+    uart, console = bench.board("alpha")
+    console.open()
+    for number in range(500):
+        bench.print(uart, 0.01 * number, b"busy\n")
+    bench.scheduler.elapse(10.0)  # what a flash that is being erased does
+    assert [line.time for line in console.lines()] == pytest.approx([0.01 * n for n in range(500)])
+    bench.print(uart, 11.0, b"polled\n")
+    bench.scheduler.run_until(lambda: False, 5.0)  # what a read of another port does
+    assert console.lines()[-1].time == pytest.approx(11.0)
+
+
+def two_consoles_run() -> list[str]:
+    bench = Bench()
+    try:
+        pairs = [bench.board(name) for name in ("alpha", "beta")]
+        rng = bench.scheduler.rng("chunks")
+        for uart, console in pairs:
+            console.open()
+            at = 0.0
+            for number in range(300):
+                at += rng.random() * 0.01
+                bench.print(uart, at, f"{console.name} {number}".encode())
+                bench.print(uart, at + rng.random() * 2, b" tail\r\n")
+        for _, console in pairs:
+            console.expect(f"{console.name} 299", timeout=30)
+        bench.clock.sleep(10, "the rest")
+        for _, console in pairs:
+            console.close()
+        return [entry.as_json() for entry in bench.timeline]
+    finally:
+        bench.close()
+
+
+def test_two_consoles_at_once_give_the_same_timeline_twice():
+    first = two_consoles_run()
+    assert len([row for row in first if '"line"' in row]) == 600
+    assert two_consoles_run() == first
+
+
+def test_no_byte_before_the_first_read_is_lost(bench: Bench):
+    uart, console = bench.board("alpha")
+    console.open()
+    uart.transmit(b"*** Booting ***\r\n")  # the supply came on at this very moment
+    assert console.expect("Booting", timeout=0.001).string == "*** Booting ***"
+    assert console.lines()[0].time == 0.0
+
+
+def test_invalid_utf8_and_raw_bytes_are_kept(bench: Bench):
+    uart, console = bench.board("alpha")
+    console.open()
+    sent = b"ok \xff\xfe \xc3\xa9\r\n\x00\x80\nsplit \xe2\x82"
+    bench.print(uart, 1, sent)
+    bench.print(uart, 2, b"\xac here\n")
+    bench.clock.sleep(3, "output")
+    assert [line.text for line in console.lines()] == ["ok \\xff\\xfe é", "\x00\\x80", "split € here"]
+    assert console.raw() == sent + b"\xac here\n"
+
+
+def test_raw_bytes_survive_the_spill_to_disk(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("bench.dut.console.RAW_IN_MEMORY", 1000)
+    uart, console = bench.board("alpha")
+    console.open()
+    for number in range(100):
+        bench.print(uart, number, b"%03d" % number + b"x" * 60 + b"\n")
+        bench.clock.sleep(1, "a line")
+        if number == 50:
+            assert console.raw().startswith(b"000x")  # reading must not disturb later writes
+    assert console.raw() == b"".join(b"%03d" % n + b"x" * 60 + b"\n" for n in range(100))
+
+
+def test_partial_line_shows_after_silence_and_is_whole_in_the_end(bench: Bench):
+    uart, console = bench.board("alpha")
+    console.open()
+    bench.print(uart, 1, b"Erasing...")
+    bench.print(uart, 5, b" done\r\nuart:~$ ")
+    assert console.expect(r"Eras\w+", timeout=2)
+    bench.clock.sleep(10, "output")
+    assert bench.kinds("alpha.console")[1:] == [
+        (1.0, "partial", "Erasing..."),
+        (1.0, "line", "Erasing... done"),
+        (5.0, "partial", "uart:~$ "),
+    ]
+    assert console.expect("done", timeout=0.1)  # went on behind the first match, on the same line
+    assert console.expect(r"\$ $", timeout=0.1)
+    assert [line.ended for line in console.lines()] == [True, False]
+
+
+def test_partial_line_is_kept_on_close(bench: Bench):
+    uart, console = bench.board("alpha")
+    console.open()
+    uart.transmit(b"cut of")
+    console.close()
+    assert [(e.kind, e.text) for e in bench.timeline.since(source="alpha.console")][1:] == [
+        ("partial", "cut of"),
+        ("port", "closed"),
+    ]
+    assert console.lines()[-1].text == "cut of"
+
+
+def test_successive_expects_move_on_and_since_looks_back(bench: Bench):
+    uart, console = bench.board("alpha")
+    console.open()
+    bench.print(uart, 1, b"state 1\nstate 2 state 3\n")
+    bench.print(uart, 9, b"state 4\n")
+    start = console.mark()
+    found = [console.expect(r"state (\d)", timeout=20)[1] for _ in range(4)]
+    assert found == ["1", "2", "3", "4"]
+    assert bench.clock.now() == pytest.approx(9)
+    with pytest.raises(ConsoleTimeout):
+        console.expect("state", timeout=1)
+    assert console.expect(re.compile("STATE 2", re.I), timeout=1, since=start)
+    assert console.expect(r"state (\d)", timeout=1)[1] == "3"
+    assert not console.lines(console.mark())
+
+
+def test_expect_fails_with_pattern_timeout_and_last_lines(bench: Bench):
+    uart, console = bench.board("alpha")
+    console.open()
+    for number in range(15):
+        bench.print(uart, number, f"line {number}\n".encode())
+    before = bench.clock.now()
+    with pytest.raises(ConsoleTimeout) as failure:
+        console.expect("Jumping to .* slot", timeout=30)
+    assert bench.clock.now() - before == pytest.approx(30)
+    message = str(failure.value)
+    assert "alpha" in message
+    assert "'Jumping to .* slot'" in message
+    assert "30 s" in message
+    assert [int(n) for n in re.findall(r"line (\d+)", message)] == list(range(5, 15))
+    assert "14.000  line 14" in message
+
+
+def test_vanished_port_is_noted_and_opened_again_at_its_return(bench: Bench):
+    uart, console = bench.board("alpha")
+    console.open()
+    bench.print(uart, 1, b"before\n")
+    bench.print(uart, 1.9, b"hal")
+    bench.scheduler.after(2, uart.vanish)
+    bench.scheduler.after(3, lambda: uart.transmit(b"lost\n"))
+    bench.scheduler.after(4, uart.return_)
+    bench.print(uart, 4.5, b"after\n")
+    console.expect("after", timeout=10)
+    assert bench.kinds("alpha.console") == [
+        (0.0, "port", "open"),
+        (1.0, "line", "before"),
+        (1.9, "partial", "hal"),
+        (2.0, "port", "port vanished"),
+        (4.0, "port", "port returned"),
+        (4.5, "line", "after"),
+    ]
+
+
+def test_port_that_does_not_return_is_a_fault_of_the_bench(bench: Bench):
+    uart, console = bench.board("alpha")
+    console.open()
+    bench.scheduler.after(2, uart.vanish)
+    with pytest.raises(ConsoleError, match=r"vanished at 2\.000 s"):
+        console.expect("after", timeout=10)
+    with pytest.raises(ConsoleError, match="cannot send"):
+        console.send("x")
+    console.close()
+    assert not any(t.name == "alpha.console" for t in threading.enumerate())
+
+
+def test_port_is_free_while_released(bench: Bench):
+    uart, console = bench.board("alpha")
+    console.open()
+    uart.transmit(b"one\n")
+    with console.released(), console.released():
+        with serial.serial_for_url("vboard://alpha", baudrate=115200, timeout=0.1) as flasher:
+            uart.transmit(b"for the flasher")
+            assert flasher.read(15) == b"for the flasher"
+        with pytest.raises(ConsoleError, match="lent to the flasher"):
+            console.open()
+    uart.transmit(b"two\n")
+    console.expect("two", timeout=1)
+    assert console.raw() == b"one\ntwo\n"
+
+
+def test_busy_and_missing_ports_name_the_port(bench: Bench):
+    _, console = bench.board("alpha")
+    console.open()
+    console.open()  # idempotent
+    other = Console("other", "vboard://alpha", bench.clock, bench.timeline)
+    with pytest.raises(ConsoleError, match=r"other: cannot open console port vboard://alpha.*busy"):
+        other.open()
+    missing = Console(
+        "gone", "COM99" if sys.platform == "win32" else "/dev/ttyNONE", bench.clock, bench.timeline
+    )
+    with pytest.raises(ConsoleError, match="ports present"):
+        missing.open()
+    with pytest.raises(ConsoleError, match="not open"):
+        missing.expect("x", timeout=1)
+
+
+def test_dtr_and_rts_are_never_raised(bench: Bench):
+    uart, console = bench.board("alpha")
+    seen = []
+    uart.on_lines = lambda dtr, rts: seen.append((dtr, rts))
+    console.open()
+    console.close()
+    assert (True, True) not in seen
+    assert not any(dtr or rts for dtr, rts in seen)
+
+
+def test_sent_text_reaches_the_board(bench: Bench):
+    uart, console = bench.board("alpha")
+    received = bytearray()
+    uart.on_receive = received.extend
+    console.open()
+    console.send("AT+CEREG?\r\n")
+    assert received == b"AT+CEREG?\r\n"
+    assert bench.timeline.since(kind="sent")[0].text == "AT+CEREG?"
