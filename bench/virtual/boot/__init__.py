@@ -1,0 +1,1 @@
+"""The virtual boards' bootloaders. They parse the flash with code of their own."""

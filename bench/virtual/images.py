@@ -1,0 +1,244 @@
+"""Real firmware images for the virtual boards, made by imgtool and esptool.
+
+The bodies are not machine code for a modem, but everything around them is what a real build has: a
+vector table, MCUboot header, TLVs and ECDSA-P256 signature; ESP32 segments, checksum, appended
+SHA-256 and application descriptor. A block of *traits* in the body tells the virtual application
+how this build behaves. Equal inputs give equal bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import random
+import struct
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from esptool.bin_image import ELFSection, ESP32FirmwareImage
+from imgtool import version as imgtool_version
+from imgtool.image import Image
+from imgtool.keys import ECDSA256P1
+
+from bench.virtual.boot.traits import BOARD_TLV, BOOTLOADER_MAGIC, DESCRIPTOR_OFFSET, TRAITS_MAGIC, packed
+
+HEADER_SIZE = 0x200
+SLOT_SIZE = 0x70000
+DEFAULT_SIZE = {"nrf9160": 150_000, "esp32": 200_000}
+NRF_SLOT0 = 0x10000
+RAM_TOP = 0x20040000
+
+SIGNING_KEY = ec.derive_private_key(
+    int.from_bytes(hashlib.sha256(b"virtual bench development signing key").digest()), ec.SECP256R1()
+)
+"""Signs the virtual boards' builds. It protects nothing: it is derived from a published text."""
+
+
+def _signer(key: ec.EllipticCurvePrivateKey) -> ECDSA256P1:
+    """imgtool's key with RFC 6979 nonces, so that a build is reproducible."""
+    signer = ECDSA256P1(key)
+    signer.raw_sign = lambda payload: key.sign(payload, ec.ECDSA(SHA256(), deterministic_signing=True))
+    return signer
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file and the chip address it goes to."""
+
+    address: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """Everything one board is tested with."""
+
+    baseline: Path
+    update: Path
+    factory: tuple[Part, ...]
+
+
+def build_set(board: str, out: Path) -> Build:
+    """Baseline 1.0.0, update 1.1.0 and the factory parts of "nrf9160" or "esp32", as files in `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    return Build(
+        baseline=build(board, "1.0.0", out=out / "baseline.bin"),
+        update=build(board, "1.1.0", out=out / "update.bin"),
+        factory=FACTORY[board](out),
+    )
+
+
+def build(
+    board: str,
+    version: str,
+    traits: Mapping[str, object] | None = None,
+    size: int | None = None,
+    *,
+    out: Path,
+    key: ec.EllipticCurvePrivateKey = SIGNING_KEY,
+) -> Path:
+    """One application image. `size` is the length of its body in bytes."""
+    body = size or DEFAULT_SIZE[board]
+    if board == "nrf9160":
+        return _build_mcuboot(board, version, traits or {}, body, key, out)
+    return _build_esp32(board, version, traits or {}, body, out)
+
+
+def _filler(label: str, size: int) -> bytes:
+    return random.Random(label).randbytes(size)
+
+
+# ---- nRF9160 --------------------------------------------------------------------------------------
+
+
+def _vector_table(base: int) -> bytes:
+    """Initial stack pointer, reset handler and fourteen exception handlers of code linked at `base`."""
+    reset = base + DESCRIPTOR_OFFSET + 0x401
+    return struct.pack("<16I", RAM_TOP, reset, *[reset + 0x20] * 14)
+
+
+def _cortex_m_body(base: int, magic: bytes, descriptor: Mapping[str, object], size: int, label: str) -> bytes:
+    head = _vector_table(base).ljust(DESCRIPTOR_OFFSET, b"\0") + packed(magic, descriptor)
+    return head + _filler(label, max(0, size - len(head)))
+
+
+def _build_mcuboot(
+    board: str,
+    version: str,
+    traits: Mapping[str, object],
+    size: int,
+    key: ec.EllipticCurvePrivateKey,
+    out: Path,
+) -> Path:
+    body = _cortex_m_body(
+        NRF_SLOT0 + HEADER_SIZE, TRAITS_MAGIC, traits, size - HEADER_SIZE, f"{board}/{version}"
+    )
+    image = Image(
+        version=imgtool_version.decode_version(version),
+        header_size=HEADER_SIZE,
+        pad_header=True,
+        align=4,
+        slot_size=SLOT_SIZE,
+    )
+    with tempfile.TemporaryDirectory(prefix="bench-build-") as work:
+        source = Path(work) / "body.bin"
+        source.write_bytes(body)
+        image.load(str(source))
+    with contextlib.redirect_stdout(io.StringIO()):  # imgtool talks while it signs
+        image.create(_signer(key), "hash", None, custom_tlvs={BOARD_TLV: board.encode()})
+    image.save(str(out))
+    return out
+
+
+def build_mcuboot_bootloader(board: str, out: Path, key: ec.EllipticCurvePrivateKey = SIGNING_KEY) -> Path:
+    """The bootloader for address 0: its descriptor holds the public key, the board and the swap algorithm."""
+    public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    descriptor = {"public_key": public, "board": board, "swap": "move"}
+    out.write_bytes(_cortex_m_body(0, BOOTLOADER_MAGIC, descriptor, 0x8000, f"{board}/mcuboot"))
+    return out
+
+
+def _nrf_factory(out: Path) -> tuple[Part, ...]:
+    return (Part(0x0, build_mcuboot_bootloader("nrf9160", out / "mcuboot.bin")),)
+
+
+# ---- ESP32 ----------------------------------------------------------------------------------------
+
+DROM = 0x3F400020
+IRAM = 0x40080000
+IROM = 0x400D0020
+DRAM = 0x3FFB0000
+
+
+def _app_descriptor(version: str, project: str) -> bytes:
+    """256 bytes: magic, security version, version, project, time, date, IDF version, SHA-256 of the ELF."""
+    fixed = struct.pack(
+        "<II8x32s32s16s16s32s32s",
+        0xABCD5432,
+        0,
+        version.encode(),
+        project.encode(),
+        b"00:00:00",
+        b"Jan  1 2026",
+        b"v5.3.1",
+        hashlib.sha256(f"{project} {version}".encode()).digest(),
+    )
+    return fixed.ljust(256, b"\0")
+
+
+def _section(name: str, address: int, data: bytes) -> ELFSection:
+    return ELFSection(name.encode(), address, data, 0)
+
+
+def _save_esp32(segments: list[ELFSection], entry: int, out: Path) -> Path:
+    image = ESP32FirmwareImage()
+    image.flash_mode = 2  # DIO
+    image.flash_size_freq = 0x20  # 4 MB, 40 MHz
+    image.entrypoint = entry
+    image.segments = segments
+    image.save(str(out))
+    return out
+
+
+def _build_esp32(board: str, version: str, traits: Mapping[str, object], size: int, out: Path) -> Path:
+    descriptor = _app_descriptor(version, board) + packed(TRAITS_MAGIC, traits)
+    label = f"{board}/{version}"
+    # esptool pads mapped segments to 64 KiB rows, so the body is shared out around one such row
+    read_only = descriptor + _filler(label + "/drom", max(0x1000, size // 4 - len(descriptor)))
+    code = _filler(label + "/irom", max(0x1000, size - 0x10000 - 0x4000))
+    segments = [
+        _section(".flash.appdesc", DROM, read_only),
+        _section(".flash.text", IROM, code),
+        _section(".dram0.data", DRAM, _filler(label + "/dram", 0x1000)),
+        _section(".iram0.text", IRAM, _filler(label + "/iram", 0x2000)),
+    ]
+    return _save_esp32(segments, IRAM + 4, out)
+
+
+def build_esp32_bootloader(out: Path) -> Path:
+    """The second-stage bootloader for 0x1000, rollback enabled."""
+    body = packed(BOOTLOADER_MAGIC, {"board": "esp32", "rollback": True}) + _filler(
+        "esp32/bootloader", 0x3000
+    )
+    segments = [
+        _section(".dram0", 0x3FFF0030, body),
+        _section(".iram0", 0x40078000, _filler("esp32/bl-code", 0x2000)),
+    ]
+    return _save_esp32(segments, 0x40078004, out)
+
+
+ESP32_PARTITIONS = (
+    ("nvs", 1, 0x02, 0x9000, 0x4000),
+    ("otadata", 1, 0x00, 0xD000, 0x2000),
+    ("phy_init", 1, 0x01, 0xF000, 0x1000),
+    ("ota_0", 0, 0x10, 0x10000, 0x180000),
+    ("ota_1", 0, 0x11, 0x190000, 0x180000),
+)
+"""Label, type, subtype, offset, size."""
+
+
+def build_partition_table(out: Path) -> Path:
+    """The partition table for 0x8000, with its MD5 row."""
+    rows = b"".join(
+        struct.pack("<HBBII16sI", 0x50AA, kind, subtype, offset, size, label.encode(), 0)
+        for label, kind, subtype, offset, size in ESP32_PARTITIONS
+    )
+    rows += b"\xeb\xeb" + b"\xff" * 14 + hashlib.md5(rows).digest()
+    out.write_bytes(rows.ljust(0xC00, b"\xff"))
+    return out
+
+
+def _esp32_factory(out: Path) -> tuple[Part, ...]:
+    return (
+        Part(0x1000, build_esp32_bootloader(out / "bootloader.bin")),
+        Part(0x8000, build_partition_table(out / "partition-table.bin")),
+    )
+
+
+FACTORY = {"nrf9160": _nrf_factory, "esp32": _esp32_factory}
