@@ -84,16 +84,18 @@ class RomSerialFlasher(Flasher):
         self._opened = False
         if self._loader is None:
             return
-        with contextlib.suppress(BenchError):
-            self.reset()
+        with contextlib.suppress(BenchError):  # a port that is gone cannot be left tidier
+            self._hard_reset(self._loader)
         self._release()
 
     def reset(self) -> None:
         """Hard reset by EN; the port is released so that the console can have it."""
-        loader = self._loader_for("reset")
+        self._hard_reset(self._loader_for("reset"))
+        self._release()
+
+    def _hard_reset(self, loader: Any) -> None:
         with self._session("reset", FlashError):
             loader.hard_reset()
-        self._release()
 
     # ---- the chip
 

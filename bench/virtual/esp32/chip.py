@@ -146,8 +146,8 @@ class Esp32Chip:
     # ---- the ROM
 
     def _start(self, reason: str) -> None:
-        self._set_baud(ROM_BAUD)
         self._memory.power_up()
+        self._set_baud(ROM_BAUD)
         self._link = LoaderLink(self.cpu, self.uart)
         self._memory.set_strapping((_STRAP_DOWNLOAD if self._download_strap else _STRAP_FLASH)[0])
         self._mode = _Mode.LOADER if self._download_strap else _Mode.APPLICATION

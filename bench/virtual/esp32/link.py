@@ -39,8 +39,9 @@ class LoaderLink:
         """The next packet if one is already there."""
         return self._packets.popleft() if self._packets else None
 
-    def send(self, packet: bytes) -> Steps:
-        frame = encode(packet)
+    def send(self, packet: bytes, repeat: int = 1) -> Steps:
+        """Send `packet`, `repeat` times without a pause; the host gets it when the last byte is out."""
+        frame = encode(packet) * repeat
         yield self._seconds(len(frame))
         self.uart.transmit(frame)
 

@@ -14,11 +14,10 @@ from typing import Any
 import serial.rfc2217
 
 from bench.virtual.protocol_vboard import PORTS, Serial
-from bench.virtual.scheduler import Handle
 from bench.virtual.uart import VirtualUart
 
 HOLD = 0.25
-"""Simulated seconds for which "DTR and RTS both on" is held back, see `_TightPort`."""
+"""Wall seconds (the remote host's own) for which "DTR and RTS both on" is held back, see `_TightPort`."""
 
 _CHUNK = 65536
 
@@ -32,7 +31,7 @@ class _TightPort(Serial):
     as both off, so that nothing else is lost by waiting.
     """
 
-    _held: Handle | None = None
+    _held: threading.Timer | None = None
 
     def _line_states(self) -> None:
         uart = self._uart
@@ -43,8 +42,15 @@ class _TightPort(Serial):
                 self._held.cancel()
                 self._held = None
             if self._dtr_state and self._rts_state and uart.rts and not uart.dtr:
-                self._held = uart.scheduler.after(HOLD, super()._line_states)
+                self._held = threading.Timer(HOLD, self._let_go)
+                self._held.daemon = True
+                self._held.start()
             else:
+                super()._line_states()
+
+    def _let_go(self) -> None:
+        if self._uart is not None:
+            with self._uart.scheduler.lock:
                 super()._line_states()
 
     def _control_transfer(self) -> None:

@@ -159,8 +159,7 @@ class RomLoader:
         self._data[self._length + 1] = self._error
         size = self._length + _TRAILER
         packet = HEADER.pack(1, self._opcode, size, self._value) + self._data[:size]
-        for _ in range(self._repeat):
-            yield from self._link.send(packet)
+        yield from self._link.send(packet, self._repeat)
 
     def _words(self, count: int) -> tuple[int, ...]:
         return struct.unpack_from(f"<{count}I", self._request, HEADER.size)

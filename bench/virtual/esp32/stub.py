@@ -121,15 +121,16 @@ class StubLoader:
                 yield from command(body)
         return self._exit
 
-    def _reply(self, opcode: int, error: int = 0, *, value: int = 0, data: bytes = b"") -> Steps:
+    def _reply(
+        self, opcode: int, error: int = 0, *, value: int = 0, data: bytes = b"", repeat: int = 1
+    ) -> Steps:
         body = data + bytes((1 if error else 0, error))
-        yield from self._link.send(HEADER.pack(1, opcode, len(body), value) + body)
+        yield from self._link.send(HEADER.pack(1, opcode, len(body), value) + body, repeat)
 
     # ---- registers and memory
 
     def _sync(self, body: bytes) -> Steps:
-        for _ in range(SYNC_REPEAT):
-            yield from self._reply(Op.SYNC)
+        yield from self._reply(Op.SYNC, repeat=SYNC_REPEAT)
 
     def _read_reg(self, body: bytes) -> Steps:
         (address,) = struct.unpack_from("<I", body)
