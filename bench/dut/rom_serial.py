@@ -63,7 +63,9 @@ class RomSerialFlasher(Flasher):
         mac: str | None = None,
     ) -> None:
         if chip not in CHIP_DEFS:
-            raise ConfigError(f"{name}: esptool knows no chip {chip!r}", help=f"one of {', '.join(CHIP_DEFS)}")
+            raise ConfigError(
+                f"{name}: esptool knows no chip {chip!r}", help=f"one of {', '.join(CHIP_DEFS)}"
+            )
         self.name, self.port, self.chip, self.baud = name, port, chip, baud
         self.mac = mac.lower() if mac else None
         self._timeline = timeline
@@ -208,7 +210,7 @@ class RomSerialFlasher(Flasher):
             magic = loader.read_reg(loader.CHIP_DETECT_MAGIC_REG_ADDR)
             if magic == loader.MAGIC_VALUE:
                 return
-            names = [c.CHIP_NAME for c in ROM_LIST if c.USES_MAGIC_VALUE and c.MAGIC_VALUE == magic]
+            names = [c.CHIP_NAME for c in ROM_LIST if c.USES_MAGIC_VALUE and magic == c.MAGIC_VALUE]
             found = names[0] if names else f"a chip with magic word {magic:#010x}"
         raise ProbeError(
             f"{self.name}: {self.port} has {found}, not {loader.CHIP_NAME}",

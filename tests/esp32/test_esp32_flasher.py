@@ -6,10 +6,11 @@ import contextlib
 import io
 import random
 import re
+import zlib
 
 import esptool
 import pytest
-from conftest import MAC, PORT, Bench, boot_image
+from conftest import MAC, PORT, Bench, boot_image, make_bench
 from esptool import cmds
 from esptool.targets import CHIP_DEFS
 
@@ -113,7 +114,7 @@ def test_software_reset_boots_with_its_reason(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("damage", "message"),
-    [(b"\x00", b"invalid header: 0x200201"), (boot_image()[:-1] + b"\x00", b"csum err:0x00!=0x")],
+    [(b"\x00", b"invalid header: 0x20020100"), (boot_image()[:-1] + b"\x00", b"csum err:0x00!=0x")],
     ids=["no image", "bad checksum"],
 )
 def test_without_a_bootloader_the_rom_complains_and_restarts(
@@ -128,7 +129,7 @@ def test_without_a_bootloader_the_rom_complains_and_restarts(
     console.close()
     assert bench.boots == []
     assert 2 <= log.count(b"rst:0x10 (RTCWDT_RTC_RESET)") <= 4
-    assert message.split(b"0x200201")[0] in log
+    assert message in log
 
 
 def test_power_cut_while_writing_leaves_a_torn_flash_and_the_next_try_heals_it(bench: Bench) -> None:
@@ -175,10 +176,10 @@ def test_wrong_chip_is_refused_by_name(bench: Bench) -> None:
 
 def test_missing_port_and_busy_port(bench: Bench) -> None:
     flasher = RomSerialFlasher("esp", "vboard://nobody", bench.timeline)
-    with pytest.raises(ConsoleError, match="vboard://nobody.*no such virtual board"):
+    with pytest.raises(ConsoleError, match=r"vboard://nobody.*no such virtual board"):
         flasher.open()
     console = bench.console()
-    with pytest.raises(ConsoleError, match="vboard://esp.*busy"):
+    with pytest.raises(ConsoleError, match=r"vboard://esp.*busy"):
         bench.flasher().open()
     assert console.is_open
     console.close()
@@ -218,14 +219,13 @@ def test_esptool_speaks_on_the_timeline_only_and_without_wall_time(
     flasher.close()
     text = [entry.text for entry in bench.timeline.since(source="esp.rom", kind="flash")]
     assert "Hash of data verified." in text
-    assert f"Wrote {len(COMPRESSIBLE)} bytes ({len(__import__('zlib').compress(COMPRESSIBLE, 9))} compressed) at 0x00010000." in text
+    packed = len(zlib.compress(COMPRESSIBLE, 9))
+    assert f"Wrote {len(COMPRESSIBLE)} bytes ({packed} compressed) at 0x00010000." in text
     assert not [line for line in text if re.search(r"\d ?s(ec|\b)|kbit", line)]
     assert capsys.readouterr() == ("", "")
 
 
 def test_same_seed_same_timeline() -> None:
-    from conftest import make_bench
-
     def run() -> list[str]:
         bench = make_bench()
         bench.chip.power(True)

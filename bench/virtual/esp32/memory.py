@@ -129,6 +129,9 @@ class Memory:
         mosi_length = (self.read_word(_SPI_MOSI_DLEN) & 0xFFFFFF) // 8 + 1 if user & _SPI_USER_MOSI else 0
         miso_length = (self.read_word(_SPI_MISO_DLEN) & 0xFFFFFF) // 8 + 1 if user & _SPI_USER_MISO else 0
         reply = self._flash_chip.command(
-            self.read_word(_SPI_USER2) & 0xFFFF, address, self.read(_SPI_W0, min(64, mosi_length)), min(64, miso_length)
+            self.read_word(_SPI_USER2) & 0xFFFF,
+            address,
+            self.read(_SPI_W0, min(64, mosi_length)),
+            min(64, miso_length),
         )
         self.load(_SPI_W0, reply)

@@ -21,7 +21,7 @@ class SlipDecoder:
     def feed(self, data: bytes) -> list[bytes]:
         """The packets completed by `data`, unescaped."""
         self._buffer += data
-        packets = []
+        packets: list[bytes] = []
         while True:
             start = self._buffer.find(END)
             if start < 0:

@@ -101,25 +101,30 @@ class StubLoader:
             if len(packet) < HEADER.size:
                 continue
             direction, opcode, length, declared = HEADER.unpack_from(packet)
-            body = packet[HEADER.size :]
-            command = self._commands.get(opcode)
             if direction != 0:
                 continue
-            if command is None:
-                yield from self._reply(opcode, NOT_IMPLEMENTED)
-            elif len(body) != length or length < _SHORTEST_BODY.get(Op(opcode), 0):
-                yield from self._reply(opcode, BAD_DATA_LENGTH)
-            elif opcode in (Op.FLASH_DATA, Op.FLASH_DEFL_DATA, Op.MEM_DATA) and (
-                struct.unpack_from("<I", body)[0] != len(body) - _BLOCK_HEADER
-            ):
-                yield from self._reply(opcode, BAD_DATA_LENGTH)
-            elif opcode in (Op.FLASH_DATA, Op.FLASH_DEFL_DATA, Op.MEM_DATA) and declared != checksum(
-                body[_BLOCK_HEADER:]
-            ):
-                yield from self._reply(opcode, BAD_DATA_CHECKSUM)
+            body = packet[HEADER.size :]
+            fault = self._fault(opcode, body, length, declared)
+            if fault:
+                yield from self._reply(opcode, fault)
             else:
-                yield from command(body)
+                yield from self._commands[opcode](body)
         return self._exit
+
+    def _fault(self, opcode: int, body: bytes, length: int, declared: int) -> int:
+        """What is wrong with a request before it is acted on; 0 when nothing is."""
+        if opcode not in self._commands:
+            return NOT_IMPLEMENTED
+        if len(body) != length or length < _SHORTEST_BODY.get(Op(opcode), 0):
+            return BAD_DATA_LENGTH
+        if opcode in (Op.FLASH_DATA, Op.FLASH_DEFL_DATA, Op.MEM_DATA):
+            (size,) = struct.unpack_from("<I", body)
+            data = body[_BLOCK_HEADER:]
+            if size != len(data):
+                return BAD_DATA_LENGTH
+            if declared != checksum(data):
+                return BAD_DATA_CHECKSUM
+        return 0
 
     def _reply(
         self, opcode: int, error: int = 0, *, value: int = 0, data: bytes = b"", repeat: int = 1
