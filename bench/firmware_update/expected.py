@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from bench.firmware_update.states import Result, State
 
@@ -73,7 +74,7 @@ def violations(observed: Sequence[tuple[State, Result]], version: str = "1.0") -
     """
     rows = MACHINES[version]
     found = []
-    for (source, before), (target, after) in zip(observed, observed[1:], strict=False):
+    for (source, before), (target, after) in pairwise(observed):
         if source is target and before is after:
             continue
         if source is State.IDLE and target is State.IDLE:

@@ -1,0 +1,1 @@
+"""Content formats as pure functions. Whatever is wrong with a payload is a `CodecError`."""

@@ -1,0 +1,128 @@
+"""CoAP over one plain UDP socket, as a message interface for aiocoap.
+
+aiocoap's own UDP transports need Linux socket options, or answer from another port than they were
+asked on. This one is a single asyncio datagram socket: every message leaves from the server's port
+on every operating system.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from aiocoap import Message, error, interfaces
+
+from bench.lwm2m.trace import Trace
+
+Address = tuple[str, int]
+
+
+class Peer(interfaces.EndpointAddress):
+    """The far end of a message: IP address and port."""
+
+    scheme = "coap"
+    is_multicast = False
+    is_multicast_locally = False
+    maximum_block_size_exp = 6
+    maximum_payload_size = 1024
+
+    def __init__(self, interface: UdpEndpoint, address: Address) -> None:
+        self.interface = interface
+        self.address = address
+
+    def __hash__(self) -> int:
+        return hash(self.address)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Peer) and other.address == self.address
+
+    def __repr__(self) -> str:
+        return f"<peer {self.hostinfo}>"
+
+    @property
+    def hostinfo(self) -> str:
+        host, port = self.address
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def hostinfo_local(self) -> str:
+        return self.interface.hostinfo
+
+    @property
+    def uri_base(self) -> str:
+        return f"coap://{self.hostinfo}"
+
+    @property
+    def uri_base_local(self) -> str:
+        return f"coap://{self.hostinfo_local}"
+
+    @property
+    def blockwise_key(self) -> Any:
+        return self.address
+
+    def as_response_address(self) -> Peer:
+        return self
+
+
+class UdpEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
+    """One socket. `heard(address)` is called for each datagram, before it is dispatched."""
+
+    def __init__(self, manager: Any, trace: Trace) -> None:
+        self._manager = manager
+        self._trace = trace
+        self._transport: asyncio.DatagramTransport | None = None
+        self.hostinfo = ""
+        self.address: Address = ("", 0)
+
+    @classmethod
+    async def open(cls, manager: Any, trace: Trace, host: str, port: int) -> UdpEndpoint:
+        """Bind. Raises `OSError` when the port is in use (the socket shares it with nobody)."""
+        loop = asyncio.get_running_loop()
+        _, endpoint = await loop.create_datagram_endpoint(
+            lambda: cls(manager, trace), local_addr=(host, port)
+        )
+        return endpoint
+
+    # ---- asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.DatagramTransport)
+        self._transport = transport
+        host, port = transport.get_extra_info("sockname")[:2]
+        self.address = (host, port)
+        self.hostinfo = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        address = (addr[0], addr[1])
+        try:
+            message = Message.decode(data, remote=Peer(self, address))
+        except (error.UnparsableMessage, ValueError, IndexError) as reason:
+            self._trace.junk(address, len(data), type(reason).__name__)
+            return
+        self._trace.received(address, message)
+        if self._manager is not None:
+            self._manager.dispatch_message(message)
+
+    def error_received(self, exc: Exception) -> None:
+        """ICMP errors do not say whose they are on an unconnected socket: the time-outs will."""
+
+    # ---- aiocoap's side
+
+    def send(self, message: Message) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._trace.sent(message.remote.address, message)
+        self._transport.sendto(message.encode(), message.remote.address)
+
+    async def recognize_remote(self, remote: Any) -> bool:
+        return isinstance(remote, Peer) and remote.interface is self
+
+    async def determine_remote(self, message: Message) -> Peer | None:
+        return None  # requests go to registered devices only, whose address is known
+
+    async def shutdown(self) -> None:
+        self._manager = None
+        if self._transport is not None:
+            with contextlib.suppress(OSError):
+                self._transport.close()

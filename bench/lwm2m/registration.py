@@ -1,0 +1,185 @@
+"""The registration interface: POST /rd, POST and DELETE /rd/ID (OMA LwM2M 1.0-1.2, "Registration")."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiocoap import CHANGED, CREATED, DELETED, Message, error
+from aiocoap.resource import PathCapable, Resource
+
+from bench.lwm2m.codecs import link_format
+from bench.lwm2m.codecs.error import CodecError
+
+DEFAULT_LIFETIME = 86400
+MAX_LIFETIME = 2**31 - 1
+VERSIONS = ("1.0", "1.1", "1.2")
+_OBJECT_PATH = re.compile(r"^/?(?:[^/]+/)?(\d+)(?:/(\d+))?$")
+
+
+@dataclass
+class Registration:
+    """One registered device. Times are bench seconds; `objects` maps object ID to its instances."""
+
+    endpoint: str
+    location: str
+    remote: Any
+    lifetime: int
+    version: str
+    binding: str
+    queue_mode: bool
+    formats: frozenset[int]
+    objects: dict[int, set[int]]
+    object_versions: dict[int, str]
+    registered_at: float
+    updated_at: float
+    expiry: asyncio.TimerHandle | None = field(default=None, repr=False)
+
+
+class Directory(Resource, PathCapable):
+    """Who is registered. `changed(registration, event)` hears "registered", "updated", "gone", "expired"."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        now: Callable[[], float],
+        changed: Callable[[Registration, str], None],
+    ) -> None:
+        super().__init__()
+        self._loop = loop
+        self._now = now
+        self._changed = changed
+        self._number = 0
+        self.by_endpoint: dict[str, Registration] = {}
+        self.by_location: dict[str, Registration] = {}
+
+    async def render_post(self, request: Message) -> Message:
+        path = request.opt.uri_path
+        if not path:
+            return self._register(request)
+        return self._update(self._at(path), request)
+
+    async def render_delete(self, request: Message) -> Message:
+        self._drop(self._at(request.opt.uri_path), "gone")
+        return Message(code=DELETED)
+
+    def _at(self, path: tuple[str, ...]) -> Registration:
+        registration = self.by_location.get(path[0]) if len(path) == 1 else None
+        if registration is None:
+            raise error.NotFound
+        return registration
+
+    def _register(self, request: Message) -> Message:
+        query = _query(request)
+        endpoint = query.get("ep")
+        if not endpoint:
+            raise error.BadRequest("ep is missing")
+        version = query.get("lwm2m") or "1.0"
+        if version not in VERSIONS:
+            raise error.BadRequest(f"lwm2m={version} is not one of {', '.join(VERSIONS)}")
+        objects, versions, formats = _objects(request.payload)
+        old = self.by_endpoint.get(endpoint)
+        if old is not None:
+            self._forget(old)
+        self._number += 1
+        binding = query.get("b") or "U"
+        registration = Registration(
+            endpoint=endpoint,
+            location=f"d{self._number}",
+            remote=request.remote,
+            lifetime=_lifetime(query, DEFAULT_LIFETIME),
+            version=version,
+            binding=binding,
+            queue_mode="Q" in query or "Q" in binding,
+            formats=formats,
+            objects=objects,
+            object_versions=versions,
+            registered_at=self._now(),
+            updated_at=self._now(),
+        )
+        self.by_endpoint[endpoint] = registration
+        self.by_location[registration.location] = registration
+        self._arm(registration)
+        self._changed(registration, "registered")
+        return Message(code=CREATED, location_path=("rd", registration.location))
+
+    def _update(self, registration: Registration, request: Message) -> Message:
+        query = _query(request)
+        registration.lifetime = _lifetime(query, registration.lifetime)
+        if "b" in query:
+            registration.binding = query["b"] or "U"
+        if request.payload:
+            registration.objects, registration.object_versions, _ = _objects(request.payload)
+        registration.remote = request.remote
+        registration.updated_at = self._now()
+        self._arm(registration)
+        self._changed(registration, "updated")
+        return Message(code=CHANGED)
+
+    def _arm(self, registration: Registration) -> None:
+        if registration.expiry is not None:
+            registration.expiry.cancel()
+        registration.expiry = self._loop.call_later(
+            registration.lifetime, self._drop, registration, "expired"
+        )
+
+    def _drop(self, registration: Registration, event: str) -> None:
+        self._forget(registration)
+        self._changed(registration, event)
+
+    def _forget(self, registration: Registration) -> None:
+        if registration.expiry is not None:
+            registration.expiry.cancel()
+        self.by_location.pop(registration.location, None)
+        if self.by_endpoint.get(registration.endpoint) is registration:
+            del self.by_endpoint[registration.endpoint]
+
+    def close(self) -> None:
+        for registration in tuple(self.by_location.values()):
+            self._forget(registration)
+
+
+def _query(request: Message) -> dict[str, str | None]:
+    query: dict[str, str | None] = {}
+    for item in request.opt.uri_query:
+        name, equals, value = item.partition("=")
+        query[name] = value if equals else None
+    return query
+
+
+def _lifetime(query: dict[str, str | None], default: int) -> int:
+    text = query.get("lt")
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:12]) <= MAX_LIFETIME:
+        raise error.BadRequest(f"lt={text[:20]} is no lifetime")
+    return int(text)
+
+
+def _objects(payload: bytes) -> tuple[dict[int, set[int]], dict[int, str], frozenset[int]]:
+    """Instances and versions by object, and the content formats the root link lists."""
+    try:
+        links = link_format.decode(payload)
+    except CodecError as reason:
+        raise error.BadRequest(str(reason)) from None
+    objects: dict[int, set[int]] = {}
+    versions: dict[int, str] = {}
+    formats: set[int] = set()
+    for link in links:
+        if link.attributes.get("rt") == "oma.lwm2m" or link.target == "/":
+            formats.update(int(ct) for ct in (link.attributes.get("ct") or "").split() if ct.isdigit())
+            continue
+        match = _OBJECT_PATH.match(link.target)
+        if match is None:
+            continue  # links of other applications are none of ours
+        number = int(match[1])
+        instances = objects.setdefault(number, set())
+        if match[2] is not None:
+            instances.add(int(match[2]))
+        version = link.attributes.get("ver")
+        if version is not None:
+            versions[number] = version
+    return objects, versions, frozenset(formats)

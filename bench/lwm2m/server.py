@@ -1,0 +1,157 @@
+"""The local LwM2M server: registration, device management, packages for PULL."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+
+from aiocoap import Context, Message
+from aiocoap.resource import Resource, Site
+
+from bench.clock import Clock
+from bench.errors import ServerError, WaitTimeout
+from bench.lwm2m.client import Client
+from bench.lwm2m.endpoint import UdpEndpoint
+from bench.lwm2m.layers import PeerMessageManager, PeerTokenManager
+from bench.lwm2m.packages import Package, PackageShelf
+from bench.lwm2m.registration import Directory, Registration
+from bench.lwm2m.trace import Trace
+from bench.timeline import Timeline
+
+
+class _RegistrationInterface(Resource):
+    """`/rd` itself; what lies below it is the directory's."""
+
+    def __init__(self, directory: Directory) -> None:
+        super().__init__()
+        self._directory = directory
+
+    async def render_post(self, request: Message) -> Message:
+        return await self._directory.render_post(request)
+
+
+class LwM2mServer:
+    """Call `start` first and `close` last; everything else in between, from the test thread."""
+
+    def __init__(
+        self, clock: Clock, timeline: Timeline, *, host: str = "127.0.0.1", port: int = 0, seed: int = 0
+    ) -> None:
+        self.clock = clock
+        self.timeline = timeline
+        self.context: Context
+        self._host, self._port, self._seed = host, port, seed
+        self._trace = Trace(timeline)
+        self._endpoint: UdpEndpoint | None = None
+        self._directory: Directory | None = None
+        self._listeners: list[Callable[[Registration, str], None]] = []
+        self.shelf = PackageShelf(lambda package: self.clock.changed())
+
+    # ---- life
+
+    def start(self) -> None:
+        """Open the port. Raises `ServerError` when it is in use or the address is not this PC's."""
+        self.clock.run(self._start(), timeout=10, reason="start the LwM2M server")
+
+    async def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._directory = Directory(loop, self.clock.now, self._registration_changed)
+        site = Site()
+        site.add_resource(["rd"], self._directory)
+        site.add_resource(["rd"], _RegistrationInterface(self._directory))
+        site.add_resource(["fw"], self.shelf)
+        self.context = Context(loop=loop, serversite=site, loggername="bench.coap")
+        tokens = PeerTokenManager(self.context, random.Random(f"{self._seed}/tokens"))
+        messages = PeerMessageManager(tokens, random.Random(f"{self._seed}/mids"))
+        try:
+            self._endpoint = await UdpEndpoint.open(messages, self._trace, self._host, self._port)
+        except OSError as error:
+            raise ServerError(
+                f"the LwM2M server cannot listen on {self._host}:{self._port}: {error.strerror or error}",
+                help="stop the program that uses the port, or set another [server] port in the bench file",
+            ) from None
+        messages.message_interface = self._endpoint
+        tokens.token_interface = messages
+        self.context.request_interfaces.append(tokens)
+
+    def close(self) -> None:
+        """Close the port and forget every registration. Idempotent."""
+        if self._endpoint is None:
+            return
+        self._endpoint = None
+        if self._directory is not None:
+            self._directory.close()
+        self.clock.run(self.context.shutdown(), timeout=10, reason="stop the LwM2M server")
+
+    @property
+    def uri(self) -> str:
+        """ "coap://host:port" as bound."""
+        if self._endpoint is None:
+            raise ServerError("the LwM2M server is not running", help="call start() first")
+        return f"coap://{self._endpoint.hostinfo}"
+
+    # ---- registrations
+
+    def _registration_changed(self, registration: Registration, event: str) -> None:
+        address = registration.remote.address
+        if event in ("registered", "updated"):
+            for other in [a for a, n in self._trace.names.items() if n == registration.endpoint]:
+                del self._trace.names[other]
+            self._trace.names[address] = registration.endpoint
+        self.timeline.record(
+            registration.endpoint,
+            "registration",
+            f"{event} at /rd/{registration.location}",
+            lifetime=registration.lifetime,
+            version=registration.version,
+        )
+        for listener in tuple(self._listeners):
+            listener(registration, event)
+        self.clock.changed()
+
+    def registration(self, endpoint: str) -> Registration | None:
+        return self._directory.by_endpoint.get(endpoint) if self._directory else None
+
+    def client(self, endpoint: str) -> Client:
+        """The registered device. Raises `ServerError` when it is not registered."""
+        registration = self.registration(endpoint)
+        if registration is None:
+            known = sorted(self._directory.by_endpoint) if self._directory else []
+            raise ServerError(
+                f"{endpoint} is not registered; registered are: {', '.join(known) or 'none'}",
+                help="see the device's console; does it know the server's address?",
+            )
+        return Client(self, registration)
+
+    def wait_registered(self, endpoint: str, *, timeout: float, after: float | None = None) -> Client:
+        """Wait until the device is registered, by a registration later than `after` (bench seconds).
+
+        Raises `WaitTimeout`.
+        """
+
+        def found() -> Registration | None:
+            registration = self.registration(endpoint)
+            if registration is None or (after is not None and registration.registered_at <= after):
+                return None
+            return registration
+
+        try:
+            registration = self.clock.wait_for(found, timeout=timeout, reason=f"{endpoint} registers")
+        except WaitTimeout:
+            raise WaitTimeout(
+                f"{endpoint} did not register within {timeout:g} s",
+                help="see the device's console; if it is only slow, raise timeouts.registration",
+            ) from None
+        assert registration is not None
+        return Client(self, registration)
+
+    # ---- packages
+
+    def publish(self, name: str, data: bytes) -> Package:
+        """Offer `data` at `uri_of(name)` for PULL."""
+        package = self.shelf.packages[name] = Package(name, data)
+        return package
+
+    def withdraw(self, name: str) -> None:
+        """Stop offering a package: further requests get 4.04."""
+        self.shelf.packages.pop(name, None)
