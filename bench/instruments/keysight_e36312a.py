@@ -1,0 +1,178 @@
+"""Keysight E36312A: three outputs, 6 V / 5 A and twice 25 V / 1 A, SCPI on TCP port 5025.
+
+| command                              | use                                                        |
+|--------------------------------------|------------------------------------------------------------|
+| `VOLT <v>,(@n)`, `VOLT? (@n)`        | voltage setpoint                                           |
+| `CURR <a>,(@n)`, `CURR? (@n)`        | current limit                                              |
+| `VOLT:PROT <v>,(@n)`, `VOLT:PROT? (@n)` | over-voltage protection level                           |
+| `CURR:PROT:STAT 0|1,(@n)`, `...? (@n)`  | over-current protection                                 |
+| `OUTP 0|1,(@n)`, `OUTP? (@n)`        | output                                                     |
+| `MEAS:VOLT? (@n)`, `MEAS:CURR? (@n)` | measured output                                            |
+| `VOLT:PROT:TRIP? (@n)`, `CURR:PROT:TRIP? (@n)` | whether a protection has latched                 |
+| `VOLT:PROT:CLE (@n)`, `CURR:PROT:CLE (@n)`     | unlatch; brings the output back to what it was   |
+| `STAT:QUES:INST:ISUM<n>:COND?`       | bit 0 CC, bit 1 CV, bit 4 over-temperature; 0 off, 3 not regulated |
+| `SYST:ERR?`                          | oldest error, `+0,"No error"` when there is none           |
+
+Source: Keysight E36300 Series Programming Guide: subsystems VOLTage, CURRent, OUTPut,
+MEASure, STATus, SYSTem. Ranges: E36300 Series data sheet (programming range 103 % of the rating,
+OVP up to 110 %).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.clock import Clock
+from bench.instruments.power_supply import (
+    ChannelRatings,
+    PowerSupply,
+    Range,
+    Regulation,
+    SupplyChannel,
+    Trip,
+)
+from bench.instruments.transport import Transport
+
+_ONE_MILLI = 1.1e-3  # read-back rounds to the programming resolution, below 1 mV and 1 mA
+
+RATINGS = {
+    1: ChannelRatings(Range(0, 6.18, _ONE_MILLI), Range(0.001, 5.15, _ONE_MILLI), Range(1, 6.6, 0.05)),
+    2: ChannelRatings(Range(0, 25.75, _ONE_MILLI), Range(0.001, 1.03, _ONE_MILLI), Range(1, 27.5, 0.05)),
+    3: ChannelRatings(Range(0, 25.75, _ONE_MILLI), Range(0.001, 1.03, _ONE_MILLI), Range(1, 27.5, 0.05)),
+}
+
+ERROR_QUEUE = 20
+"""Errors the instrument keeps; reading more of them means that it never says "No error"."""
+
+
+class KeysightE36312A(PowerSupply):
+    """The driver. Every setting is followed by `SYST:ERR?` and read back."""
+
+    def __init__(self, name: str, transport: Transport, clock: Clock) -> None:
+        super().__init__(name, transport, clock)
+        self._channels = {n: _Channel(self, n, ratings) for n, ratings in RATINGS.items()}
+        transport.on_open = self._clear_errors
+
+    @property
+    def channels(self) -> Sequence[int]:
+        return tuple(self._channels)
+
+    def _channel(self, number: int) -> SupplyChannel:
+        return self._channels[number]
+
+    def set(self, command: str) -> None:
+        """Send a setting and raise what the error queue then holds."""
+        self.transport.write(command)
+        if errors := self._errors():
+            raise self.transport.fault(command, f"refused: {'; '.join(errors)}")
+
+    def _errors(self) -> list[str]:
+        errors: list[str] = []
+        while True:
+            reply = self.transport.query("SYST:ERR?")
+            code, _, _ = reply.partition(",")
+            try:
+                number = int(code)
+            except ValueError:
+                raise self.transport.fault(
+                    "SYST:ERR?", f"answered {reply!r}, which is no error entry"
+                ) from None
+            if number == 0:
+                return errors
+            errors.append(reply)
+            if len(errors) > ERROR_QUEUE:
+                raise self.transport.fault("SYST:ERR?", f"never empties; last: {reply}")
+
+    def _clear_errors(self) -> None:
+        """Errors left by an earlier user, or by a query that was cut off, are not ours to report."""
+        self._errors()
+
+
+class _Channel(SupplyChannel):
+    def __init__(self, supply: KeysightE36312A, number: int, ratings: ChannelRatings) -> None:
+        super().__init__(f"{supply.name}:{number}", number, ratings)
+        self._supply = supply
+
+    def _number(self, query: str) -> float:
+        return self._supply.transport.query_number(f"{query} (@{self.number})")
+
+    def _switch(self, query: str) -> bool:
+        value = self._number(query)
+        if value not in (0, 1):
+            raise self._supply.transport.fault(query, f"answered {value:g}, neither 0 nor 1")
+        return value == 1
+
+    def _set(self, command: str) -> None:
+        self._supply.set(f"{command},(@{self.number})")
+
+    def measure_voltage(self) -> float:
+        return self._number("MEAS:VOLT?")
+
+    def measure_current(self) -> float:
+        return self._number("MEAS:CURR?")
+
+    @property
+    def regulation(self) -> Regulation:
+        match self._condition() & 3:
+            case 0:
+                return Regulation.OFF
+            case 1:
+                return Regulation.CC
+            case 2:
+                return Regulation.CV
+            case _:
+                return Regulation.UNREGULATED
+
+    @property
+    def tripped(self) -> Trip | None:
+        if self._switch("VOLT:PROT:TRIP?"):
+            return Trip.OVER_VOLTAGE
+        if self._switch("CURR:PROT:TRIP?"):
+            return Trip.OVER_CURRENT
+        return Trip.OVER_TEMPERATURE if self._condition() & 1 << 4 else None
+
+    def _condition(self) -> int:
+        return int(self._supply.transport.query_number(f"STAT:QUES:INST:ISUM{self.number}:COND?"))
+
+    def clear_protection(self) -> None:
+        # clearing restores the output's earlier state: without this it would power the board
+        self.output = False
+        self._supply.set(f"VOLT:PROT:CLE (@{self.number})")
+        self._supply.set(f"CURR:PROT:CLE (@{self.number})")
+        if (trip := self.tripped) is not None:
+            raise self._supply.transport.fault("...:PROT:CLE", f"{trip.value} protection stays latched")
+
+    def _get_voltage(self) -> float:
+        return self._number("VOLT?")
+
+    def _set_voltage(self, volts: float) -> None:
+        self._set(f"VOLT {_plain(volts)}")
+
+    def _get_current_limit(self) -> float:
+        return self._number("CURR?")
+
+    def _set_current_limit(self, amps: float) -> None:
+        self._set(f"CURR {_plain(amps)}")
+
+    def _get_ovp(self) -> float:
+        return self._number("VOLT:PROT?")
+
+    def _set_ovp(self, volts: float) -> None:
+        self._set(f"VOLT:PROT {_plain(volts)}")
+
+    def _get_ocp(self) -> bool:
+        return self._switch("CURR:PROT:STAT?")
+
+    def _set_ocp(self, on: bool) -> None:
+        self._set(f"CURR:PROT:STAT {int(on)}")
+
+    def _get_output(self) -> bool:
+        return self._switch("OUTP?")
+
+    def _set_output(self, on: bool) -> None:
+        self._set(f"OUTP {int(on)}")
+
+
+def _plain(value: float) -> str:
+    """At most six decimals, no exponent."""
+    return f"{value:.6f}".rstrip("0").rstrip(".") or "0"

@@ -1,0 +1,209 @@
+"""A DC power supply in the field's terms. Drivers fill in the wire; limits and read-back are checked here."""
+
+from __future__ import annotations
+
+import enum
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.errors import InstrumentError
+from bench.instruments.instrument import Instrument
+
+
+class Regulation(enum.Enum):
+    """What the output holds constant."""
+
+    OFF = "OFF"
+    CV = "CV"
+    CC = "CC"
+    UNREGULATED = "UR"
+
+
+class Trip(enum.Enum):
+    """Which protection has latched the output off."""
+
+    OVER_VOLTAGE = "over-voltage"
+    OVER_CURRENT = "over-current"
+    OVER_TEMPERATURE = "over-temperature"
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What may be set, in volts or amperes, and how finely: `resolution` is the read-back tolerance."""
+
+    low: float
+    high: float
+    resolution: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRatings:
+    """One output's ranges."""
+
+    voltage: Range
+    current_limit: Range
+    ovp: Range
+
+
+class SupplyChannel(ABC):
+    """One output. Volts, amperes, booleans.
+
+    Setters raise `InstrumentError` before anything is sent when the value is not a number or out of
+    range, and afterwards when the instrument reports an error or reads back something else.
+    """
+
+    def __init__(self, name: str, number: int, ratings: ChannelRatings) -> None:
+        self.name = name
+        self.number = number
+        self.ratings = ratings
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    # ---- settings
+
+    @property
+    def voltage(self) -> float:
+        """The voltage setpoint in volts."""
+        return self._get_voltage()
+
+    @voltage.setter
+    def voltage(self, volts: float) -> None:
+        self._check("voltage", volts, self.ratings.voltage, "V")
+        self._set_voltage(volts)
+        self._compare("voltage", volts, self._get_voltage(), self.ratings.voltage, "V")
+
+    @property
+    def current_limit(self) -> float:
+        """The current limit in amperes: at it, the output goes from CV to CC."""
+        return self._get_current_limit()
+
+    @current_limit.setter
+    def current_limit(self, amps: float) -> None:
+        self._check("current limit", amps, self.ratings.current_limit, "A")
+        self._set_current_limit(amps)
+        self._compare("current limit", amps, self._get_current_limit(), self.ratings.current_limit, "A")
+
+    @property
+    def ovp(self) -> float:
+        """The over-voltage protection level in volts: above it the output latches off."""
+        return self._get_ovp()
+
+    @ovp.setter
+    def ovp(self, volts: float) -> None:
+        self._check("OVP", volts, self.ratings.ovp, "V")
+        self._set_ovp(volts)
+        self._compare("OVP", volts, self._get_ovp(), self.ratings.ovp, "V")
+
+    @property
+    def ocp(self) -> bool:
+        """Over-current protection: whether reaching the current limit latches the output off."""
+        return self._get_ocp()
+
+    @ocp.setter
+    def ocp(self, on: bool) -> None:
+        self._set_ocp(on)
+        self._compare_switch("OCP", on, self._get_ocp())
+
+    @property
+    def output(self) -> bool:
+        """Whether the output is switched on. A tripped output may still say so: see `tripped`."""
+        return self._get_output()
+
+    @output.setter
+    def output(self, on: bool) -> None:
+        self._set_output(on)
+        self._compare_switch("output", on, self._get_output())
+
+    # ---- readings
+
+    @abstractmethod
+    def measure_voltage(self) -> float:
+        """Volts at the output terminals, measured now."""
+
+    @abstractmethod
+    def measure_current(self) -> float:
+        """Amperes out of the output, measured now."""
+
+    @property
+    @abstractmethod
+    def regulation(self) -> Regulation: ...
+
+    @property
+    @abstractmethod
+    def tripped(self) -> Trip | None:
+        """The protection that has latched the output off, or None."""
+
+    @abstractmethod
+    def clear_protection(self) -> None:
+        """Unlatch a trip; the output is left switched off. Raises `InstrumentError` if it stays latched."""
+
+    # ---- the wire
+
+    @abstractmethod
+    def _get_voltage(self) -> float: ...
+    @abstractmethod
+    def _set_voltage(self, volts: float) -> None: ...
+    @abstractmethod
+    def _get_current_limit(self) -> float: ...
+    @abstractmethod
+    def _set_current_limit(self, amps: float) -> None: ...
+    @abstractmethod
+    def _get_ovp(self) -> float: ...
+    @abstractmethod
+    def _set_ovp(self, volts: float) -> None: ...
+    @abstractmethod
+    def _get_ocp(self) -> bool: ...
+    @abstractmethod
+    def _set_ocp(self, on: bool) -> None: ...
+    @abstractmethod
+    def _get_output(self) -> bool: ...
+    @abstractmethod
+    def _set_output(self, on: bool) -> None: ...
+
+    # ---- checks
+
+    def _check(self, what: str, value: float, range_: Range, unit: str) -> None:
+        if math.isfinite(value) and range_.low <= value <= range_.high:
+            return
+        raise InstrumentError(
+            f"{self.name}: {what} {value:g} {unit} is outside {range_.low:g} to {range_.high:g} {unit}",
+            help="nothing was sent; correct the value, or use an output that can do it",
+        )
+
+    def _compare(self, what: str, wanted: float, read: float, range_: Range, unit: str) -> None:
+        if abs(read - wanted) > range_.resolution:
+            raise self._differs(what, f"{wanted:g} {unit}", f"{read:g} {unit}")
+
+    def _compare_switch(self, what: str, wanted: bool, read: bool) -> None:
+        if read != wanted:
+            raise self._differs(what, "on" if wanted else "off", "on" if read else "off")
+
+    def _differs(self, what: str, wanted: str, read: str) -> InstrumentError:
+        return InstrumentError(
+            f"{self.name}: {what} was set to {wanted}, but reads back {read}",
+            help="check that no other program or front-panel user changes it, and that the driver fits",
+        )
+
+
+class PowerSupply(Instrument):
+    """A supply with numbered outputs."""
+
+    @property
+    @abstractmethod
+    def channels(self) -> Sequence[int]:
+        """The outputs' numbers."""
+
+    @abstractmethod
+    def _channel(self, number: int) -> SupplyChannel: ...
+
+    def channel(self, number: int) -> SupplyChannel:
+        """One output. Raises `InstrumentError` when there is none of that number."""
+        if number not in self.channels:
+            raise InstrumentError(
+                f"{self.name}: no channel {number}; it has {', '.join(map(str, self.channels))}",
+                help="correct `supply` in the bench file",
+            )
+        return self._channel(number)

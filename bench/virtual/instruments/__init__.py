@@ -1,0 +1,1 @@
+"""Simulated instruments: each keeps its real counterpart's grammar, ranges, latches and error queue."""

@@ -1,0 +1,126 @@
+"""A simulated instrument's LAN port: SCPI lines over a raw TCP socket, as on port 5025."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import threading
+from dataclasses import dataclass, field
+
+from bench.virtual.instruments.scpi import ScpiInstrument
+from bench.virtual.scheduler import Scheduler
+
+MAX_LINE = 64 * 1024
+"""Bytes without a line end after which input is thrown away, with error -223."""
+
+
+@dataclass(slots=True)
+class _Peer:
+    received: bytearray = field(default_factory=bytearray)
+    unsent: bytearray = field(default_factory=bytearray)
+
+
+class ScpiServer:
+    """Serves one instrument to any number of connections, from one daemon thread.
+
+    The plant stands still while a command is carried out: the scheduler's lock is held.
+    """
+
+    def __init__(
+        self, instrument: ScpiInstrument, scheduler: Scheduler, *, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        self.instrument = instrument
+        self._scheduler = scheduler
+        self._listener = socket.create_server((host, port))
+        self._listener.setblocking(False)
+        self.host, self.port = self._listener.getsockname()[:2]
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._wake, self._woken = socket.socketpair()
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._peers: dict[socket.socket, _Peer] = {}
+        self._closing = False
+        self.failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._serve, name=f"scpi-{self.port}", daemon=True)
+        self._thread.start()
+
+    @property
+    def visa_address(self) -> str:
+        return f"TCPIP::{self.host}::{self.port}::SOCKET"
+
+    def close(self) -> None:
+        """Drop every connection and end the thread. Idempotent.
+
+        Raises what ended the thread early, if anything did.
+        """
+        if not self._closing:
+            self._closing = True
+            self._wake.send(b"\0")
+            self._thread.join(5)
+            self._wake.close()
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
+
+    def _serve(self) -> None:
+        try:
+            while not self._closing:
+                for key, events in self._selector.select():
+                    if key.fileobj is self._listener:
+                        self._accept()
+                    elif isinstance(key.fileobj, socket.socket) and key.fileobj in self._peers:
+                        self._attend(key.fileobj, events)
+        except BaseException as failure:  # a fault of the plant must not end as a silent time-out
+            self.failure = failure
+        finally:
+            for peer in tuple(self._peers):
+                self._drop(peer)
+            self._selector.close()
+            self._listener.close()
+            self._woken.close()
+
+    def _accept(self) -> None:
+        connection, _ = self._listener.accept()
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._peers[connection] = _Peer()
+        self._selector.register(connection, selectors.EVENT_READ)
+
+    def _attend(self, connection: socket.socket, events: int) -> None:
+        peer = self._peers[connection]
+        try:
+            if events & selectors.EVENT_READ:
+                data = connection.recv(65536)
+                if not data:
+                    self._drop(connection)
+                    return
+                self._take(peer, data)
+            if peer.unsent:
+                sent = connection.send(peer.unsent)
+                del peer.unsent[:sent]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._drop(connection)
+            return
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.unsent else 0)
+        self._selector.modify(connection, wanted)
+
+    def _take(self, peer: _Peer, data: bytes) -> None:
+        peer.received += data
+        while (end := peer.received.find(b"\n")) >= 0:
+            line = peer.received[:end].decode("latin-1")
+            del peer.received[: end + 1]
+            with self._scheduler.lock:
+                reply = self.instrument.execute(line)
+            if reply is not None:
+                peer.unsent += reply.encode("latin-1") + b"\n"
+        if len(peer.received) > MAX_LINE:
+            peer.received.clear()
+            with self._scheduler.lock:
+                self.instrument.report(-223)
+
+    def _drop(self, connection: socket.socket) -> None:
+        del self._peers[connection]
+        self._selector.unregister(connection)
+        connection.close()

@@ -1,0 +1,185 @@
+"""The wire pair between one supply output and the boards it feeds.
+
+Quasi-static: after each change of the source or of a load, the voltage at the boards is computed
+and given to them at that simulated moment. In constant current the voltage droops until the loads
+take no more than the limit. Where no such voltage exists (a load that takes more than the limit
+however low the voltage) the rail collapses and, once the loads have died, charges again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from bench.errors import PlantError
+from bench.virtual.scheduler import Handle, Scheduler
+
+Mode = Literal["CV", "CC", "OFF"]
+
+SERIES_RESISTANCE = 0.05
+"""Ohms of leads and contacts: two leads of 0.5 m, 0.5 mm2, and their clamps."""
+
+CAPACITANCE = 220e-6
+"""Farads at the boards' input: sets how long a collapsed rail takes to charge."""
+
+MIN_RECOVERY = 1e-3
+"""Seconds a collapsed rail stays down at least: the regulation loop's recovery."""
+
+_DROOP_STEPS = 200
+_ROUNDS = 50
+_FALLS = 3
+"""Falls of the voltage within one moment after which a rise means that it would go on like this."""
+
+
+class Load(Protocol):
+    """Something fed by a rail."""
+
+    def set_supply(self, volts: float) -> None:
+        """The voltage at its input is now `volts`."""
+        ...
+
+    def load(self, volts: float) -> float:
+        """Amperes it takes now at `volts`."""
+        ...
+
+
+class Rail:
+    """One output's wires. Call it with the scheduler's lock held."""
+
+    def __init__(self, scheduler: Scheduler, *, resistance: float = SERIES_RESISTANCE) -> None:
+        self.resistance = resistance
+        self.on_change: Callable[[], None] = lambda: None
+        """For the supply: called after each evaluation, for protections that watch the mode."""
+        self._scheduler = scheduler
+        self._loads: list[Load] = []
+        self._volts = 0.0
+        self._limit = 0.0
+        self._driven = False
+        self._board_volts = 0.0
+        self._mode: Mode = "OFF"
+        self._collapsed: Handle | None = None
+        self._evaluating = False
+        self._again = False
+        self._falls = 0
+
+    def attach(self, load: Load) -> None:
+        """Connect a board; it is given the rail's present voltage."""
+        self._loads.append(load)
+        load.set_supply(self._board_volts)
+        self.load_changed()
+
+    def detach(self, load: Load) -> None:
+        """Disconnect a board, as pulling its supply plug does."""
+        self._loads.remove(load)
+        load.set_supply(0.0)
+        self.load_changed()
+
+    def drive(self, volts: float, current_limit: float) -> None:
+        """The output is on, at `volts`, with at most `current_limit` amperes."""
+        self._volts, self._limit, self._driven = volts, current_limit, True
+        self._recover()
+
+    def off(self) -> None:
+        """The output is off; the supply's down-programmer discharges the rail at once."""
+        self._volts, self._driven = 0.0, False
+        self._recover()
+
+    def load_changed(self) -> None:
+        """A board takes another current now."""
+        if self._evaluating:
+            self._again = True
+            return
+        self._evaluating = True
+        self._falls = 0
+        try:
+            for _ in range(_ROUNDS):
+                self._again = False
+                self._evaluate()
+                if not self._again:
+                    break
+            else:
+                raise PlantError(
+                    f"rail at {self._volts:g} V finds no steady state",
+                    help="a board's load changes at each change of its supply without time passing",
+                )
+        finally:
+            self._evaluating = False
+        self.on_change()
+
+    def measure(self) -> tuple[float, float, Mode]:
+        """Volts at the supply's terminals, amperes, and mode, now."""
+        if not self._driven:
+            return 0.0, 0.0, "OFF"
+        if self._collapsed is not None:
+            return self._board_volts, self._limit, "CC"
+        amps = self._current(self._board_volts)
+        return self._board_volts + amps * self.resistance, amps, self._mode
+
+    @property
+    def board_voltage(self) -> float:
+        """Volts at the boards."""
+        return self._board_volts
+
+    def _current(self, volts: float) -> float:
+        return sum(load.load(volts) for load in self._loads)
+
+    def _recover(self) -> None:
+        """Evaluate afresh, a collapse or not."""
+        if self._collapsed is not None:
+            self._collapsed.cancel()
+            self._collapsed = None
+        self.load_changed()
+
+    def _evaluate(self) -> None:
+        if self._collapsed is not None:
+            return
+        if not self._driven:
+            self._settle_at(0.0, "OFF")
+            return
+        found = self._solve()
+        if found is None:
+            self._collapse(0.0)  # the loads empty the capacitor
+        elif self._falls >= _FALLS and found[0] > self._board_volts:
+            self._collapse(self._board_volts)  # each fall kills a load, without which the rail rises
+        else:
+            self._settle_at(*found)
+
+    def _collapse(self, volts: float) -> None:
+        """Nothing is stable at this moment: stay low until the limit current has charged the rail."""
+        recovery = max(MIN_RECOVERY, CAPACITANCE * self._volts / max(self._limit, 1e-3))
+        self._collapsed = self._scheduler.after(recovery, self._recover)
+        self._settle_at(volts, "CC")
+
+    def _solve(self) -> tuple[float, Mode] | None:
+        """The highest steady voltage at the boards, and the mode."""
+        volts = self._volts
+        for _ in range(8):  # the drop over the leads; converges fast, as it is small
+            volts = max(0.0, self._volts - self._current(volts) * self.resistance)
+        if self._current(volts) <= self._limit:
+            return volts, "CV"
+        step = self._volts / _DROOP_STEPS
+        above = volts
+        for number in range(_DROOP_STEPS, 0, -1):
+            below = min(volts, number * step)
+            if self._current(below) <= self._limit:
+                return self._refine(below, above), "CC"
+            above = below
+        return None
+
+    def _refine(self, low: float, high: float) -> float:
+        for _ in range(30):
+            middle = (low + high) / 2
+            if self._current(middle) <= self._limit:
+                low = middle
+            else:
+                high = middle
+        return low
+
+    def _settle_at(self, volts: float, mode: Mode) -> None:
+        self._mode = mode
+        if volts != self._board_volts:
+            self._falls += volts < self._board_volts
+            self._board_volts = volts
+            self._again = True  # a load may have come up or died at this voltage
+            for load in tuple(self._loads):
+                load.set_supply(volts)

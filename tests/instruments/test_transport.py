@@ -1,0 +1,229 @@
+"""The PyVISA transport against instruments that misbehave on the wire."""
+
+import socket
+import struct
+import threading
+import time
+
+import numpy
+import pytest
+
+from bench.clock import WallClock
+from bench.errors import InstrumentError
+from bench.instruments.transport import Transport
+from bench.timeline import Timeline
+
+
+class Misbehaving:
+    """A TCP instrument whose replies come from `answer(line, connection)`."""
+
+    def __init__(self, answer) -> None:
+        self.answer = answer
+        self.connections = 0
+        self.commands: list[str] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"TCPIP::127.0.0.1::{self._listener.getsockname()[1]}::SOCKET"
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.append(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            for line in connection.makefile("r", newline="\n"):
+                command = line.strip()
+                self.commands.append(command)
+                if command == "*IDN?":
+                    connection.sendall(b"ACME,X1,7,1.0\n")
+                else:
+                    self.answer(command, connection)
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        self._listener.close()
+        for connection in self._open:
+            connection.close()
+
+
+@pytest.fixture
+def timeline():
+    clock = WallClock()
+    yield Timeline(clock)
+    clock.close()
+
+
+@pytest.fixture
+def connect(timeline):
+    made = []
+
+    def build(answer, timeout=0.15):
+        server = Misbehaving(answer)
+        transport = Transport("meter", server.address, timeline, identity="ACME,X1", timeout=timeout)
+        transport.open()
+        made.extend((transport, server))
+        return transport, server
+
+    yield build
+    for part in made:
+        part.close()
+
+
+def test_late_reply_never_answers_another_question(connect):
+    def answer(command, connection):
+        if command == "CURR?":
+            threading.Timer(0.25, lambda: connection.sendall(b"0.300\n")).start()
+        elif command == "VOLT?":
+            connection.sendall(b"3.700\n")
+
+    transport, server = connect(answer)
+    with pytest.raises(InstrumentError, match=r"meter at TCPIP.*: CURR\?: no reply within 0\.15 s"):
+        transport.query_number("CURR?")
+    time.sleep(0.2)  # the late reply is out by now
+    assert transport.query_number("VOLT?") == 3.7
+    assert server.connections == 2
+    assert server.commands == ["*IDN?", "CURR?", "*IDN?", "VOLT?"]
+
+
+def test_reply_nobody_asked_for_is_thrown_away(connect):
+    def answer(command, connection):
+        connection.sendall(b"1.0\n2.0\n" if command == "A?" else b"5.0\n")
+
+    transport, server = connect(answer)
+    assert transport.query_number("A?") == 1.0
+    assert transport.query_number("B?") == 5.0
+    assert server.connections == 2
+
+
+def test_half_a_reply_is_no_reply(connect):
+    transport, _ = connect(lambda command, c: c.sendall(b"3.7" if command == "VOLT?" else b"1\n"))
+    with pytest.raises(InstrumentError, match=r"VOLT\?: reply not complete"):
+        transport.query_number("VOLT?")
+    assert transport.query_number("OTHER?") == 1
+
+
+def test_dropped_peer_is_noticed_at_once_and_reconnected(connect):
+    drop = [True]
+
+    def answer(command, connection):
+        if drop.pop() if drop else False:
+            connection.shutdown(socket.SHUT_RDWR)
+        else:
+            connection.sendall(b"2.5\n")
+
+    transport, _ = connect(answer, timeout=5.0)
+    start = time.monotonic()
+    with pytest.raises(InstrumentError, match=r"VOLT\?: the instrument closed the connection"):
+        transport.query_number("VOLT?")
+    assert time.monotonic() - start < 1.0
+    assert transport.query_number("VOLT?") == 2.5
+
+
+def test_other_instrument_after_reconnecting_is_refused(timeline):
+    names = [b"ACME,X1,7,1.0\n", b"ACME,X2,8,1.0\n"]
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        for name in names:
+            connection, _ = listener.accept()
+            connection.recv(100)
+            connection.sendall(name)
+            connection.recv(100)
+            connection.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    address = f"TCPIP::127.0.0.1::{listener.getsockname()[1]}::SOCKET"
+    transport = Transport("meter", address, timeline, identity="ACME,X1", timeout=0.3)
+    transport.open()
+    with pytest.raises(InstrumentError, match=r"closed|reset"):
+        transport.query("VOLT?")
+    with pytest.raises(InstrumentError, match=r"is 'ACME,X2,8,1\.0', but the bench file names 'ACME,X1'"):
+        transport.query("VOLT?")
+    transport.close()
+    listener.close()
+
+
+def test_closed_port_is_found_at_opening(timeline):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    transport = Transport("meter", f"TCPIP::127.0.0.1::{port}::SOCKET", timeline, timeout=2)
+    with pytest.raises(InstrumentError, match=rf"meter at TCPIP::127\.0\.0\.1::{port}::SOCKET: .*refused"):
+        transport.open()
+
+
+def test_nonsense_address_is_an_instrument_error(timeline):
+    with pytest.raises(InstrumentError, match="meter at NOWHERE: open"):
+        Transport("meter", "NOWHERE", timeline).open()
+
+
+@pytest.mark.parametrize("reply", ["9.9E37", "9.91E+37", "-9.9E37", "NAN", "INF", "", "3,7", "3.7V", "ERR"])
+def test_what_is_not_a_reading_is_never_returned_as_a_number(connect, reply):
+    transport, _ = connect(lambda command, c: c.sendall(reply.encode() + b"\n"))
+    with pytest.raises(InstrumentError, match=r"meter at .*VOLT\?: answered"):
+        transport.query_number("VOLT?")
+
+
+def test_reply_that_is_not_text(connect):
+    transport, _ = connect(lambda command, c: c.sendall(b"\xff\xfe\n"))
+    with pytest.raises(InstrumentError, match=r"VOLT\?"):
+        transport.query("VOLT?")
+
+
+def test_peer_that_never_reads_does_not_hang_the_bench(connect):
+    never = threading.Event()
+    transport, _ = connect(lambda command, c: never.wait(20))
+    start = time.monotonic()
+
+    def flood():
+        for _ in range(100_000):
+            transport.write("X" * 4000)
+
+    with pytest.raises(InstrumentError, match=r"takes no more bytes|timed out|IO"):
+        flood()
+    assert time.monotonic() - start < 10
+    never.set()
+
+
+FLOATS = numpy.array([0.0, 1.0, -2.5, 10.0, 3.7e-6] * 500, dtype=">f4")
+
+
+def block(data: bytes, length: int | None = None) -> bytes:
+    size = str(len(data) if length is None else length)
+    return f"#{len(size)}{size}".encode() + data
+
+
+def test_binary_block_with_line_ends_inside(connect):
+    floats = numpy.frombuffer(struct.pack(">f", 6.6e-33) + b"\n\n\n\n" * 4, dtype=">f4")
+    both = numpy.concatenate([FLOATS, floats]).astype(">f4")  # concatenating makes it native
+    transport, _ = connect(
+        lambda command, c: c.sendall(block(both.tobytes()) + b"\n" if command == "FETC?" else b"1\n")
+    )
+    assert transport.query_floats("FETC?", big_endian=True).tolist() == both.tolist()
+    assert transport.query_number("NEXT?") == 1
+
+
+def test_truncated_block_is_a_fault(connect):
+    transport, _ = connect(lambda command, c: c.sendall(block(FLOATS.tobytes()[:-40], FLOATS.nbytes)))
+    with pytest.raises(InstrumentError, match=r"FETC\?: reply not complete"):
+        transport.query_floats("FETC?", big_endian=True)
+
+
+@pytest.mark.parametrize("reply", [b"3.7\n", b"#A123\n", b"#0123\n", b"#14abcdefgh\n", b"#2xxabcd\n"])
+def test_what_is_no_block_is_never_returned_as_samples(connect, reply):
+    transport, _ = connect(lambda command, c: c.sendall(reply))
+    with pytest.raises(InstrumentError, match=r"FETC\?: "):
+        transport.query_floats("FETC?", big_endian=True)
+
+
+def test_block_of_odd_length_is_a_fault(connect):
+    transport, _ = connect(lambda command, c: c.sendall(block(b"12345") + b"\n"))
+    with pytest.raises(InstrumentError, match="block of 5 bytes"):
+        transport.query_floats("FETC?", big_endian=True)
