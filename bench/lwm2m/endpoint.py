@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any
+from typing import Any, cast
 
 from aiocoap import Message, error, interfaces
 
@@ -87,8 +87,7 @@ class UdpEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
     # ---- asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)  # no common base in asyncio
         host, port = transport.get_extra_info("sockname")[:2]
         self.address = (host, port)
         self.hostinfo = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

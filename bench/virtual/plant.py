@@ -64,16 +64,12 @@ class VirtualBench:
         made: VirtualBoard
         match board.flasher:
             case SwdAttachment(uid=uid):
-                nrf = VirtualNrf9160(
-                    name, self.scheduler, self.clock.loop, regions, serial=board.serial
-                )
+                nrf = VirtualNrf9160(name, self.scheduler, self.clock.loop, regions, serial=board.serial)
                 PROBES[uid] = nrf.chip
                 self._closing.callback(PROBES.pop, uid, None)
                 made = nrf
             case RomSerialAttachment(mac=mac):
-                made = VirtualEsp32(
-                    name, self.scheduler, self.clock.loop, regions, mac=mac or board.serial
-                )
+                made = VirtualEsp32(name, self.scheduler, self.clock.loop, regions, mac=mac or board.serial)
         protocol_vboard.PORTS[port] = made.uart
         self._closing.callback(protocol_vboard.PORTS.pop, port, None)
         rail = self._rail(board.supply)

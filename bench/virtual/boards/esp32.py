@@ -35,6 +35,7 @@ class VirtualEsp32(VirtualBoard):
         self.chip.on_receive_app = self._receive
         self.identity = DeviceIdentity(manufacturer="Virtual Bench", model="ESP32", serial=mac)
         self._application: Application | None = None
+        self._modem: Modem | None = None
 
     @property
     def flash(self) -> Flash:
@@ -48,19 +49,26 @@ class VirtualEsp32(VirtualBoard):
         self.chip.reset(reason)
 
     def _power(self, on: bool) -> None:
-        self._application = None
+        self._stop_software()
         self.chip.power(on)
 
     def _receive(self, data: bytes) -> None:
         if self._application is not None:
             self._application.receive(data)
 
-    def _boot(self, reason: str) -> Steps:
+    def _stop_software(self) -> None:
+        """What ran before is gone; its socket must go too."""
         self._application = None
+        if self._modem is not None:
+            self._modem.close()
+            self._modem = None
+
+    def _boot(self, reason: str) -> Steps:
+        self._stop_software()
         running = yield from bootloader.boot(self)
         if running is None:
             return
-        modem = Modem(self, self.loop, self.scheduler.rng(f"{self.name}/link"), WIFI)
+        self._modem = modem = Modem(self, self.loop, self.scheduler.rng(f"{self.name}/link"), WIFI)
         slots = bootloader.EspOtaSlots(self, running)
         self._application = Application(self, running, slots, modem, self.identity)
         yield from self._application.run()

@@ -34,6 +34,7 @@ class VirtualNrf9160(VirtualBoard):
         self.chip.boot = self._boot
         self.identity = DeviceIdentity(manufacturer="Virtual Bench", model="nRF9160", serial=serial)
         self._application: Application | None = None
+        self._modem: Modem | None = None
         self.uart.on_receive = self._receive
 
     @property
@@ -48,19 +49,26 @@ class VirtualNrf9160(VirtualBoard):
         self.chip.reset(reason)
 
     def _power(self, on: bool) -> None:
-        self._application = None
+        self._stop_software()
         self.chip.power(on)
 
     def _receive(self, data: bytes) -> None:
         if self._application is not None:
             self._application.receive(data)
 
-    def _boot(self, reason: str) -> Steps:
+    def _stop_software(self) -> None:
+        """What ran before is gone; its socket must go too."""
         self._application = None
+        if self._modem is not None:
+            self._modem.close()
+            self._modem = None
+
+    def _boot(self, reason: str) -> Steps:
+        self._stop_software()
         running = yield from mcuboot.boot(self)
         if running is None:
             return
-        modem = Modem(self, self.loop, self.scheduler.rng(f"{self.name}/link"), LTE_M)
+        self._modem = modem = Modem(self, self.loop, self.scheduler.rng(f"{self.name}/link"), LTE_M)
         slots = mcuboot.McubootSlots(self, running)
         self._application = Application(self, running, slots, modem, self.identity)
         yield from self._application.run()

@@ -1,0 +1,203 @@
+"""The virtual board's application: boots, attaches, registers, serves its objects, updates itself.
+
+What this build does differently is in the traits of its image: `selftest` ("ok" or "fail"),
+`confirm` (False: never confirms itself).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bench.virtual.boot.slots import UpdateSlots
+from bench.virtual.firmware import coap_message as coap
+from bench.virtual.firmware.client import Client
+from bench.virtual.firmware.data_model import Instance, Path, Resource, Tree
+from bench.virtual.firmware.settings import Settings
+from bench.virtual.firmware.shell import Provision, Shell, parse_provision
+from bench.virtual.firmware.update_object import UpdateObject
+from bench.virtual.machine import Machine, RunningImage
+from bench.virtual.modem import Modem
+from bench.virtual.process import Signal, Steps
+
+START_TIME = 0.3
+"""Seconds from the bootloader's jump to the application's first line, an estimate."""
+SETTINGS_REGIONS = ("settings", "nvs")
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceIdentity:
+    manufacturer: str
+    model: str
+    serial: str
+
+
+class Application:
+    """One run of the application, from the bootloader's jump to the next reset."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        running: RunningImage,
+        slots: UpdateSlots,
+        modem: Modem,
+        device: DeviceIdentity,
+    ) -> None:
+        self._machine = machine
+        self._running = running
+        self._slots = slots
+        self._modem = modem
+        self._device = device
+        region = next(machine.regions[name] for name in SETTINGS_REGIONS if name in machine.regions)
+        self._settings = Settings(machine, region)
+        self._provisioned = Signal()
+        self._shell = Shell(self._command)
+        self._client: Client | None = None
+        self._update: UpdateObject | None = None
+
+    def run(self) -> Steps:
+        """The application's main process."""
+        yield START_TIME
+        self._machine.print(f"*** Booting application v{self._running.version} ***")
+        if self._running.traits.get("selftest", "ok") != "ok":
+            self._machine.print("app: self-test failed, restarting")
+            yield 0.2
+            self._machine.reset("soft")
+            yield 0.0
+        self._settings.load()
+        update = UpdateObject(
+            self._machine, self._running, self._slots, self._settings, self._resource_changed
+        )
+        self._update = update
+        yield from update.settle()
+        if self._provision() is None:
+            self._machine.print("lwm2m: not provisioned")
+            while self._provision() is None:
+                yield self._provisioned
+        self._machine.print("net: attaching")
+        yield from self._modem.attach()
+        self._machine.print("net: attached")
+        provision = self._provision()
+        assert provision is not None
+        client = Client(
+            self._machine,
+            self._modem,
+            self._machine.rng,
+            self._tree(update, provision),
+            update.write_package,
+        )
+        update.engine = client.engine
+        self._client = client
+        if update.on_trial:
+            self._machine.cpu.spawn(self._trial(client, update))
+        yield from client.keep_registered(
+            (provision.host, provision.port), provision.endpoint, provision.lifetime
+        )
+
+    def _trial(self, client: Client, update: UpdateObject) -> Steps:
+        """A new image proves itself by registering; then it stays."""
+        yield client.registered
+        if self._running.traits.get("confirm", True):
+            yield from update.end_trial()
+
+    def _resource_changed(self, path: Path) -> None:
+        if self._client is not None:
+            self._client.observations.changed(path)
+
+    # ---- shell
+
+    def receive(self, data: bytes) -> None:
+        """Serial input."""
+        self._shell.receive(data)
+
+    def _command(self, line: str) -> None:
+        name, *arguments = line.split()
+        if name == "provision":
+            self._machine.cpu.spawn(self._take_provision(arguments))
+        elif name == "version":
+            self._machine.print(f"version: {self._running.version}")
+        elif name == "status":
+            state = self._update.state if self._update is not None else 0
+            self._machine.print(f"status: fota state {state}, slot {self._running.region}")
+        elif name == "reboot":
+            self._machine.reset("soft")
+        else:
+            self._machine.print(f"{name}: command not found")
+
+    def _take_provision(self, arguments: list[str]) -> Steps:
+        try:
+            wanted = parse_provision(arguments)
+        except ValueError as error:
+            self._machine.print(f"provision: error {error}")
+            return
+        value = [wanted.host, wanted.port, wanted.endpoint, wanted.lifetime]
+        yield from self._settings.put("provision", value)
+        self._machine.print("provision: ok")
+        self._provisioned.send()
+
+    def _provision(self) -> Provision | None:
+        held = self._settings.values.get("provision")
+        return Provision(*held) if held else None
+
+    # ---- objects
+
+    def _tree(self, update: UpdateObject, provision: Provision) -> Tree:
+        return {
+            0: {0: Instance(readable=False)},
+            1: {0: _server_instance(provision)},
+            3: {0: self._device_instance()},
+            4: {0: self._connectivity_instance()},
+            5: {0: update.instance()},
+        }
+
+    def _device_instance(self) -> Instance:
+        def fixed(value: Any) -> Any:
+            return lambda: value
+
+        return Instance(
+            {
+                0: Resource("str", read=fixed(self._device.manufacturer)),
+                1: Resource("str", read=fixed(self._device.model)),
+                2: Resource("str", read=fixed(self._device.serial)),
+                3: Resource("str", read=fixed(self._running.version)),
+                4: Resource("none", execute=self._reboot),
+                11: Resource("int", read=fixed({0: 0})),
+                13: Resource("int", read=lambda: int(self._machine.now())),
+                16: Resource("str", read=fixed("U")),
+            }
+        )
+
+    def _reboot(self, arguments: bytes) -> int:
+        self._machine.cpu.after(0.5, lambda: self._machine.reset("soft"))
+        return coap.CHANGED
+
+    def _connectivity_instance(self) -> Instance:
+        bearer = 6 if self._device.model.startswith("nRF") else 21  # LTE-FDD, WLAN
+        return Instance(
+            {
+                0: Resource("int", read=lambda: bearer),
+                1: Resource("int", read=lambda: {0: bearer}),
+                2: Resource("int", read=lambda: -85),
+                4: Resource("str", read=lambda: {0: "127.0.0.1"}),
+            }
+        )
+
+
+def _server_instance(provision: Provision) -> Instance:
+    held: dict[int, Any] = {1: provision.lifetime, 6: False}
+
+    def write(number: int) -> Any:
+        def store(value: Any) -> int:
+            held[number] = value
+            return coap.CHANGED
+
+        return store
+
+    return Instance(
+        {
+            0: Resource("int", read=lambda: 1),
+            1: Resource("int", read=lambda: held[1], write=write(1)),
+            6: Resource("bool", read=lambda: held[6], write=write(6)),
+            7: Resource("str", read=lambda: "U"),
+        }
+    )

@@ -1,0 +1,265 @@
+"""The LwM2M client: keeps the device registered and serves its objects (OMA LwM2M 1.1 core)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from bench.virtual.firmware import coap_message as coap
+from bench.virtual.firmware import data_model as model
+from bench.virtual.firmware.coap_engine import CoapEngine, Request
+from bench.virtual.firmware.coap_message import Message
+from bench.virtual.firmware.data_model import Path, Resource, Tree
+from bench.virtual.firmware.observe import Attributes, Observations
+from bench.virtual.machine import Machine
+from bench.virtual.modem import Address, Modem
+from bench.virtual.process import Signal, Steps
+
+RETRY_FIRST, RETRY_MOST = 10.0, 120.0
+"""Seconds between attempts to register, doubling."""
+UPDATE_SHARE = 0.8
+"""Part of the lifetime after which the registration is renewed."""
+
+
+class Client:
+    """`tree` are the objects; `package_writer` takes requests that write /5/0/0 block by block."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        modem: Modem,
+        rng: random.Random,
+        tree: Tree,
+        package_writer: Callable[[Request], None],
+    ) -> None:
+        self.machine = machine
+        self.engine = CoapEngine(machine, modem, rng)
+        self.engine.on_request = self._requested
+        self.tree = tree
+        self.observations = Observations(self.engine, self._payload_of)
+        self._package_writer = package_writer
+        self._server: Address | None = None
+        self._location: tuple[str, ...] = ()
+        self._kick = Signal()
+        self.registered = Signal()
+
+    # ---- registration
+
+    def keep_registered(self, server: Address, endpoint: str, lifetime: int) -> Steps:
+        """Register, renew, register again; for ever."""
+        self._server = server
+        retry = RETRY_FIRST
+        while True:
+            answer = yield from self._exchange(self._register_message(endpoint, lifetime), server)
+            if answer is None or answer.code != coap.CREATED:
+                self.machine.print(f"lwm2m: registration failed, again in {retry:.0f} s")
+                yield retry
+                retry = min(RETRY_MOST, retry * 2)
+                continue
+            retry = RETRY_FIRST
+            self._location = tuple(answer.all(coap.LOCATION_PATH))
+            self.machine.print("lwm2m: registered at /" + "/".join(self._location))
+            self.registered.send()
+            while True:
+                yield max(5.0, lifetime * UPDATE_SHARE)
+                update = Message(coap.CON, coap.POST)
+                for part in self._location:
+                    update.add_text(coap.URI_PATH, part)
+                answer = yield from self._exchange(update, server)
+                if answer is None or answer.code != coap.CHANGED:
+                    self.machine.print("lwm2m: registration lost")
+                    self.observations.clear()
+                    break
+
+    def _exchange(self, message: Message, destination: Address) -> Steps:
+        """A request as a step of a process; its value is the response or None."""
+        answered = Signal()
+        self.engine.request(message, destination, answered.send)
+        return (yield answered)
+
+    def _register_message(self, endpoint: str, lifetime: int) -> Message:
+        message = Message(coap.CON, coap.POST, payload=self._links().encode())
+        message.add_text(coap.URI_PATH, "rd")
+        message.add_uint(coap.CONTENT_FORMAT, model.LINKS)
+        for item in (f"ep={endpoint}", f"lt={lifetime}", "lwm2m=1.1", "b=U"):
+            message.add_text(coap.URI_QUERY, item)
+        return message
+
+    def _links(self) -> str:
+        links = [f'</>;rt="oma.lwm2m";ct={model.TLV}']
+        for number, instances in sorted(self.tree.items()):
+            if number != 0:
+                links += [f"</{number}/{i}>" for i in sorted(instances)]
+        return ",".join(links)
+
+    # ---- requests
+
+    def _requested(self, request: Request) -> None:
+        message = request.message
+        parts = message.all(coap.URI_PATH)
+        if not all(part.isdigit() for part in parts) or not 1 <= len(parts) <= 3:
+            request.respond(coap.NOT_FOUND if parts else coap.BAD_REQUEST)
+            return
+        path = tuple(int(part) for part in parts)
+        if message.code == coap.PUT and path == (5, 0, 0):
+            self._package_writer(request)
+            return
+        handler = {
+            coap.GET: self._get,
+            coap.PUT: self._put,
+            coap.POST: self._post,
+            coap.DELETE: self._delete,
+        }.get(message.code)
+        if handler is None:
+            request.respond(coap.NOT_ALLOWED)
+        else:
+            handler(request, path)
+
+    def _find(self, path: Path) -> Resource | None:
+        instance = self.tree.get(path[0], {}).get(path[1]) if len(path) > 1 else None
+        return instance.resources.get(path[2]) if instance and len(path) == 3 else None
+
+    def _exists(self, path: Path) -> bool:
+        if path[0] not in self.tree or path[0] == 0:
+            return False
+        if len(path) == 1:
+            return True
+        if path[1] not in self.tree[path[0]]:
+            return False
+        return len(path) == 2 or self._find(path) is not None
+
+    def _payload_of(self, path: Path) -> tuple[int, bytes]:
+        """Content format and payload of something readable, in the client's own choice of format."""
+        if len(path) == 3:
+            resource = self._find(path)
+            assert resource is not None
+            assert resource.read is not None
+            value = resource.read()
+            if isinstance(value, dict):
+                return model.TLV, model.tlv_resource(path[2], value)
+            return model.OPAQUE if resource.kind == "bytes" else model.TEXT, model.to_text(value)
+        if len(path) == 2:
+            return model.TLV, model.tlv_instance(self.tree[path[0]][path[1]])
+        return model.TLV, model.tlv_object(self.tree[path[0]])
+
+    def _get(self, request: Request, path: Path) -> None:
+        message = request.message
+        if path[0] == 0 and 0 in self.tree:
+            request.respond(coap.UNAUTHORIZED)
+            return
+        if not self._exists(path):
+            request.respond(coap.NOT_FOUND)
+            return
+        accept = message.uint(coap.ACCEPT)
+        if accept == model.LINKS:
+            self._discover(request, path)
+            return
+        resource = self._find(path)
+        if len(path) == 3 and (resource is None or resource.read is None):
+            request.respond(coap.NOT_ALLOWED)
+            return
+        content_format, payload = self._payload_of(path)
+        if accept is not None and accept != content_format:
+            if accept == model.TLV and resource is not None and resource.read is not None:
+                content_format, payload = accept, model.tlv_resource(path[2], resource.read())
+            else:
+                request.respond(coap.NOT_ACCEPTABLE)
+                return
+        options: list[tuple[int, bytes]] = []
+        observe = message.uint(coap.OBSERVE)
+        if observe == 0:
+            sequence = self.observations.add(path, message.token, request.source)
+            options.append((coap.OBSERVE, sequence.to_bytes(1, "big")))
+        elif observe == 1:
+            self.observations.remove(path, request.source)
+        width = (content_format.bit_length() + 7) // 8
+        options.append((coap.CONTENT_FORMAT, content_format.to_bytes(width, "big")))
+        request.respond(coap.CONTENT, payload, options)
+
+    def _discover(self, request: Request, path: Path) -> None:
+        links = []
+        for instance_id, instance in sorted(self.tree[path[0]].items()):
+            if len(path) > 1 and path[1] != instance_id:
+                continue
+            if len(path) < 3:
+                links.append(f"</{path[0]}/{instance_id}>{self._attributes((path[0], instance_id))}")
+            for number in sorted(instance.resources):
+                if len(path) < 3 or path[2] == number:
+                    full = (path[0], instance_id, number)
+                    links.append(f"</{full[0]}/{full[1]}/{full[2]}>{self._attributes(full)}")
+        if len(path) == 1:
+            links.insert(0, f"</{path[0]}>{self._attributes(path)}")
+        request.respond(coap.CONTENT, ",".join(links).encode(), [(coap.CONTENT_FORMAT, bytes([model.LINKS]))])
+
+    def _attributes(self, path: Path) -> str:
+        held = self.observations.attributes.get(path)
+        if held is None:
+            return ""
+        pairs = (("pmin", held.pmin), ("pmax", held.pmax))
+        return "".join(f";{name}={value:g}" for name, value in pairs if value is not None)
+
+    def _put(self, request: Request, path: Path) -> None:
+        message = request.message
+        if not self._exists(path):
+            request.respond(coap.NOT_FOUND)
+            return
+        query = message.all(coap.URI_QUERY)
+        if query and not message.payload:
+            request.respond(self._write_attributes(path, query))
+            return
+        resource = self._find(path)
+        if resource is None or resource.write is None:
+            request.respond(coap.NOT_ALLOWED)
+            return
+        content_format = message.uint(coap.CONTENT_FORMAT)
+        try:
+            value = self._value(resource, path, content_format, message.payload)
+        except (ValueError, UnicodeDecodeError):
+            request.respond(coap.BAD_REQUEST)
+            return
+        except NotImplementedError:
+            request.respond(coap.UNSUPPORTED_FORMAT)
+            return
+        code = resource.write(value)
+        request.respond(code)
+        if code == coap.CHANGED:
+            self.observations.changed(path)
+
+    def _value(self, resource: Resource, path: Path, content_format: int | None, payload: bytes) -> Any:
+        if content_format in (None, model.TEXT):
+            return model.from_text(resource.kind, payload)
+        if content_format == model.OPAQUE:
+            return model.from_binary(resource.kind, payload)
+        if content_format == model.TLV:
+            number, value = model.tlv_single(payload)
+            if number != path[2]:
+                raise ValueError("TLV names another resource")
+            return model.from_binary(resource.kind, value)
+        raise NotImplementedError(content_format)
+
+    def _write_attributes(self, path: Path, query: list[str]) -> int:
+        held = self.observations.attributes.setdefault(path, Attributes())
+        for item in query:
+            name, _, text = item.partition("=")
+            if name not in ("pmin", "pmax"):
+                return coap.BAD_REQUEST
+            try:
+                setattr(held, name, float(text) if text else None)
+            except ValueError:
+                return coap.BAD_REQUEST
+        return coap.CHANGED
+
+    def _post(self, request: Request, path: Path) -> None:
+        resource = self._find(path)
+        if len(path) < 3:
+            request.respond(coap.NOT_ALLOWED if self._exists(path) else coap.NOT_FOUND)
+        elif resource is None:
+            request.respond(coap.NOT_FOUND)
+        elif resource.execute is None:
+            request.respond(coap.NOT_ALLOWED)
+        else:
+            request.respond(resource.execute(request.message.payload))
+
+    def _delete(self, request: Request, path: Path) -> None:
+        request.respond(coap.NOT_ALLOWED if self._exists(path) else coap.NOT_FOUND)

@@ -1,0 +1,216 @@
+"""The device's CoAP message layer: retransmission, de-duplication, separate responses (RFC 7252)."""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.virtual.firmware import coap_message as coap
+from bench.virtual.firmware.coap_message import Message
+from bench.virtual.machine import Machine
+from bench.virtual.modem import Address, Modem
+from bench.virtual.scheduler import Handle
+
+ACK_TIMEOUT = 2.0
+MAX_RETRANSMIT = 4
+SEPARATE_AFTER = 1.0
+"""Seconds after which a request still being worked on gets its empty acknowledgement."""
+RESPONSE_LIMIT = 60.0
+"""Seconds to wait for the response after an empty acknowledgement."""
+REMEMBERED = 32
+"""Exchanges kept for de-duplication; an embedded engine has little memory."""
+EXCHANGE_LIFETIME = 247.0
+
+
+class Request:
+    """An incoming request; answered at once or later by `respond`, exactly once."""
+
+    def __init__(self, engine: CoapEngine, message: Message, source: Address) -> None:
+        self.message = message
+        self.source = source
+        self._engine = engine
+        self._acknowledged = False
+        self._done = False
+        self._timer: Handle | None = None
+        if message.kind == coap.CON:
+            self._timer = engine.machine.cpu.after(SEPARATE_AFTER, self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        self._acknowledged = True
+        self._engine.remember(self.source, self.message.mid, self._engine.empty(coap.ACK, self))
+
+    def respond(
+        self, code: int, payload: bytes = b"", options: list[tuple[int, bytes]] | None = None
+    ) -> None:
+        if self._done:
+            return
+        self._done = True
+        if self._timer is not None:
+            self._timer.cancel()
+        response = Message(coap.NON, code, token=self.message.token, options=options or [], payload=payload)
+        if self.message.kind == coap.CON and not self._acknowledged:
+            response.kind, response.mid = coap.ACK, self.message.mid
+            self._engine.remember(self.source, self.message.mid, coap.encode(response))
+            self._engine.transmit(coap.encode(response), self.source)
+        else:
+            kind = coap.CON if self.message.kind == coap.CON else coap.NON
+            self._engine.send(response, self.source, kind)
+
+
+@dataclass
+class _Exchange:
+    """A confirmable message on its way out."""
+
+    data: bytes
+    destination: Address
+    tries: int
+    wait: float
+    timer: Handle | None
+    ended: Callable[[str], None]  # "acknowledged", "reset" or "timeout"
+
+
+class CoapEngine:
+    """One peer-to-peer CoAP endpoint on the modem's socket."""
+
+    def __init__(self, machine: Machine, modem: Modem, rng: random.Random) -> None:
+        self.machine = machine
+        self.on_request: Callable[[Request], None] = lambda request: None
+        self._modem = modem
+        self._rng = rng
+        self._mid = rng.randrange(0x10000)
+        self._token = rng.randrange(1 << 32)
+        self._exchanges: dict[tuple[Address, int], _Exchange] = {}
+        self._waiting: dict[bytes, Callable[[Message | None], None]] = {}
+        self._answered: OrderedDict[tuple[Address, int], tuple[float, bytes | None]] = OrderedDict()
+        modem.listen(self._heard)
+
+    # ---- out
+
+    def transmit(self, data: bytes, destination: Address) -> None:
+        self.machine.activity("tx")
+        self._modem.send(data, destination)
+        self.machine.activity("idle")
+
+    def empty(self, kind: int, request: Request) -> bytes:
+        """Send an empty ACK or RST for a request; returns its bytes."""
+        data = coap.encode(Message(kind, coap.EMPTY, request.message.mid))
+        self.transmit(data, request.source)
+        return data
+
+    def send(
+        self,
+        message: Message,
+        destination: Address,
+        kind: int = coap.CON,
+        ended: Callable[[str], None] = lambda how: None,
+    ) -> None:
+        """Send a message of our own, with retransmission when confirmable."""
+        self._mid = (self._mid + 1) & 0xFFFF
+        message.kind, message.mid = kind, self._mid
+        data = coap.encode(message)
+        if kind == coap.CON:
+            wait = ACK_TIMEOUT * self._rng.uniform(1.0, 1.5)
+            exchange = _Exchange(data, destination, 0, wait, None, ended)
+            key = (destination, message.mid)
+            self._exchanges[key] = exchange
+            exchange.timer = self.machine.cpu.after(wait, lambda: self._again(key))
+        self.transmit(data, destination)
+
+    def request(
+        self, message: Message, destination: Address, answered: Callable[[Message | None], None]
+    ) -> None:
+        """Send a request; `answered` gets the response, or None when there is none."""
+        self._token = (self._token + 1) & 0xFFFFFFFF
+        token = message.token = self._token.to_bytes(4, "big")
+        self._waiting[token] = answered
+
+        def give_up() -> None:
+            waiting = self._waiting.pop(token, None)
+            if waiting is not None:
+                waiting(None)
+
+        def ended(how: str) -> None:
+            if how == "acknowledged":  # an empty ACK: the response comes separately, or never
+                self.machine.cpu.after(RESPONSE_LIMIT, give_up)
+            else:
+                give_up()
+
+        self.send(message, destination, ended=ended)
+
+    def _again(self, key: tuple[Address, int]) -> None:
+        exchange = self._exchanges.get(key)
+        if exchange is None:
+            return
+        if exchange.tries >= MAX_RETRANSMIT:
+            del self._exchanges[key]
+            exchange.ended("timeout")
+            return
+        exchange.tries += 1
+        exchange.wait *= 2
+        exchange.timer = self.machine.cpu.after(exchange.wait, lambda: self._again(key))
+        self.transmit(exchange.data, exchange.destination)
+
+    # ---- in
+
+    def _heard(self, data: bytes, source: Address) -> None:
+        self.machine.activity("rx")
+        self.machine.activity("idle")
+        try:
+            message = coap.decode(data)
+        except ValueError:
+            return
+        if message.kind in (coap.ACK, coap.RST):
+            self._acknowledged(message, source)
+        elif message.code == coap.EMPTY:
+            if message.kind == coap.CON:  # a ping
+                self.transmit(coap.encode(Message(coap.RST, coap.EMPTY, message.mid)), source)
+        elif message.code < 0x20:
+            self._requested(message, source)
+        else:
+            self._responded(message, source)
+
+    def _acknowledged(self, message: Message, source: Address) -> None:
+        exchange = self._exchanges.pop((source, message.mid), None)
+        if exchange is not None and exchange.timer is not None:
+            exchange.timer.cancel()
+        if message.kind == coap.ACK and message.code != coap.EMPTY:
+            waiting = self._waiting.pop(message.token, None)
+            if waiting is not None:
+                waiting(message)
+        elif exchange is not None:
+            exchange.ended("reset" if message.kind == coap.RST else "acknowledged")
+
+    def _responded(self, message: Message, source: Address) -> None:
+        """A separate response."""
+        waiting = self._waiting.pop(message.token, None)
+        known = waiting is not None or (source, message.mid) in self._answered
+        if message.kind == coap.CON:
+            kind = coap.ACK if known else coap.RST
+            data = coap.encode(Message(kind, coap.EMPTY, message.mid))
+            self.remember(source, message.mid, data)
+            self.transmit(data, source)
+        if waiting is not None:
+            waiting(message)
+
+    def _requested(self, message: Message, source: Address) -> None:
+        key = (source, message.mid)
+        known = self._answered.get(key)
+        if known is not None and self.machine.now() - known[0] < EXCHANGE_LIFETIME:
+            if known[1] is not None and message.kind == coap.CON:
+                self.transmit(known[1], source)
+            return
+        self.remember(source, message.mid, None)
+        request = Request(self, message, source)
+        if message.unknown_critical:
+            request.respond(coap.BAD_OPTION)
+        else:
+            self.on_request(request)
+
+    def remember(self, source: Address, mid: int, answer: bytes | None) -> None:
+        key = (source, mid)
+        self._answered.pop(key, None)
+        self._answered[key] = (self.machine.now(), answer)
+        while len(self._answered) > REMEMBERED:
+            self._answered.popitem(last=False)

@@ -1,0 +1,59 @@
+"""The device's serial shell: how a bench or a factory tells it its server."""
+
+from __future__ import annotations
+
+import ipaddress
+import urllib.parse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+MAX_LINE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Provision:
+    """Where to register, as whom, for how many seconds."""
+
+    host: str
+    port: int
+    endpoint: str
+    lifetime: int
+
+
+class Shell:
+    """Collects bytes into lines and gives each to `command(line)`."""
+
+    def __init__(self, command: Callable[[str], None]) -> None:
+        self._command = command
+        self._line = bytearray()
+
+    def receive(self, data: bytes) -> None:
+        for byte in data:
+            if byte in b"\r\n":
+                line, self._line = self._line.decode("utf-8", "replace").strip(), bytearray()
+                if line:
+                    self._command(line)
+            elif len(self._line) < MAX_LINE:
+                self._line.append(byte)
+
+
+def parse_provision(arguments: list[str]) -> Provision:
+    """`server=coap://HOST:PORT endpoint=NAME lifetime=SECONDS`. Raises `ValueError` saying what is wrong."""
+    values = dict(argument.partition("=")[::2] for argument in arguments)
+    unknown = sorted(set(values) - {"server", "endpoint", "lifetime"})
+    if unknown:
+        raise ValueError(f"unknown argument {unknown[0]}")
+    uri = urllib.parse.urlsplit(values.get("server", ""))
+    if uri.scheme != "coap" or not uri.hostname:
+        raise ValueError("server must be coap://HOST:PORT")
+    try:
+        host = str(ipaddress.ip_address(uri.hostname))
+    except ValueError:
+        raise ValueError(f"host {uri.hostname} is no IP address") from None
+    endpoint = values.get("endpoint", "")
+    if not endpoint:
+        raise ValueError("endpoint is missing")
+    lifetime = values.get("lifetime", "300")
+    if not lifetime.isdigit() or int(lifetime) < 1:
+        raise ValueError(f"lifetime {lifetime} is no number of seconds")
+    return Provision(host, uri.port or 5683, endpoint, int(lifetime))
