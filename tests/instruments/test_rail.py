@@ -1,0 +1,67 @@
+"""The rail by itself: droop, brown-out without end, several boards."""
+
+import pytest
+
+from bench.virtual.rail import Rail
+from bench.virtual.scheduler import Scheduler
+
+
+class OhmicBoard:
+    """Takes volts / ohms while powered; comes up at 3.0 V, dies below 2.8 V."""
+
+    def __init__(self, scheduler: Scheduler, ohms: float) -> None:
+        self.ohms = ohms
+        self.powered = False
+        self.boots: list[float] = []
+        self._scheduler = scheduler
+
+    def set_supply(self, volts: float) -> None:
+        if not self.powered and volts >= 3.0:
+            self.powered = True
+            self.boots.append(self._scheduler.now)
+        elif volts < 2.8:
+            self.powered = False
+
+    def load(self, volts: float) -> float:
+        return volts / self.ohms if self.powered else 0.0
+
+
+def test_droop_below_brown_out_repeats_in_time_not_in_one_moment():
+    scheduler = Scheduler(1)
+    rail = Rail(scheduler)
+    board = OhmicBoard(scheduler, ohms=10)
+    rail.attach(board)
+    rail.drive(3.7, 0.2)  # 10 ohms at 0.2 A hold 2.0 V: below brown-out, but a steady droop
+    assert rail.measure()[2] == "CC"
+    scheduler.run_to(0.1)
+    assert 5 < len(board.boots) < 100
+    rail.drive(3.7, 1.0)
+    assert board.powered
+    assert rail.measure()[2] == "CV"
+    rail.off()
+    assert not board.powered
+    assert rail.measure() == (0.0, 0.0, "OFF")
+    scheduler.run_to(1.0)
+    assert not board.powered
+
+
+def test_boards_on_one_rail_share_its_limit():
+    scheduler = Scheduler(1)
+    rail = Rail(scheduler, resistance=0.1)
+    boards = [OhmicBoard(scheduler, ohms=37) for _ in range(2)]
+    for board in boards:
+        rail.attach(board)
+    rail.drive(3.7, 0.5)
+    volts, amps, mode = rail.measure()
+    assert (volts, mode) == (pytest.approx(3.7), "CV")
+    assert amps == pytest.approx(2 * rail.board_voltage / 37)
+    assert rail.board_voltage == pytest.approx(3.7 - amps * 0.1)
+    rail.drive(3.7, 0.19)
+    volts, amps, mode = rail.measure()
+    assert (amps, mode) == (pytest.approx(0.19), "CC")
+    assert rail.board_voltage == pytest.approx(0.19 * 37 / 2)
+    assert all(board.powered for board in boards)
+    rail.detach(boards[0])
+    assert not boards[0].powered
+    assert boards[1].powered
+    assert rail.measure()[2] == "CV"
