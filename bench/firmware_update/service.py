@@ -98,7 +98,6 @@ class UpdateService:
             clock=self._clock,
             timeline=self._timeline,
             server_uri=self.uri,
-            registration_timeout=timeouts.registration,
             download_timeout=timeouts.download,
             update_timeout=timeouts.update + timeouts.registration,
         )

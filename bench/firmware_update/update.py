@@ -90,14 +90,12 @@ class Update:
         clock: Clock,
         timeline: Timeline,
         server_uri: str,
-        registration_timeout: float,
         download_timeout: float,
         update_timeout: float,
     ) -> None:
         self.record = UpdateRecord(delivery, len(data))
         self._server, self._endpoint, self._data = server, endpoint, data
         self._clock, self._timeline, self._uri = clock, timeline, server_uri
-        self._registration_timeout = registration_timeout
         self._download_timeout, self._update_timeout = download_timeout, update_timeout
         self._observations: list[Observation] = []
         self._state: State | None = None
@@ -256,7 +254,18 @@ class Update:
                 self._download_timeout,
                 "the device to reach Downloaded or give up",
             )
+        if settled:
+            self._confirm_pair()
         return settled and self._state is State.DOWNLOADED
+
+    def _confirm_pair(self) -> None:
+        """State and result arrive as two notifications, in either order: read both before judging."""
+        try:
+            self._clock.run(
+                self._read_pair(self._client()), timeout=600, reason=f"{self._endpoint}: read the outcome"
+            )
+        except (CoapError, NotReachable, WaitTimeout) as lost:
+            self._timeline.record(self._endpoint, "warning", f"the outcome could not be read: {lost}")
 
     def execute(self) -> bool:
         """Execute /5/0/2. Returns whether the device took it."""
@@ -299,6 +308,7 @@ class Update:
                 self._update_timeout,
                 "the update to end",
             )
+            self._confirm_pair()
 
     def _settle(self, done: Callable[[], bool], timeout: float, what: str) -> bool:
         """Wait for `done`, by notification or, every few seconds, by reading."""
