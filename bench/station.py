@@ -127,7 +127,8 @@ class Station:
         instrument, _, channel = board.supply.partition(":")
         if instrument not in self.supplies:
             raise ConfigError(
-                f"{self.bench.path}: boards.{name}.supply = {board.supply!r}: {instrument!r} is no power supply",
+                f"{self.bench.path}: boards.{name}.supply = {board.supply!r}: "
+                f"{instrument!r} is no power supply",
                 help="name an instrument whose driver is a power supply",
             )
         return DUT_DRIVERS[board_type.driver](
@@ -136,9 +137,7 @@ class Station:
             board_type,
             images,
             supply=self.supplies[instrument].channel(int(channel)),
-            console=Console(
-                name, board.console, self.clock, self.timeline, baud=board_type.console.baud
-            ),
+            console=Console(name, board.console, self.clock, self.timeline, baud=board_type.console.baud),
             flasher=self._build_flasher(name, board),
             clock=self.clock,
             timeline=self.timeline,
@@ -209,4 +208,3 @@ def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> Imag
 
 def _factory(items: Any) -> tuple[FactoryPart, ...]:
     return tuple(FactoryPart(int(address, 0), path) for address, path in items)
-

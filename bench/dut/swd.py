@@ -178,15 +178,11 @@ class SwdFlasher(Flasher):
 
     def read(self, address: int, length: int) -> bytes:
         target = self._target()
-        return self._guard(
-            f"read {address:#x}+{length:#x}", lambda: _read(target, address, length)
-        )
+        return self._guard(f"read {address:#x}+{length:#x}", lambda: _read(target, address, length))
 
     def verify(self, address: int, data: bytes) -> None:
         target = self._target()
-        found = self._guard(
-            f"verify {address:#x}+{len(data):#x}", lambda: _read(target, address, len(data))
-        )
+        found = self._guard(f"verify {address:#x}+{len(data):#x}", lambda: _read(target, address, len(data)))
         if found != data:
             at = next(i for i, (a, b) in enumerate(zip(found, data, strict=True)) if a != b)
             raise FlashError(
@@ -229,9 +225,7 @@ class SwdFlasher(Flasher):
 
     def write_register(self, name: str, value: int) -> None:
         target = self._target()
-        self._guard(
-            f"write register {name}", lambda: target.write_core_register(name, value)
-        )
+        self._guard(f"write register {name}", lambda: target.write_core_register(name, value))
 
     def is_locked(self) -> bool:
         """Whether readout protection is on. Opens a session of its own; erases nothing."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 from bench.virtual.machine import Machine
 from bench.virtual.process import Steps
@@ -39,15 +40,25 @@ WIFI = Link(attach=2.0, latency=0.003, jitter=0.002, bits_per_second=10_000_000)
 
 
 class Modem:
-    """Everything in flight ends with `close` (reset or power loss); each boot makes a new one."""
+    """Everything in flight ends with `close` (reset or power loss); each boot makes a new one.
+
+    `routes` maps addresses as the board knows them to where they really are.
+    """
 
     def __init__(
-        self, machine: Machine, loop: asyncio.AbstractEventLoop, rng: random.Random, link: Link
+        self,
+        machine: Machine,
+        loop: asyncio.AbstractEventLoop,
+        rng: random.Random,
+        link: Link,
+        routes: Mapping[Address, Address],
     ) -> None:
         self.link = link
         self._machine = machine
         self._loop = loop
         self._rng = rng
+        self._outward = routes
+        self._inward = {real: public for public, real in routes.items()}
         self._socket: socket.socket | None = None
         self._heard: Callable[[bytes, Address], None] = lambda data, address: None
         self._free = [0.0, 0.0]  # when each direction has sent what it has to send
@@ -83,19 +94,20 @@ class Modem:
     def _transmit(self, data: bytes, address: Address) -> None:
         if self._socket is not None:
             try:
-                self._socket.sendto(data, address)
+                self._socket.sendto(data, self._outward.get(address, address))
             except OSError:
                 pass  # nobody there: to the board, a lost datagram
 
     def _readable(self) -> None:
         while self._socket is not None:
             try:
-                data, address = self._socket.recvfrom(MAX_DATAGRAM)
+                data, source = self._socket.recvfrom(MAX_DATAGRAM)
             except BlockingIOError:
                 return
             except OSError:  # an ICMP refusal of an earlier datagram
                 continue
             delay = self._delay(1, len(data))
+            address = self._inward.get(source, cast(Address, source))
             if delay is not None:
                 self._machine.cpu.after(delay, partial(self._heard, data, address))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import random
+import socket
+import urllib.parse
 
 import serial
 
@@ -16,9 +18,12 @@ from bench.virtual.boards.nrf9160 import VirtualNrf9160
 from bench.virtual.clock import VirtualClock
 from bench.virtual.instruments.models import start_instrument
 from bench.virtual.machine import Region
+from bench.virtual.modem import Address
 from bench.virtual.nrf91.probe import PROBES
 from bench.virtual.rail import Rail
 from bench.virtual.scheduler import Scheduler
+
+COAP_PORT = 5683
 
 
 class VirtualBench:
@@ -34,12 +39,13 @@ class VirtualBench:
         self.clock = VirtualClock(self.scheduler, pace)
         self.boards: dict[str, VirtualBoard] = {}
         self.rails: dict[str, Rail] = {}
+        self._routes: dict[Address, Address] = {}
         self._closing = contextlib.ExitStack()
         self._closing.callback(self.clock.close)
         random.seed(seed)  # aiocoap draws its retransmission times from the global stream
 
     def start(self) -> BenchSettings:
-        settings = self.bench.settings
+        settings = self._place_server(self.bench.settings)
         if "bench.virtual" not in serial.protocol_handler_packages:
             serial.protocol_handler_packages.append("bench.virtual")
         for name, board in settings.boards.items():
@@ -51,6 +57,21 @@ class VirtualBench:
             self._closing.callback(server.close)
             instruments[name] = instrument.model_copy(update={"address": server.visa_address})
         return settings.model_copy(update={"instruments": instruments})
+
+    def _place_server(self, settings: BenchSettings) -> BenchSettings:
+        """Give the server a free port, and route the address that devices are told to it.
+
+        Devices then know the same address in every run, as they do behind a real network.
+        """
+        server = settings.server
+        if server.port == 0:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                probe.bind((server.host, 0))
+                server = server.model_copy(update={"port": probe.getsockname()[1]})
+        if server.advertise is not None:
+            public = urllib.parse.urlsplit(server.advertise)
+            self._routes[public.hostname or "", public.port or COAP_PORT] = (server.host, server.port)
+        return settings.model_copy(update={"server": server})
 
     def _start_board(self, name: str, board: BoardSettings) -> VirtualBoard:
         board_type = self.bench.type_of(name)
@@ -64,12 +85,16 @@ class VirtualBench:
         made: VirtualBoard
         match board.flasher:
             case SwdAttachment(uid=uid):
-                nrf = VirtualNrf9160(name, self.scheduler, self.clock.loop, regions, serial=board.serial)
+                nrf = VirtualNrf9160(
+                    name, self.scheduler, self.clock.loop, regions, self._routes, serial=board.serial
+                )
                 PROBES[uid] = nrf.chip
                 self._closing.callback(PROBES.pop, uid, None)
                 made = nrf
             case RomSerialAttachment(mac=mac):
-                made = VirtualEsp32(name, self.scheduler, self.clock.loop, regions, mac=mac or board.serial)
+                made = VirtualEsp32(
+                    name, self.scheduler, self.clock.loop, regions, self._routes, mac=mac or board.serial
+                )
         protocol_vboard.PORTS[port] = made.uart
         self._closing.callback(protocol_vboard.PORTS.pop, port, None)
         rail = self._rail(board.supply)

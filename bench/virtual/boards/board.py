@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from bench.virtual.draw import current
 from bench.virtual.flash import Flash
 from bench.virtual.machine import Region
+from bench.virtual.modem import Address
 from bench.virtual.process import Cpu, Steps
 from bench.virtual.scheduler import Scheduler
 from bench.virtual.uart import VirtualUart
@@ -36,12 +37,14 @@ class VirtualBoard(ABC):
         scheduler: Scheduler,
         loop: asyncio.AbstractEventLoop,
         regions: Mapping[str, Region],
+        routes: Mapping[Address, Address],
     ) -> None:
         self.name = name
         self.kind = kind
         self.scheduler = scheduler
         self.loop = loop
         self.regions = regions
+        self.routes = routes
         self.rng: random.Random = scheduler.rng(f"{name}/software")
         self.uart = VirtualUart(scheduler, name)
         self.powered = False

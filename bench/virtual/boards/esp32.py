@@ -11,7 +11,7 @@ from bench.virtual.esp32.chip import Esp32Chip
 from bench.virtual.firmware.application import Application, DeviceIdentity
 from bench.virtual.flash import Flash
 from bench.virtual.machine import Region
-from bench.virtual.modem import WIFI, Modem
+from bench.virtual.modem import WIFI, Address, Modem
 from bench.virtual.process import Cpu, Steps
 from bench.virtual.scheduler import Scheduler
 
@@ -26,10 +26,11 @@ class VirtualEsp32(VirtualBoard):
         scheduler: Scheduler,
         loop: asyncio.AbstractEventLoop,
         regions: Mapping[str, Region],
+        routes: Mapping[Address, Address],
         *,
         mac: str,
     ) -> None:
-        super().__init__(name, "esp32", scheduler, loop, regions)
+        super().__init__(name, "esp32", scheduler, loop, regions, routes)
         self.chip = Esp32Chip(scheduler, scheduler.rng(f"{name}/chip"), self.uart, mac=mac)
         self.chip.boot = self._boot
         self.chip.on_receive_app = self._receive
@@ -68,7 +69,9 @@ class VirtualEsp32(VirtualBoard):
         running = yield from bootloader.boot(self)
         if running is None:
             return
-        self._modem = modem = Modem(self, self.loop, self.scheduler.rng(f"{self.name}/link"), WIFI)
+        self._modem = modem = Modem(
+            self, self.loop, self.scheduler.rng(f"{self.name}/link"), WIFI, self.routes
+        )
         slots = bootloader.EspOtaSlots(self, running)
         self._application = Application(self, running, slots, modem, self.identity)
         yield from self._application.run()

@@ -10,7 +10,7 @@ from bench.virtual.boot import mcuboot
 from bench.virtual.firmware.application import Application, DeviceIdentity
 from bench.virtual.flash import Flash
 from bench.virtual.machine import Region
-from bench.virtual.modem import LTE_M, Modem
+from bench.virtual.modem import LTE_M, Address, Modem
 from bench.virtual.nrf91.chip import Nrf91Chip
 from bench.virtual.process import Cpu, Steps
 from bench.virtual.scheduler import Scheduler
@@ -26,10 +26,11 @@ class VirtualNrf9160(VirtualBoard):
         scheduler: Scheduler,
         loop: asyncio.AbstractEventLoop,
         regions: Mapping[str, Region],
+        routes: Mapping[Address, Address],
         *,
         serial: str,
     ) -> None:
-        super().__init__(name, "nrf9160", scheduler, loop, regions)
+        super().__init__(name, "nrf9160", scheduler, loop, regions, routes)
         self.chip = Nrf91Chip(scheduler, scheduler.rng(f"{name}/chip"), device_id=serial)
         self.chip.boot = self._boot
         self.identity = DeviceIdentity(manufacturer="Virtual Bench", model="nRF9160", serial=serial)
@@ -68,7 +69,9 @@ class VirtualNrf9160(VirtualBoard):
         running = yield from mcuboot.boot(self)
         if running is None:
             return
-        self._modem = modem = Modem(self, self.loop, self.scheduler.rng(f"{self.name}/link"), LTE_M)
+        self._modem = modem = Modem(
+            self, self.loop, self.scheduler.rng(f"{self.name}/link"), LTE_M, self.routes
+        )
         slots = mcuboot.McubootSlots(self, running)
         self._application = Application(self, running, slots, modem, self.identity)
         yield from self._application.run()

@@ -200,7 +200,7 @@ class Nrf91Chip:
 
     def write_words(self, address: int, words: list[int]) -> None:
         end = address + 4 * len(words)
-        if mem.RAM_BASE <= address and end <= mem.RAM_BASE + mem.RAM_SIZE:
+        if address >= mem.RAM_BASE and end <= mem.RAM_BASE + mem.RAM_SIZE:
             offset = address - mem.RAM_BASE
             self._ram[offset : offset + 4 * len(words)] = struct.pack(f"<{len(words)}I", *words)
             self.core.memory_changed()

@@ -94,9 +94,7 @@ class Core:
         uc.mem_map_ptr(0, mem.FLASH_SIZE, code, ctypes.addressof(chip.flash.array))
         uc.mem_map_ptr(mem.RAM_BASE, mem.RAM_SIZE, UC_PROT_ALL, ctypes.addressof(chip.ram))
         uc.mem_map_ptr(mem.FICR_BASE, mem.INFO_SIZE, UC_PROT_READ, ctypes.addressof(chip.ficr))
-        uc.mem_map_ptr(
-            mem.UICR_BASE, mem.INFO_SIZE, UC_PROT_READ, ctypes.addressof(chip.uicr.array)
-        )
+        uc.mem_map_ptr(mem.UICR_BASE, mem.INFO_SIZE, UC_PROT_READ, ctypes.addressof(chip.uicr.array))
         # READY is polled for every word: plain memory keeps that at the emulator's own speed
         self._nvmc_page = ctypes.create_string_buffer(mem.PAGE)
         for register in (mem.NVMC_READY, mem.NVMC_READYNEXT):
@@ -139,9 +137,7 @@ class Core:
             start,
         )
 
-    def _store_to_flash(
-        self, _uc: Uc, _access: int, address: int, size: int, value: int, _data: Any
-    ) -> bool:
+    def _store_to_flash(self, _uc: Uc, _access: int, address: int, size: int, value: int, _data: Any) -> bool:
         """A store while the array is read-only to the core: it erases a page, or faults."""
         found = self._chip.array_at(address)
         if found is None:
@@ -375,4 +371,3 @@ class Core:
             self._foreign = True  # from here on it is the debugger's code that runs
             self.lockup = False
             self._chip.abandon_firmware()
-
