@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,10 @@ from pathlib import Path
 from bench.errors import ImageError
 from bench.firmware import esp32, mcuboot
 
-CONTAINERS = {"mcuboot": mcuboot.parse, "esp32": esp32.parse}
+CONTAINERS: dict[str, Callable[[bytes], mcuboot.McubootImage | esp32.Esp32Image]] = {
+    "mcuboot": mcuboot.parse,
+    "esp32": esp32.parse,
+}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from bench.virtual.clock import VirtualClock
 from bench.virtual.instruments.models import start_instrument
 from bench.virtual.machine import Region
 from bench.virtual.modem import Address
-from bench.virtual.nrf91.probe import PROBES
+from bench.virtual.nrf91.registry import PROBES
 from bench.virtual.rail import Rail
 from bench.virtual.scheduler import Scheduler
 

@@ -11,17 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyocd.core import exceptions
-from pyocd.core.plugin import Plugin
 from pyocd.probe.debug_probe import DebugProbe
 from pyocd.probe.tcp_client_probe import TCPClientProbe
 
+from bench.virtual.nrf91.registry import PROBES, REMOTE_PROBES
+
 if TYPE_CHECKING:
     from bench.virtual.nrf91.chip import Nrf91Chip
-
-PROBES: dict[str, Nrf91Chip] = {}
-"""Chips of the open plant, by probe UID."""
-
-REMOTE_PROBES = "BENCH_PROBES"
 
 
 class VirtualProbe(DebugProbe):
@@ -176,18 +172,3 @@ class RemoteBenchProbe(TCPClientProbe):
 def _remote_probes() -> dict[str, str]:
     pairs = (item.partition("=") for item in os.environ.get(REMOTE_PROBES, "").split(",") if item)
     return {uid: address for uid, equals, address in pairs if equals}
-
-
-class VirtualProbePlugin(Plugin):
-    """What pyOCD's entry point loads."""
-
-    def load(self) -> type[VirtualProbe]:
-        return VirtualProbe
-
-    @property
-    def name(self) -> str:
-        return "bench"
-
-    @property
-    def description(self) -> str:
-        return "Probes of the virtual LwM2M firmware update bench"
