@@ -62,12 +62,15 @@ class FirmwareSettings(_Table):
     """How firmware is packed and where it lies.
 
     `slots` are the application slots in the order primary, secondary; `swap` says that the
-    bootloader moves the new image into the primary slot (else it boots from either slot).
+    bootloader moves the new image into the primary slot (else it boots from either slot);
+    `reserved` are the bytes of a slot that the bootloader needs for itself; `wiped` are the regions
+    erased when a baseline is installed.
     """
 
     container: Literal["mcuboot", "esp32"]
     slots: tuple[str, str]
     swap: bool
+    reserved: int = Field(0, ge=0)
     wiped: tuple[str, ...] = ()
 
 
@@ -106,6 +109,11 @@ class BoardType(_Table):
     provision: ProvisionSettings
     timeouts: Timeouts = Timeouts()
     regions: dict[str, Region]
+
+    @property
+    def image_limit(self) -> int:
+        """Bytes of the largest image that the slots take."""
+        return min(self.regions[name].size for name in self.firmware.slots) - self.firmware.reserved
 
     @model_validator(mode="after")
     def _consistent(self) -> BoardType:

@@ -100,15 +100,17 @@ class Station:
             dut = self._build_dut(name, board, images[name])
             self._closing.callback(_quietly(dut.close))
             self.duts[name] = dut
-            dut.configure_supply()
         server = settings.server
         self.server = LwM2mServer(
             self.clock, self.timeline, host=server.host, port=server.port, seed=self.seed
         )
         self.server.start()
         self._closing.callback(self.server.close)
-        for dut in self.duts.values():  # a missing port is an error now, not in the tenth test
+        for dut in self.duts.values():  # what is missing is an error now, not in the tenth test
+            dut.flasher.check()
             dut.console.open()
+        for dut in self.duts.values():
+            dut.configure_supply()
 
     def _open_clock(self) -> BenchSettings:
         if self.bench.settings.bench.plant is None:
@@ -197,7 +199,7 @@ def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> Imag
         factory = factory or tuple(FactoryPart(p.address, p.path) for p in built.factory)
     assert baseline is not None
     assert update is not None
-    slot = board_type.regions[board_type.firmware.slots[0]].size
+    slot = board_type.image_limit
     container = board_type.firmware.container
     return ImageSet(
         baseline=load_image(baseline, container=container, slot_size=slot),

@@ -14,7 +14,7 @@ def test_corrupted_image_is_refused(dut, server, images, delivery):
     update = server.update(dut, images.corrupted, delivery)
 
     assert State.UPDATING not in update.states
-    assert update.states[-1] is State.IDLE
+    assert update.state is State.IDLE
     assert update.result is Result.INTEGRITY_FAILED
 
     server.restart(dut)

@@ -141,16 +141,16 @@ class Dut(ABC):
 
     def check_image(self, image: FirmwareImage) -> None:
         """Raise `ImageError` unless the image's container and size fit this board."""
-        slot = self.region(self.type.firmware.slots[0])
+        limit = self.type.image_limit
         if image.container != self.type.firmware.container:
             raise ImageError(
                 f"{image.path}: a {image.container} image cannot run on {self.name}, "
                 f"which takes {self.type.firmware.container} images",
                 help="give the build for this board in the bench file",
             )
-        if image.size > slot.size:
+        if image.size > limit:
             raise ImageError(
-                f"{image.path}: {image.size} bytes do not fit the slot of {slot.size} bytes on {self.name}",
+                f"{image.path}: {image.size} bytes do not fit the {limit} bytes that a slot on {self.name} takes",
                 help="build a smaller image, or correct the flash map in the board file",
             )
 

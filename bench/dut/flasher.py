@@ -12,6 +12,10 @@ class Flasher(ABC):
     a `BenchError` that names the board, the address and the cure.
     """
 
+    def check(self) -> None:
+        """Raise `ProbeError` when the way in is visibly not there. Needs no power on the board."""
+        return
+
     @abstractmethod
     def open(self) -> None: ...
 

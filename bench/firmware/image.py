@@ -54,11 +54,7 @@ def load_image(path: Path, *, container: str, slot_size: int | None = None) -> F
         version = CONTAINERS[container](data).version
     except ImageError as error:
         other = _other_container(data, container)
-        what = (
-            f"is a {other} image, not {container}"
-            if other
-            else f"is not a {container} image: {error.message}"
-        )
+        what = f"is for {other}, not {container}" if other else f"is not a {container} image: {error.message}"
         raise ImageError(f"image {path} {what}", help="give the signed build for this board") from None
     if slot_size is not None and len(data) > slot_size:
         raise ImageError(

@@ -1,0 +1,82 @@
+"""Bench and board files: what is wrong is named by file, key, value and reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.config import load_bench
+from bench.errors import ConfigError
+
+BOARDS = Path(__file__).parents[2] / "boards"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for file in BOARDS.glob("*.toml"):
+        (tmp_path / file.name).write_text(file.read_text("utf-8"), "utf-8")
+    return tmp_path
+
+
+def edited(folder: Path, name: str, old: str, new: str) -> Path:
+    file = folder / name
+    text = file.read_text("utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), "utf-8")
+    return folder / "virtual.toml"
+
+
+def test_the_shipped_bench_file_is_valid() -> None:
+    bench = load_bench(BOARDS / "virtual.toml")
+    assert sorted(bench.settings.boards) == ["esp32", "nrf9160"]
+    assert bench.type_of("nrf9160").regions["slot0"].offset == 0x10000
+    assert bench.type_of("nrf9160").image_limit == 0x70000 - 0x2000
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("virtual.toml", 'supply = "psu:1"', 'supply = "psu"', "boards.nrf9160.supply = 'psu'"),
+        (
+            "virtual.toml",
+            'supply = "psu:1"',
+            'supply = "abc:1"',
+            "names instrument 'abc', which is not listed",
+        ),
+        ("virtual.toml", 'supply = "psu:1"', 'supply = "psu:2"', "psu:2' is already used by"),
+        ("virtual.toml", 'type = "nrf9160"', 'type = "nrf53"', "there is no board file"),
+        ("virtual.toml", 'type = "nrf9160"', 'typ = "nrf9160"', "boards.nrf9160.type: missing"),
+        ("virtual.toml", "[server]", "[server]\nport_ = 1", "server.port_ = 1: no such key"),
+        ("virtual.toml", "port = 0 ", "port = 70000 ", "server.port = 70000"),
+        ("virtual.toml", 'kind = "swd"', 'kind = "jtag"', "boards.nrf9160.flasher"),
+        ("virtual.toml", 'mac = "24:0A', 'mac = "2Z:0A', "boards.esp32.flasher.mac = '2Z:0A"),
+        ("virtual.toml", "[bench]", "[bench", "is not TOML"),
+        ("nrf9160.toml", "slot1 = [0x80000", "slot1 = [0x70000", "overlaps"),
+        ("nrf9160.toml", "ovp = 5.5", "ovp = 3.0", "ovp 3 V must be above voltage 3.7 V"),
+        ("nrf9160.toml", "0xf8000, 0x8000", "0xf8000, 0x80000", "beyond flash_size 0x100000"),
+    ],
+)
+def test_a_mistake_names_key_value_and_reason(
+    folder: Path, name: str, old: str, new: str, message: str
+) -> None:
+    file = edited(folder, name, old, new)
+    with pytest.raises(ConfigError) as caught:
+        load_bench(file)
+    assert message in str(caught.value)
+    assert name in str(caught.value)
+    assert caught.value.help
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="none.toml does not exist"):
+        load_bench(tmp_path / "none.toml")
+
+
+def test_an_unknown_board_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="no board 'x'; the file has esp32, nrf9160"):
+        load_bench(BOARDS / "virtual.toml", ("x",))
+
+
+def test_only_the_named_boards_are_kept() -> None:
+    assert list(load_bench(BOARDS / "virtual.toml", ("esp32",)).settings.boards) == ["esp32"]
