@@ -150,7 +150,7 @@ class Dut(ABC):
             )
         if image.size > limit:
             raise ImageError(
-                f"{image.path}: {image.size} bytes do not fit the {limit} bytes that a slot on {self.name} takes",
+                f"{image.path}: {image.size} bytes do not fit the {limit} bytes of a slot on {self.name}",
                 help="build a smaller image, or correct the flash map in the board file",
             )
 

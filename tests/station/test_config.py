@@ -69,7 +69,7 @@ def test_a_mistake_names_key_value_and_reason(
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="none.toml does not exist"):
+    with pytest.raises(ConfigError, match=r"none\.toml does not exist"):
         load_bench(tmp_path / "none.toml")
 
 

@@ -1,4 +1,4 @@
-"""The station on the virtual bench: nothing stays powered when something is missing; the plant hangs together."""
+"""The station on the virtual bench: it leaves nothing powered, and the plant hangs together."""
 
 from __future__ import annotations
 

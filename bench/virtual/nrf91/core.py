@@ -201,7 +201,8 @@ class Core:
                 self.lockup = True
             elif self._stop == "protection":
                 continue
-            return
+            break
+        self._chip.nvmc.account()
 
     # ---- run control
 

@@ -35,9 +35,9 @@ class Nvmc:
         Looking at the difference once is what makes programming a megabyte quick here; the array is
         the same as after a check of every single word.
         """
+        if all(before == area.view for area, before in zip(self._areas, self._before, strict=True)):
+            return
         for area, before in zip(self._areas, self._before, strict=True):
-            if before == area.view:
-                continue
             for start in range(0, len(before), PAGE):
                 old, new = before[start : start + PAGE], bytes(area.view[start : start + PAGE])
                 if old == new:
@@ -47,6 +47,11 @@ class Nvmc:
                 words = sum(old[i : i + 4] != new[i : i + 4] for i in range(0, PAGE, 4))
                 self.owed += words * WORD_WRITE_TIME
         self._before = tuple(bytes(area.view) for area in self._areas)
+
+    def account(self) -> None:
+        """Code has run: what it stored so far takes its time now, not when writing is disabled again."""
+        if self.config == WRITE_ENABLE:
+            self.apply_stores()
 
     def store(self, area: Flash, offset: int, data: bytes) -> bool:
         """One store of the debugger. Returns whether the bus accepts it."""
