@@ -9,6 +9,7 @@ from fixtures.options import bench_of
 def pytest_configure(config: pytest.Config) -> None:
     if not config.option.allure_report_dir:
         config.option.allure_report_dir = str(config.rootpath / "results" / "allure")
+        config.option.clean_alluredir = True  # one run a folder: rows of older runs would mix in
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
