@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from bench.clock import Clock
 from bench.errors import ServerError, WaitTimeout
@@ -105,6 +106,7 @@ class Update:
         self._polled = False
         self._rebooted: float | None = None
         self._learned = asyncio.Event()
+        self._stop_listening = server.listen_reports(self._reported)
 
     # ---- what is learned
 
@@ -131,6 +133,11 @@ class Update:
         )
         self._learned.set()
         self._clock.changed()
+
+    def _reported(self, endpoint: str, values: dict[str, Any]) -> None:
+        """LwM2M Send: state and result may come together, without being asked for."""
+        if endpoint == self._endpoint and not values.keys().isdisjoint((STATE, RESULT)):
+            self._learn(values.get(STATE), values.get(RESULT), "send")
 
     async def _read_pair(self, client: Client) -> None:
         # the result first: read after the state it could belong to a later one
@@ -344,6 +351,7 @@ class Update:
         """Stop watching, and take the package off the shelf."""
         self.record.finished = self._clock.now()
         self._forget_observations()
+        self._stop_listening()
         if self._package is not None:
             self._server.withdraw(self._package.name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from typing import Any
 
 from aiocoap import Context, Message
 from aiocoap.resource import Resource, Site
@@ -16,6 +17,7 @@ from bench.lwm2m.endpoint import UdpEndpoint
 from bench.lwm2m.layers import PeerMessageManager, PeerTokenManager
 from bench.lwm2m.packages import Package, PackageShelf
 from bench.lwm2m.registration import Directory, Registration
+from bench.lwm2m.reports import ReportInterface
 from bench.lwm2m.trace import Trace
 from bench.timeline import Timeline
 
@@ -45,6 +47,7 @@ class LwM2mServer:
         self._endpoint: UdpEndpoint | None = None
         self._directory: Directory | None = None
         self._listeners: list[Callable[[Registration, str], None]] = []
+        self._report_listeners: list[Callable[[str, dict[str, Any]], None]] = []
         self.shelf = PackageShelf(lambda package: self.clock.changed())
 
     # ---- life
@@ -60,6 +63,7 @@ class LwM2mServer:
         site.add_resource(["rd"], self._directory)
         site.add_resource(["rd"], _RegistrationInterface(self._directory))
         site.add_resource(["fw"], self.shelf)
+        site.add_resource(["dp"], ReportInterface(self._is_registered, self._reported))
         self.context = Context(loop=loop, serversite=site, loggername="bench.coap")
         tokens = PeerTokenManager(self.context, random.Random(f"{self._seed}/tokens"))
         messages = PeerMessageManager(tokens, random.Random(f"{self._seed}/mids"))
@@ -94,9 +98,9 @@ class LwM2mServer:
 
     def _registration_changed(self, registration: Registration, event: str) -> None:
         address = registration.remote.address
+        for other in [a for a, n in self._trace.names.items() if n == registration.endpoint]:
+            del self._trace.names[other]
         if event in ("registered", "updated"):
-            for other in [a for a, n in self._trace.names.items() if n == registration.endpoint]:
-                del self._trace.names[other]
             self._trace.names[address] = registration.endpoint
         self.timeline.record(
             registration.endpoint,
@@ -144,6 +148,21 @@ class LwM2mServer:
             ) from None
         assert registration is not None
         return Client(self, registration)
+
+    # ---- reports
+
+    def _is_registered(self, remote: Any) -> bool:
+        return remote.address in self._trace.names
+
+    def _reported(self, remote: Any, values: dict[str, Any]) -> None:
+        endpoint = self._trace.names[remote.address]
+        for listener in tuple(self._report_listeners):
+            listener(endpoint, values)
+
+    def listen_reports(self, listener: Callable[[str, dict[str, Any]], None]) -> Callable[[], None]:
+        """`listener(endpoint, {path: value})` for each LwM2M Send. Returns the way to stop."""
+        self._report_listeners.append(listener)
+        return lambda: self._report_listeners.remove(listener)
 
     # ---- packages
 

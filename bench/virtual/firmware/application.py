@@ -120,7 +120,7 @@ class Application:
             state = self._update.state if self._update is not None else 0
             self._machine.print(f"status: fota state {state}, slot {self._running.region}")
         elif name == "reboot":
-            self._machine.reset("soft")
+            self._machine.cpu.spawn(self._leave_and_reboot())
         else:
             self._machine.print(f"{name}: command not found")
 
@@ -168,8 +168,16 @@ class Application:
         )
 
     def _reboot(self, arguments: bytes) -> int:
-        self._machine.cpu.after(0.5, lambda: self._machine.reset("soft"))
+        self._machine.cpu.after(0.5, lambda: self._machine.cpu.spawn(self._leave_and_reboot()))
         return coap.CHANGED
+
+    def _leave_and_reboot(self) -> Steps:
+        """An orderly restart: de-register first."""
+        if self._client is not None:
+            yield from self._client.deregister()
+        yield 0.2
+        self._machine.reset("soft")
+        yield 0.0
 
     def _connectivity_instance(self) -> Instance:
         bearer = 6 if self._device.model.startswith("nRF") else 21  # LTE-FDD, WLAN

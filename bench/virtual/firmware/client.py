@@ -41,7 +41,6 @@ class Client:
         self._package_writer = package_writer
         self._server: Address | None = None
         self._location: tuple[str, ...] = ()
-        self._kick = Signal()
         self.registered = Signal()
 
     # ---- registration
@@ -71,6 +70,17 @@ class Client:
                     self.machine.print("lwm2m: registration lost")
                     self.observations.clear()
                     break
+
+    def deregister(self) -> Steps:
+        """Tell the server that the device goes away; does not insist."""
+        if self._server is None or not self._location:
+            return
+        farewell = Message(coap.CON, coap.DELETE)
+        for part in self._location:
+            farewell.add_text(coap.URI_PATH, part)
+        self._location = ()
+        yield from self._exchange(farewell, self._server)
+        self.machine.print("lwm2m: de-registered")
 
     def _exchange(self, message: Message, destination: Address) -> Steps:
         """A request as a step of a process; its value is the response or None."""
