@@ -310,6 +310,8 @@ def _read(path: Path, model: type[M], what: str, help: str, table: str | None = 
         raise ConfigError(f"{what} {path} is not TOML: {error}", help=help) from None
     if table is not None:
         raw = {**raw.pop(table, {}), **raw}
+    if table is None and "board" in raw:
+        raise ConfigError(f"{path} is a board file, not a {what}", help=help)
     try:
         return model.model_validate(raw)
     except ValidationError as error:

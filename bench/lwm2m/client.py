@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from aiocoap import DELETE, GET, POST, PUT, Message, error
+from aiocoap import DELETE, GET, POST, PUT, Context, Message, error
 from aiocoap.numbers.codes import Code
 
+from bench.clock import Clock
 from bench.errors import ServerError
 from bench.lwm2m import objects
 from bench.lwm2m.codecs import link_format, tlv
@@ -17,9 +18,7 @@ from bench.lwm2m.codecs.error import CodecError
 from bench.lwm2m.objects import Value
 from bench.lwm2m.push import BlockPush, BlockTuning
 from bench.lwm2m.registration import Registration
-
-if TYPE_CHECKING:
-    from bench.lwm2m.server import LwM2mServer
+from bench.timeline import Timeline
 
 TEXT, LINKS, OPAQUE, TLV, TLV_OLD = 0, 40, 42, 11542, 1542
 REQUEST_LIMIT = 300.0
@@ -59,11 +58,20 @@ class Observation:
             self._request.observation.cancel()
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """What a client needs to talk to its device: the CoAP context, the clock, the timeline."""
+
+    context: Context
+    clock: Clock
+    timeline: Timeline
+
+
 class Client:
     """A device behind one registration. Plain methods are for the test thread, coroutines for the loop."""
 
-    def __init__(self, server: LwM2mServer, registration: Registration) -> None:
-        self._server = server
+    def __init__(self, exchange: Exchange, registration: Registration) -> None:
+        self._exchange = exchange
         self.registration = registration
 
     @property
@@ -96,7 +104,7 @@ class Client:
         self._run(self.ask(self.message(DELETE, path), f"delete {path}"), f"delete {path}")
 
     def _run(self, coro: Any, what: str) -> Any:
-        return self._server.clock.run(coro, timeout=REQUEST_LIMIT, reason=f"{self.endpoint}: {what}")
+        return self._exchange.clock.run(coro, timeout=REQUEST_LIMIT, reason=f"{self.endpoint}: {what}")
 
     # ---- on the loop
 
@@ -113,7 +121,7 @@ class Client:
 
     async def ask(self, message: Message, what: str) -> Message:
         """Send a request and wait for its response. Raises `CoapError` or `NotReachable`."""
-        request = self._server.context.request(message, handle_blockwise=message.code is GET)
+        request = self._exchange.context.request(message, handle_blockwise=message.code is GET)
         try:
             response = await asyncio.wait_for(request.response, REQUEST_LIMIT)
         except (error.Error, TimeoutError, OSError) as failure:
@@ -158,14 +166,14 @@ class Client:
         """Observe a resource; `heard(value)` gets the first value and every notification."""
         message = self.message(GET, path)
         message.opt.observe = 0
-        request = self._server.context.request(message, handle_blockwise=False)
+        request = self._exchange.context.request(message, handle_blockwise=False)
 
         def notified(response: Message) -> None:
             if response.code.is_successful():
                 try:
                     heard(self.value_of(path, response))
                 except ServerError as reason:
-                    self._server.timeline.record(self.endpoint, "warning", reason.message)
+                    self._exchange.timeline.record(self.endpoint, "warning", reason.message)
 
         if request.observation is not None:
             request.observation.register_callback(notified, _suppress_deprecation=True)
@@ -185,7 +193,7 @@ class Client:
     def push(self, path: str, data: bytes, **options: Any) -> BlockPush:
         """A Block1 transfer to `path`, to be run on the loop."""
         parts = tuple(part for part in path.split("/") if part)
-        return BlockPush(self._server.context, self.registration.remote, parts, data, **options)
+        return BlockPush(self._exchange.context, self.registration.remote, parts, data, **options)
 
     # ---- payloads
 

@@ -12,7 +12,7 @@ from aiocoap.resource import Resource, Site
 
 from bench.clock import Clock
 from bench.errors import ServerError, WaitTimeout
-from bench.lwm2m.client import Client
+from bench.lwm2m.client import Client, Exchange
 from bench.lwm2m.endpoint import UdpEndpoint
 from bench.lwm2m.layers import PeerMessageManager, PeerTokenManager
 from bench.lwm2m.packages import Package, PackageShelf
@@ -125,7 +125,7 @@ class LwM2mServer:
                 f"{endpoint} is not registered; registered are: {', '.join(known) or 'none'}",
                 help="see the device's console; does it know the server's address?",
             )
-        return Client(self, registration)
+        return Client(Exchange(self.context, self.clock, self.timeline), registration)
 
     def wait_registered(self, endpoint: str, *, timeout: float, after: float | None = None) -> Client:
         """Wait until the device is registered, by a registration later than `after` (bench seconds).
@@ -147,7 +147,7 @@ class LwM2mServer:
                 help="see the device's console; if it is only slow, raise timeouts.registration",
             ) from None
         assert registration is not None
-        return Client(self, registration)
+        return Client(Exchange(self.context, self.clock, self.timeline), registration)
 
     # ---- reports
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from unicorn import (
     UC_ARCH_ARM,
@@ -32,10 +32,10 @@ from unicorn import (
 )
 from unicorn import arm_const as arm
 
+from bench.virtual.flash import Flash
 from bench.virtual.nrf91 import memory_map as mem
-
-if TYPE_CHECKING:
-    from bench.virtual.nrf91.chip import Nrf91Chip
+from bench.virtual.nrf91.nvmc import Nvmc
+from bench.virtual.process import Cpu
 
 DHCSR, DCRSR, DCRDR, DEMCR, DFSR = 0xE000EDF0, 0xE000EDF4, 0xE000EDF8, 0xE000EDFC, 0xE000ED30
 AIRCR, VTOR = 0xE000ED0C, 0xE000ED08
@@ -64,10 +64,29 @@ _REGISTERS = {
 _SPECIAL = 20  # CONTROL, FAULTMASK, BASEPRI, PRIMASK in one word
 
 
+class Surroundings(Protocol):
+    """What the core needs of the chip around it."""
+
+    cpu: Cpu
+    flash: Flash
+    uicr: Flash
+    nvmc: Nvmc
+    ram: Any
+    ficr: Any
+    program_counter: Callable[[], int]
+
+    def array_at(self, address: int) -> tuple[Flash, int] | None: ...
+    def read_peripheral(self, address: int) -> int: ...
+    def write_peripheral(self, address: int, value: int) -> None: ...
+    def request_reset(self, reason: str) -> None: ...
+    def take_pending_boot(self) -> Callable[[], None] | None: ...
+    def abandon_firmware(self) -> None: ...
+
+
 class Core:
     """One core. The bus accesses of its debug registers come through `read` and `write`."""
 
-    def __init__(self, chip: Nrf91Chip) -> None:
+    def __init__(self, chip: Surroundings) -> None:
         self._chip = chip
         self.halted = False
         self.lockup = False

@@ -6,10 +6,7 @@ nRF9160 product specification (CTRL-AP, access port numbers).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from bench.virtual.nrf91.chip import Nrf91Chip
+from typing import Protocol
 
 DPIDR_VALUE = 0x6BA02477  # DPv2, designer Arm
 TARGETID_VALUE = 0x10090289  # revision 1, part 0x0090, designer Nordic
@@ -40,10 +37,25 @@ class NoTarget(Exception):
     """Nobody answers: the board has no supply."""
 
 
+class Target(Protocol):
+    """What the access ports reach: the chip's bus, its protection, its resets."""
+
+    powered: bool
+    protected: bool
+
+    def read(self, address: int, size: int) -> int: ...
+    def write(self, address: int, size: int, value: int) -> None: ...
+    def read_words(self, address: int, count: int) -> list[int]: ...
+    def write_words(self, address: int, words: list[int]) -> None: ...
+    def pass_time(self) -> None: ...
+    def reset(self, reason: str) -> None: ...
+    def erase_all(self) -> None: ...
+
+
 class Dap:
     """One debug port. Every method is one SWD transaction; `_many` are runs of the same one."""
 
-    def __init__(self, chip: Nrf91Chip) -> None:
+    def __init__(self, chip: Target) -> None:
         self._chip = chip
         self.reset_asserted = False
         self._forget()
