@@ -6,12 +6,12 @@ What this build does differently is in the traits of its image: `selftest` ("ok"
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.virtual.boot.slots import UpdateSlots
 from bench.virtual.firmware import coap_message as coap
-from bench.virtual.firmware.client import Client
+from bench.virtual.firmware.client import Account, Client
 from bench.virtual.firmware.data_model import Instance, Path, Resource, Tree
 from bench.virtual.firmware.settings import Settings
 from bench.virtual.firmware.shell import Provision, Shell, parse_provision
@@ -83,16 +83,14 @@ class Application:
             self._machine,
             self._modem,
             self._machine.rng,
-            self._tree(update, provision),
+            self._tree(update),
             update.write_package,
         )
         update.engine = client.engine
         self._client = client
         if update.on_trial:
             self._machine.cpu.spawn(self._trial(client, update))
-        yield from client.keep_registered(
-            (provision.host, provision.port), provision.endpoint, provision.lifetime
-        )
+        yield from client.keep_registered(_account(provision))
 
     def _trial(self, client: Client, update: UpdateObject) -> Steps:
         """A new image proves itself by registering; then it stays."""
@@ -130,10 +128,16 @@ class Application:
         except ValueError as error:
             self._machine.print(f"provision: error {error}")
             return
-        value = [wanted.host, wanted.port, wanted.endpoint, wanted.lifetime]
-        yield from self._settings.put("provision", value)
+        yield from self._use(wanted)
         self._machine.print("provision: ok")
         self._provisioned.send()
+
+    def _use(self, wanted: Provision) -> Steps:
+        """Keep a provision, and have the client work by it from now on."""
+        value = [wanted.host, wanted.port, wanted.endpoint, wanted.lifetime]
+        yield from self._settings.put("provision", value)
+        if self._client is not None:
+            self._client.renew(_account(wanted))
 
     def _provision(self) -> Provision | None:
         held = self._settings.values.get("provision")
@@ -141,10 +145,10 @@ class Application:
 
     # ---- objects
 
-    def _tree(self, update: UpdateObject, provision: Provision) -> Tree:
+    def _tree(self, update: UpdateObject) -> Tree:
         return {
             0: {0: Instance(readable=False)},
-            1: {0: _server_instance(provision)},
+            1: {0: self._server_instance()},
             3: {0: self._device_instance()},
             4: {0: self._connectivity_instance()},
             5: {0: update.instance()},
@@ -190,22 +194,40 @@ class Application:
             }
         )
 
+    def _server_instance(self) -> Instance:
+        storing = {"notifications": False}
 
-def _server_instance(provision: Provision) -> Instance:
-    held: dict[int, Any] = {1: provision.lifetime, 6: False}
+        def lifetime() -> int:
+            provision = self._provision()
+            assert provision is not None
+            return provision.lifetime
 
-    def write(number: int) -> Any:
-        def store(value: Any) -> int:
-            held[number] = value
+        def write_lifetime(value: int) -> int:
+            provision = self._provision()
+            if value < 1 or provision is None:
+                return coap.BAD_REQUEST
+            self._machine.cpu.spawn(self._use(replace(provision, lifetime=value)))
             return coap.CHANGED
 
-        return store
+        def write_storing(value: bool) -> int:
+            storing["notifications"] = value
+            return coap.CHANGED
 
-    return Instance(
-        {
-            0: Resource("int", read=lambda: 1),
-            1: Resource("int", read=lambda: held[1], write=write(1)),
-            6: Resource("bool", read=lambda: held[6], write=write(6)),
-            7: Resource("str", read=lambda: "U"),
-        }
-    )
+        def trigger_update(arguments: bytes) -> int:
+            if self._client is not None:
+                self._client.renew()
+            return coap.CHANGED
+
+        return Instance(
+            {
+                0: Resource("int", read=lambda: 1),
+                1: Resource("int", read=lifetime, write=write_lifetime),
+                6: Resource("bool", read=lambda: storing["notifications"], write=write_storing),
+                7: Resource("str", read=lambda: "U"),
+                8: Resource("none", execute=trigger_update),
+            }
+        )
+
+
+def _account(provision: Provision) -> Account:
+    return Account((provision.host, provision.port), provision.endpoint, provision.lifetime)

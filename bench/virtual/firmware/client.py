@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from bench.virtual.firmware import coap_message as coap
 from bench.virtual.firmware import data_model as model
 from bench.virtual.firmware.coap_engine import CoapEngine, Request
-from bench.virtual.firmware.coap_message import Message
+from bench.virtual.firmware.coap_message import Block, Message
 from bench.virtual.firmware.data_model import Path, Resource, Tree
 from bench.virtual.firmware.observe import Attributes, Observations
 from bench.virtual.machine import Machine
@@ -20,6 +21,15 @@ RETRY_FIRST, RETRY_MOST = 10.0, 120.0
 """Seconds between attempts to register, doubling."""
 UPDATE_SHARE = 0.8
 """Part of the lifetime after which the registration is renewed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where to register, as whom, and for how many seconds."""
+
+    server: Address
+    endpoint: str
+    lifetime: int
 
 
 class Client:
@@ -39,45 +49,78 @@ class Client:
         self.tree = tree
         self.observations = Observations(self.engine, self._payload_of)
         self._package_writer = package_writer
+        self.account: Account
         self._server: Address | None = None
         self._location: tuple[str, ...] = ()
+        self._kicked = False
+        self._kick = Signal()
         self.registered = Signal()
 
     # ---- registration
 
-    def keep_registered(self, server: Address, endpoint: str, lifetime: int) -> Steps:
+    def keep_registered(self, account: Account) -> Steps:
         """Register, renew, register again; for ever."""
-        self._server = server
+        self.account = account
         retry = RETRY_FIRST
         while True:
-            answer = yield from self._exchange(self._register_message(endpoint, lifetime), server)
+            account = self.account
+            self.observations.clear()  # servers observe anew after a registration
+            answer = yield from self._exchange(self._register_message(account), account.server)
             if answer is None or answer.code != coap.CREATED:
                 self.machine.print(f"lwm2m: registration failed, again in {retry:.0f} s")
-                yield retry
-                retry = min(RETRY_MOST, retry * 2)
+                yield from self._pause(retry)
+                retry = RETRY_FIRST if self.account is not account else min(RETRY_MOST, retry * 2)
                 continue
             retry = RETRY_FIRST
+            self._server = account.server
             self._location = tuple(answer.all(coap.LOCATION_PATH))
             self.machine.print("lwm2m: registered at /" + "/".join(self._location))
             self.registered.send()
-            while True:
-                yield max(5.0, lifetime * UPDATE_SHARE)
-                update = Message(coap.CON, coap.POST)
-                for part in self._location:
-                    update.add_text(coap.URI_PATH, part)
-                answer = yield from self._exchange(update, server)
-                if answer is None or answer.code != coap.CHANGED:
-                    self.machine.print("lwm2m: registration lost")
-                    self.observations.clear()
-                    break
+            yield from self._renew(account)
+
+    def _renew(self, account: Account) -> Steps:
+        """Send updates until the registration is lost, or another account is to be used."""
+        lifetime = account.lifetime
+        while True:
+            yield from self._pause(lifetime * UPDATE_SHARE)
+            if (self.account.server, self.account.endpoint) != (account.server, account.endpoint):
+                yield from self.deregister()
+                return
+            update = self._at_location(coap.POST)
+            if self.account.lifetime != lifetime:
+                lifetime = self.account.lifetime
+                update.add_text(coap.URI_QUERY, f"lt={lifetime}")
+            answer = yield from self._exchange(update, account.server)
+            if answer is None or answer.code != coap.CHANGED:
+                self.machine.print("lwm2m: registration lost")
+                return
+
+    def renew(self, account: Account | None = None) -> None:
+        """Send an update soon; `account` is what to be registered by from now on."""
+        if account is not None:
+            self.account = account
+        self._kicked = True
+        self.machine.cpu.after(0.0, self._kick.send)  # after the answer to who asked for it
+
+    def _pause(self, seconds: float) -> Steps:
+        """Wait, unless somebody asks for an update."""
+        if not self._kicked:
+            timer = self.machine.cpu.after(seconds, self._kick.send)
+            yield self._kick
+            timer.cancel()
+        self._kicked = False
+
+    def _at_location(self, code: int) -> Message:
+        message = Message(coap.CON, code)
+        for part in self._location:
+            message.add_text(coap.URI_PATH, part)
+        return message
 
     def deregister(self) -> Steps:
         """Tell the server that the device goes away; does not insist."""
         if self._server is None or not self._location:
             return
-        farewell = Message(coap.CON, coap.DELETE)
-        for part in self._location:
-            farewell.add_text(coap.URI_PATH, part)
+        farewell = self._at_location(coap.DELETE)
         self._location = ()
         yield from self._exchange(farewell, self._server)
         self.machine.print("lwm2m: de-registered")
@@ -88,11 +131,11 @@ class Client:
         self.engine.request(message, destination, answered.send)
         return (yield answered)
 
-    def _register_message(self, endpoint: str, lifetime: int) -> Message:
+    def _register_message(self, account: Account) -> Message:
         message = Message(coap.CON, coap.POST, payload=self._links().encode())
         message.add_text(coap.URI_PATH, "rd")
         message.add_uint(coap.CONTENT_FORMAT, model.LINKS)
-        for item in (f"ep={endpoint}", f"lt={lifetime}", "lwm2m=1.1", "b=U"):
+        for item in (f"ep={account.endpoint}", f"lt={account.lifetime}", "lwm2m=1.1", "b=U"):
             message.add_text(coap.URI_QUERY, item)
         return message
 
@@ -108,7 +151,7 @@ class Client:
     def _requested(self, request: Request) -> None:
         message = request.message
         parts = message.all(coap.URI_PATH)
-        if not all(part.isdigit() for part in parts) or not 1 <= len(parts) <= 3:
+        if not all(part.isascii() and part.isdigit() for part in parts) or not 1 <= len(parts) <= 3:
             request.respond(coap.NOT_FOUND if parts else coap.BAD_REQUEST)
             return
         path = tuple(int(part) for part in parts)
@@ -139,19 +182,42 @@ class Client:
             return False
         return len(path) == 2 or self._find(path) is not None
 
-    def _payload_of(self, path: Path) -> tuple[int, bytes]:
-        """Content format and payload of something readable, in the client's own choice of format."""
-        if len(path) == 3:
-            resource = self._find(path)
-            assert resource is not None
+    def _payload_of(self, path: Path, accept: int | None = None) -> tuple[int, bytes]:
+        """Content format and payload of something readable; without `accept`, in the client's own choice.
+
+        Raises `NotImplementedError` for a format it does not speak.
+        """
+        resource = self._find(path)
+        if resource is not None:
             assert resource.read is not None
             value = resource.read()
-            if isinstance(value, dict):
-                return model.TLV, model.tlv_resource(path[2], value)
-            return model.OPAQUE if resource.kind == "bytes" else model.TEXT, model.to_text(value)
-        if len(path) == 2:
-            return model.TLV, model.tlv_instance(self.tree[path[0]][path[1]])
-        return model.TLV, model.tlv_object(self.tree[path[0]])
+            own = model.TLV if isinstance(value, dict) else model.TEXT
+            if own == model.TEXT and resource.kind == "bytes":
+                own = model.OPAQUE
+            accept = own if accept is None else accept
+            if accept == model.TLV:
+                return accept, model.tlv_resource(path[2], value)
+            if accept == model.SENML_CBOR:
+                return accept, model.senml(path, [((), value)])
+            if accept == own:
+                return accept, model.to_text(value)
+        elif accept in (None, model.TLV):
+            if len(path) == 2:
+                return model.TLV, model.tlv_instance(self.tree[path[0]][path[1]])
+            return model.TLV, model.tlv_object(self.tree[path[0]])
+        elif accept == model.SENML_CBOR:
+            return accept, model.senml(path, self._rows(path))
+        raise NotImplementedError(accept)
+
+    def _rows(self, path: Path) -> list[tuple[Path, Any]]:
+        """Every readable value below an object or instance, with its path relative to it."""
+        return [
+            ((instance_id, number)[len(path) - 1 :], resource.read())
+            for instance_id, instance in sorted(self.tree[path[0]].items())
+            if path[1:] in ((), (instance_id,))
+            for number, resource in sorted(instance.resources.items())
+            if resource.read is not None
+        ]
 
     def _get(self, request: Request, path: Path) -> None:
         message = request.message
@@ -169,17 +235,15 @@ class Client:
         if len(path) == 3 and (resource is None or resource.read is None):
             request.respond(coap.NOT_ALLOWED)
             return
-        content_format, payload = self._payload_of(path)
-        if accept is not None and accept != content_format:
-            if accept == model.TLV and resource is not None and resource.read is not None:
-                content_format, payload = accept, model.tlv_resource(path[2], resource.read())
-            else:
-                request.respond(coap.NOT_ACCEPTABLE)
-                return
+        try:
+            content_format, payload = self._payload_of(path, accept)
+        except NotImplementedError:
+            request.respond(coap.NOT_ACCEPTABLE)
+            return
         options: list[tuple[int, bytes]] = []
         observe = message.uint(coap.OBSERVE)
         if observe == 0:
-            sequence = self.observations.add(path, message.token, request.source)
+            sequence = self.observations.add(path, message.token, request.source, accept)
             options.append((coap.OBSERVE, sequence.to_bytes(1, "big")))
         elif observe == 1:
             self.observations.remove(path, request.source)
@@ -222,6 +286,10 @@ class Client:
         if resource is None or resource.write is None:
             request.respond(coap.NOT_ALLOWED)
             return
+        block = Block.of(message, coap.BLOCK1)
+        if block is not None and (block.more or block.number):  # only packages come in parts
+            request.respond(coap.TOO_LARGE)
+            return
         content_format = message.uint(coap.CONTENT_FORMAT)
         try:
             value = self._value(resource, path, content_format, message.payload)
@@ -246,18 +314,21 @@ class Client:
             if number != path[2]:
                 raise ValueError("TLV names another resource")
             return model.from_binary(resource.kind, value)
+        if content_format == model.SENML_CBOR:
+            return model.senml_single(payload, path, resource.kind)
         raise NotImplementedError(content_format)
 
     def _write_attributes(self, path: Path, query: list[str]) -> int:
-        held = self.observations.attributes.setdefault(path, Attributes())
+        given: dict[str, float | None] = {}
         for item in query:
             name, _, text = item.partition("=")
-            if name not in ("pmin", "pmax"):
+            if name not in ("pmin", "pmax") or not (text == "" or (text.isascii() and text.isdigit())):
                 return coap.BAD_REQUEST
-            try:
-                setattr(held, name, float(text) if text else None)
-            except ValueError:
-                return coap.BAD_REQUEST
+            given[name] = float(text) if text else None
+        held = self.observations.attributes.setdefault(path, Attributes())
+        for name, value in given.items():
+            setattr(held, name, value)
+        self.observations.attributes_changed(path)
         return coap.CHANGED
 
     def _post(self, request: Request, path: Path) -> None:

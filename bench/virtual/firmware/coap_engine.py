@@ -41,6 +41,13 @@ class Request:
         self._acknowledged = True
         self._engine.remember(self.source, self.message.mid, self._engine.empty(coap.ACK, self))
 
+    def ignore(self) -> None:
+        """Take it as never received; its retransmission is a new chance."""
+        self._done = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._engine.forget(self.source, self.message.mid)
+
     def respond(
         self, code: int, payload: bytes = b"", options: list[tuple[int, bytes]] | None = None
     ) -> None:
@@ -160,6 +167,9 @@ class CoapEngine:
         try:
             message = coap.decode(data)
         except ValueError:
+            if len(data) >= 4 and data[0] >> 4 == 0b0100:  # a confirmable one is rejected (RFC 7252, 4.2)
+                mid = int.from_bytes(data[2:4], "big")
+                self.transmit(coap.encode(Message(coap.RST, coap.EMPTY, mid)), source)
             return
         if message.kind in (coap.ACK, coap.RST):
             self._acknowledged(message, source)
@@ -207,6 +217,9 @@ class CoapEngine:
             request.respond(coap.BAD_OPTION)
         else:
             self.on_request(request)
+
+    def forget(self, source: Address, mid: int) -> None:
+        self._answered.pop((source, mid), None)
 
     def remember(self, source: Address, mid: int, answer: bytes | None) -> None:
         key = (source, mid)

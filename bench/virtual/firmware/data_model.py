@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-TEXT, LINKS, OPAQUE, TLV = 0, 40, 42, 11542
-READABLE_FORMATS = (TEXT, OPAQUE, TLV)
+import cbor2
+
+TEXT, LINKS, OPAQUE, SENML_CBOR, TLV = 0, 40, 42, 112, 11542
 
 Path = tuple[int, ...]
 
@@ -117,14 +118,74 @@ def tlv_object(instances: dict[int, Instance]) -> bytes:
     return b"".join(_entry(_INSTANCE, n, tlv_instance(i)) for n, i in sorted(instances.items()))
 
 
-def tlv_single(payload: bytes) -> tuple[int, bytes]:
-    """Number and value of the one resource in a TLV payload. Raises `ValueError`."""
-    if len(payload) < 2 or payload[0] & 0xC0 != _RESOURCE:
+def tlv_header(payload: bytes) -> tuple[int, int, int]:
+    """Number and value length of the resource that starts `payload`, and its header's size.
+
+    Raises `ValueError` when no resource with a single value does.
+    """
+    if not payload or payload[0] & 0xC0 != _RESOURCE:
         raise ValueError("no single TLV resource")
     id_width = 2 if payload[0] & 0x20 else 1
     width = payload[0] >> 3 & 3
     start = 1 + id_width + width
+    if len(payload) < start:
+        raise ValueError("TLV header is cut off")
     length = int.from_bytes(payload[1 + id_width : start], "big") if width else payload[0] & 7
+    return int.from_bytes(payload[1 : 1 + id_width], "big"), length, start
+
+
+def tlv_single(payload: bytes) -> tuple[int, bytes]:
+    """Number and value of the one resource in a TLV payload. Raises `ValueError`."""
+    number, length, start = tlv_header(payload)
     if start + length != len(payload):
         raise ValueError("TLV length does not fit")
-    return int.from_bytes(payload[1 : 1 + id_width], "big"), payload[start:]
+    return number, payload[start:]
+
+
+# ---- SenML in CBOR (RFC 8428, LwM2M 1.1 7.4.4) -----------------------------------------------------
+
+_BASE_NAME, _NAME, _NUMBER, _STRING, _BOOLEAN, _DATA = -2, 0, 2, 3, 4, 8
+
+
+def _senml_label(value: Any) -> int:
+    if isinstance(value, bool):
+        return _BOOLEAN
+    return {int: _NUMBER, str: _STRING, bytes: _DATA}[type(value)]
+
+
+def senml(base: Path, rows: list[tuple[Path, Any]]) -> bytes:
+    """A pack of values, each with its path relative to `base`; multiple resources are spread out."""
+    records: list[dict[int, Any]] = []
+    spread = [
+        (path + extra, item)
+        for path, value in rows
+        for extra, item in (
+            [((number,), item) for number, item in value.items()]
+            if isinstance(value, dict)
+            else [((), value)]
+        )
+    ]
+    for path, value in spread:
+        record: dict[int, Any] = {}
+        if not records:
+            record[_BASE_NAME] = "/" + "/".join(map(str, base)) + ("/" if path else "")
+        if path:
+            record[_NAME] = "/".join(map(str, path))
+        record[_senml_label(value)] = value
+        records.append(record)
+    return cbor2.dumps(records)
+
+
+def senml_single(payload: bytes, path: Path, kind: str) -> Any:
+    """The value of the one resource in a pack. Raises `ValueError`."""
+    try:
+        (record,) = cbor2.loads(payload)
+        name = record.get(_BASE_NAME, "") + record.get(_NAME, "")
+        (value,) = (record[label] for label in (_NUMBER, _STRING, _BOOLEAN, _DATA) if label in record)
+    except (cbor2.CBORDecodeError, EOFError, TypeError, AttributeError, ValueError):
+        raise ValueError("malformed SenML") from None
+    if name != "/" + "/".join(map(str, path)):
+        raise ValueError(f"SenML names {name}")
+    if type(value) is not {"int": int, "bool": bool, "bytes": bytes}.get(kind, str):
+        raise ValueError(f"{name} is no {kind}")
+    return value

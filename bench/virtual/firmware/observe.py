@@ -22,6 +22,7 @@ class _Observer:
     sequence: int
     last_sent: float
     last_value: bytes
+    accept: int | None
     timer: Handle | None = None
     overdue: Handle | None = None
 
@@ -35,18 +36,21 @@ class Attributes:
 
 
 class Observations:
-    """`payload_of(path)` gives content format and payload of a resource now."""
+    """`payload_of(path, accept)` gives content format and payload of a resource now."""
 
-    def __init__(self, engine: CoapEngine, payload_of: Callable[[Path], tuple[int, bytes]]) -> None:
+    def __init__(
+        self, engine: CoapEngine, payload_of: Callable[[Path, int | None], tuple[int, bytes]]
+    ) -> None:
         self._engine = engine
         self._payload_of = payload_of
         self._observers: dict[tuple[Address, Path], _Observer] = {}
         self.attributes: dict[Path, Attributes] = {}
 
-    def add(self, path: Path, token: bytes, source: Address) -> int:
+    def add(self, path: Path, token: bytes, source: Address, accept: int | None = None) -> int:
         """Start, or renew, an observation. Returns the first sequence number."""
         self.remove(path, source)
-        observer = _Observer(path, token, source, 1, self._engine.machine.now(), self._payload_of(path)[1])
+        value = self._payload_of(path, accept)[1]
+        observer = _Observer(path, token, source, 1, self._engine.machine.now(), value, accept)
         self._observers[source, path] = observer
         self._arm_pmax(observer)
         return observer.sequence
@@ -65,9 +69,9 @@ class Observations:
         """A resource has a new value: tell its observers, no sooner than pmin allows."""
         for observer in tuple(self._observers.values()):
             if observer.path == path[: len(observer.path)] and observer.timer is None:
-                if self._payload_of(observer.path)[1] == observer.last_value:
+                if self._payload_of(observer.path, observer.accept)[1] == observer.last_value:
                     continue
-                pmin = (self.attributes.get(observer.path) or Attributes()).pmin or 0
+                pmin = self.effective(observer.path).pmin or 0
                 wait = observer.last_sent + pmin - self._engine.machine.now()
                 if wait <= 0:
                     self._notify(observer)
@@ -75,17 +79,36 @@ class Observations:
                     observer.timer = self._engine.machine.cpu.after(wait, partial(self._notify, observer))
 
     def _arm_pmax(self, observer: _Observer) -> None:
-        pmax = (self.attributes.get(observer.path) or Attributes()).pmax
+        held = self.effective(observer.path)
         if observer.overdue is not None:
             observer.overdue.cancel()
-        if pmax:
-            observer.overdue = self._engine.machine.cpu.after(pmax, lambda: self._notify(observer))
+        if held.pmax and held.pmax >= (held.pmin or 0):  # a pmax below pmin does not count
+            wait = observer.last_sent + held.pmax - self._engine.machine.now()
+            observer.overdue = self._engine.machine.cpu.after(wait, lambda: self._notify(observer))
+
+    def effective(self, path: Path) -> Attributes:
+        """What holds for `path`: its own attributes before its instance's before its object's."""
+        merged = Attributes()
+        for depth in range(1, len(path) + 1):
+            held = self.attributes.get(path[:depth])
+            if held is not None:
+                merged.pmin = merged.pmin if held.pmin is None else held.pmin
+                merged.pmax = merged.pmax if held.pmax is None else held.pmax
+        return merged
+
+    def attributes_changed(self, path: Path) -> None:
+        """Attributes were written at `path`: they hold for running observations too."""
+        for observer in self._observers.values():
+            if observer.path[: len(path)] == path:
+                self._arm_pmax(observer)
 
     def _notify(self, observer: _Observer) -> None:
-        observer.timer = None
+        if observer.timer is not None:
+            observer.timer.cancel()
+            observer.timer = None
         if self._observers.get((observer.destination, observer.path)) is not observer:
             return
-        content_format, payload = self._payload_of(observer.path)
+        content_format, payload = self._payload_of(observer.path, observer.accept)
         observer.sequence = (observer.sequence + 1) & 0xFFFFFF
         observer.last_sent, observer.last_value = self._engine.machine.now(), payload
         message = Message(coap.CON, coap.CONTENT, token=observer.token, payload=payload)

@@ -13,7 +13,7 @@ from typing import Any
 import cbor2
 
 from bench.virtual.machine import Machine, Region
-from bench.virtual.process import Steps
+from bench.virtual.process import Signal, Steps
 
 MAGIC = 0x53455431
 _HEADER = struct.Struct("<III")
@@ -30,6 +30,8 @@ class Settings:
         self._active = 0
         self._generation = 0
         self._end = 0
+        self._writing = False
+        self._written = Signal()
         self.values: dict[str, Any] = {}
 
     def load(self) -> None:
@@ -69,7 +71,14 @@ class Settings:
         if self.values.get(key) == value:
             return
         self.values[key] = value
-        record = _record(key, value)
+        while self._writing:  # another process is at it
+            yield self._written
+        self._writing = True
+        yield from self._append(_record(key, value))
+        self._writing = False
+        self._written.send()
+
+    def _append(self, record: bytes) -> Steps:
         if self._end + len(record) > self._half:
             yield from self._start_half()
             return

@@ -54,6 +54,6 @@ def parse_provision(arguments: list[str]) -> Provision:
     if not endpoint:
         raise ValueError("endpoint is missing")
     lifetime = values.get("lifetime", "300")
-    if not lifetime.isdigit() or int(lifetime) < 1:
+    if not (lifetime.isascii() and lifetime.isdigit()) or int(lifetime) < 1:
         raise ValueError(f"lifetime {lifetime} is no number of seconds")
     return Provision(host, uri.port or 5683, endpoint, int(lifetime))

@@ -15,7 +15,7 @@ from bench.virtual.boot.slots import UpdateSlots
 from bench.virtual.firmware import coap_message as coap
 from bench.virtual.firmware.coap_engine import CoapEngine, Request
 from bench.virtual.firmware.coap_message import Block
-from bench.virtual.firmware.data_model import Instance, Path, Resource
+from bench.virtual.firmware.data_model import OPAQUE, TLV, Instance, Path, Resource, tlv_header
 from bench.virtual.firmware.download import (
     NO_SUCH_PACKAGE,
     TOO_LARGE,
@@ -25,6 +25,7 @@ from bench.virtual.firmware.download import (
 from bench.virtual.firmware.settings import Settings
 from bench.virtual.machine import Machine, RunningImage
 from bench.virtual.process import Steps
+from bench.virtual.scheduler import Handle
 
 IDLE, DOWNLOADING, DOWNLOADED, UPDATING = range(4)
 (
@@ -53,7 +54,11 @@ EVENTS: dict[str, tuple[set[int], int, int | None]] = {
 
 RESTART_DELAY = 1.0
 """Seconds between the answer to Update and the restart, so that answer and notification get out."""
+PUSH_SILENCE = 300.0
+"""Seconds without a block after which a PUSH counts as abandoned."""
 COAP_PORT = 5683
+MAX_URI = 255
+"""Bytes of Package URI, by the object's definition."""
 
 
 class UpdateObject:
@@ -77,12 +82,18 @@ class UpdateObject:
         self.state = int(held.get("state", IDLE))
         self.result = int(held.get("result", INITIAL))
         self.uri = ""
-        self._target = str(held.get("target", ""))
+        self._tried = bool(held.get("tried", False))  # the new image has run, on trial
         self._length = int(held.get("length", 0))
         self._received = 0
         self._erased = False
         self._attempt = 0
         self._push_source: Any = None
+        self._push_size: int | None = None
+        self._push_format: int | None = None
+        self._skip = 0  # bytes of TLV header in front of the package
+        self._storing = False
+        self._last_block: tuple[Block, bytes] | None = None
+        self._silence: Handle | None = None
         self.on_trial = False
 
     def instance(self) -> Instance:
@@ -124,7 +135,7 @@ class UpdateObject:
             {
                 "state": self.state,
                 "result": self.result,
-                "target": self._target,
+                "tried": self._tried,
                 "length": self._length,
             },
         )
@@ -133,6 +144,7 @@ class UpdateObject:
         """Back to Idle: what was downloaded must never boot."""
         self._attempt += 1  # whatever is still running for the old package stops
         self._push_source = None
+        self._last_block = None
         self._event(event, result)
         yield from self._keep()
         if self._erased or self._received or self._length:
@@ -148,16 +160,14 @@ class UpdateObject:
             yield from self._keep()
         elif self.state == UPDATING:
             if self._running.arrival == "test" and not self._slots.confirmed:
-                self.on_trial = True
-            elif self._slots.confirmed and self._is_target():
+                self.on_trial = self._tried = True
+                yield from self._keep()
+            elif self._slots.confirmed and self._tried and self._running.arrival != "revert":
                 self._event("succeeded")  # the confirmation was written, its record was not
                 yield from self._keep()
             else:
                 self._event("failed")
                 yield from self._keep()
-
-    def _is_target(self) -> bool:
-        return self._running.version == self._target and self._running.arrival != "revert"
 
     def end_trial(self) -> Steps:
         """The new firmware has registered: it stays."""
@@ -199,52 +209,89 @@ class UpdateObject:
     def write_package(self, request: Request) -> None:
         """PUT /5/0/0, one block or all of it."""
         message = request.message
-        block = Block.of(message, coap.BLOCK1) or Block(0, False, 6)
-        if block.exponent == 7:
+        block = Block.of(message, coap.BLOCK1)
+        if block is None:
+            block = Block(0, False, 6)
+        elif block.exponent == 7 or not _fills(block, message.payload):
             request.respond(coap.BAD_REQUEST)
-        elif block.number == 0 and not block.more and message.payload in (b"", b"\0"):
-            self._reset(request)
+            return
+        if message.uint(coap.CONTENT_FORMAT) not in (None, OPAQUE, TLV):
+            request.respond(coap.UNSUPPORTED_FORMAT)
+        elif self._is_repeated(request, block):
+            self._answer(request, coap.CONTINUE if block.more else coap.CHANGED)
+        elif self._storing and request.source == self._push_source:
+            request.ignore()  # the block before is still going to the flash
         elif block.number == 0:
-            self._first_block(request, block)
+            self._start(request, block)
         else:
             self._next_block(request, block)
+
+    def _is_repeated(self, request: Request, block: Block) -> bool:
+        """Whether it is the last block once more: its answer was lost, and it came as a new message."""
+        message = request.message
+        same = self._last_block == (block, message.payload) and request.source == self._push_source
+        if block.number == 0:  # or a new attempt, which is told by its size, if at all
+            same = same and block.more and message.uint(coap.SIZE1) == self._push_size
+        return same and self.state in (DOWNLOADING, DOWNLOADED)
+
+    def _start(self, request: Request, block: Block) -> None:
+        message = request.message
+        skip = 0
+        if message.uint(coap.CONTENT_FORMAT) == TLV:
+            try:
+                number, length, skip = tlv_header(message.payload)
+            except ValueError:
+                request.respond(coap.BAD_REQUEST)
+                return
+            if number != 0 or (not block.more and skip + length != len(message.payload)):
+                request.respond(coap.BAD_REQUEST)
+                return
+        if not block.more and message.payload[skip:] in (b"", b"\0"):
+            self._reset(request)
+        else:
+            self._first_block(request, block, skip)
 
     def _reset(self, request: Request) -> None:
         if self.state == UPDATING:
             request.respond(coap.NOT_ALLOWED)
             return
-        request.respond(coap.CHANGED)
+        self._answer(request, coap.CHANGED)
         self._machine.cpu.spawn(self._drop_package("reset"))
 
-    def _first_block(self, request: Request, block: Block) -> None:
+    def _first_block(self, request: Request, block: Block, skip: int) -> None:
         pulling = self.state == DOWNLOADING and self._push_source is None
         if self.state in (DOWNLOADED, UPDATING) or pulling:
             request.respond(coap.NOT_ALLOWED)
             return
         size = request.message.uint(coap.SIZE1)
-        if size is not None and size > self._slots.capacity:
+        package = max(size or 0, len(request.message.payload)) - skip
+        if package > self._slots.capacity:
             request.respond(coap.TOO_LARGE)
             self._machine.cpu.spawn(self._drop_package("download failed", NO_FLASH))
             return
         self._attempt += 1
-        self._push_source = request.source
-        self._received = 0
+        self._push_source, self._push_size = request.source, size
+        self._push_format = request.message.uint(coap.CONTENT_FORMAT)
+        self._skip, self._received = skip, 0
         self._event("started")
         self._machine.cpu.spawn(self._take_first(request, block, self._attempt))
 
     def _take_first(self, request: Request, block: Block, attempt: int) -> Steps:
+        self._storing = True
         yield from self._keep()
         yield from self._prepare_slot()
-        if attempt == self._attempt:
-            yield from self._take(request, block, attempt)
+        yield from self._take(request, block, attempt, self._skip)
 
     def _next_block(self, request: Request, block: Block) -> None:
-        end = block.offset + len(request.message.payload)
-        if self.state != DOWNLOADING or request.source != self._push_source:
-            request.respond(coap.INCOMPLETE)
-        elif end == self._received and block.more:  # sent again under a new message ID
-            self._continue(request, block)
-        elif block.offset != self._received:
+        start = block.offset - self._skip
+        end = start + len(request.message.payload)
+        if (
+            self.state != DOWNLOADING
+            or request.source != self._push_source
+            or request.message.uint(coap.CONTENT_FORMAT) != self._push_format
+            or start != self._received
+            or (self._last_block is not None and not self._last_block[0].more)
+        ):
             request.respond(coap.INCOMPLETE)
         elif end > self._slots.capacity:
             request.respond(coap.TOO_LARGE)
@@ -252,24 +299,39 @@ class UpdateObject:
         else:
             self._machine.cpu.spawn(self._take(request, block, self._attempt))
 
-    def _take(self, request: Request, block: Block, attempt: int) -> Steps:
-        yield from self._store(request.message.payload)
+    def _take(self, request: Request, block: Block, attempt: int, skip: int = 0) -> Steps:
+        self._storing = True
+        if attempt == self._attempt:
+            yield from self._store(request.message.payload[skip:])
+        self._storing = False
         if attempt != self._attempt:
             request.respond(coap.INCOMPLETE)
             return
-        if block.more:
-            self._continue(request, block)
-            return
-        self._answer(request, coap.CHANGED, block)
-        yield from self._verify()
+        self._last_block = (block, request.message.payload)
+        self._watch_push(attempt)
+        self._answer(request, coap.CONTINUE if block.more else coap.CHANGED)
+        if not block.more:
+            yield from self._verify()
 
-    def _continue(self, request: Request, block: Block) -> None:
-        self._answer(request, coap.CONTINUE, block)
+    def _watch_push(self, attempt: int) -> None:
+        """A server that falls silent in the middle of a PUSH must not block the device for ever."""
 
-    def _answer(self, request: Request, code: int, block: Block) -> None:
-        value = block.value
-        encoded = value.to_bytes((value.bit_length() + 7) // 8, "big")
-        request.respond(code, options=[(coap.BLOCK1, encoded)])
+        def silent() -> None:
+            if attempt == self._attempt and self.state == DOWNLOADING:
+                self._machine.cpu.spawn(self._drop_package("download failed", CONNECTION_LOST))
+
+        if self._silence is not None:
+            self._silence.cancel()
+        self._silence = self._machine.cpu.after(PUSH_SILENCE, silent)
+
+    def _answer(self, request: Request, code: int) -> None:
+        """With the block option only where the request had one: it is critical."""
+        options = []
+        asked = Block.of(request.message, coap.BLOCK1)
+        if asked is not None:
+            value = asked.value
+            options.append((coap.BLOCK1, value.to_bytes((value.bit_length() + 7) // 8, "big")))
+        request.respond(code, options=options)
 
     # ---- PULL
 
@@ -280,6 +342,8 @@ class UpdateObject:
             self.uri = ""
             self._machine.cpu.spawn(self._drop_package("reset"))
             return coap.CHANGED
+        if len(uri.encode()) > MAX_URI:
+            return coap.BAD_REQUEST
         if self.state != IDLE:
             return coap.NOT_ALLOWED
         self.uri = uri
@@ -332,12 +396,17 @@ class UpdateObject:
         return coap.CHANGED
 
     def _install(self) -> Steps:
-        self._target = self._slots.version()
+        self._tried = False
         yield from self._keep()
         yield from self._slots.request_upgrade()
         yield RESTART_DELAY
         self._machine.reset("soft")
         yield 0.0
+
+
+def _fills(block: Block, payload: bytes) -> bool:
+    """Whether the payload has the size its block option says (RFC 7959, 2.2)."""
+    return len(payload) == block.size if block.more else len(payload) <= block.size
 
 
 def _parse_uri(uri: str) -> tuple[Source | None, int]:

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import gc
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+from firmware_rig import ENDPOINT, Rig, Server
+
+from bench.virtual.clock import VirtualClock
+from bench.virtual.modem import LTE_M, Link
+from bench.virtual.scheduler import Scheduler
+
+
+@pytest.fixture
+def clock() -> Iterator[VirtualClock]:
+    random.seed(1)  # aiocoap draws message IDs and retransmission times from it
+    made = VirtualClock(Scheduler(1))
+    yield made
+    made.close()
+    gc.collect()  # unfinished exchanges end here, not while pytest renders somebody's traceback
+
+
+@pytest.fixture
+def server(clock: VirtualClock) -> Iterator[Server]:
+    made = Server(clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start(clock: VirtualClock, server: Server) -> Iterator[Callable[..., Rig]]:
+    """Makes a device that is provisioned and registered."""
+    rigs: list[Rig] = []
+
+    def make(link: Link = LTE_M, lifetime: int = 300) -> Rig:
+        rig = Rig(clock, link)
+        rigs.append(rig)
+        rig.power_on()
+        rig.wait_line("lwm2m: not provisioned")
+        rig.type(f"provision server=coap://127.0.0.1:{server.port} endpoint={ENDPOINT} lifetime={lifetime}")
+        rig.wait_line("lwm2m: registered at", timeout=600)
+        return rig
+
+    yield make
+    for rig in rigs:
+        rig.power_off()
+
+
+@pytest.fixture
+def rig(start: Callable[..., Rig]) -> Rig:
+    return start()
