@@ -21,12 +21,16 @@ class RawPeer:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.bind(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
         self.heard: list[Message] = []
+        self.history: list[Message] = []
         self.times: list[float] = []
         rig.clock.loop.add_reader(self._socket, self._readable)
 
     def _readable(self) -> None:
-        self.heard.append(Message.decode(self._socket.recv(2048)))
+        message = Message.decode(self._socket.recv(2048))
+        self.heard.append(message)
+        self.history.append(message)
         self.times.append(self._rig.now())
 
     def raw(self, data: bytes) -> None:
@@ -174,6 +178,17 @@ def test_cancelled_observation_falls_silent(server: Server, peer: RawPeer) -> No
     assert cancelled.opt.observe is None
     server.request(aiocoap.PUT, "/5/0/1", b"http://x/y", content_format=0)
     assert peer.wait(30) == []
+
+
+def test_separate_response_ends_the_retransmission_of_its_request(rig: Rig, peer: RawPeer) -> None:
+    """Though the acknowledgement that should have come before it is lost."""
+    rig.type(f"provision server=coap://127.0.0.1:{peer.port} endpoint=x lifetime=600")
+    peer.wait(3)
+    register = next(m for m in peer.history if m.code == aiocoap.POST)
+    peer.send(900, aiocoap.CREATED, token=register.token, location_path=["rd", "1"])
+    heard = peer.wait(60)
+    assert [(m.mtype, m.mid) for m in heard if m.code == aiocoap.EMPTY] == [(types.ACK, 900)]
+    assert [m for m in heard if m.code == aiocoap.POST and m.mid == register.mid] == []
 
 
 def test_nothing_in_flight_survives_a_power_cut(rig: Rig, peer: RawPeer) -> None:

@@ -75,6 +75,7 @@ class _Exchange:
     tries: int
     wait: float
     timer: Handle | None
+    token: bytes
     ended: Callable[[str], None]  # "acknowledged", "reset" or "timeout"
 
 
@@ -119,7 +120,7 @@ class CoapEngine:
         data = coap.encode(message)
         if kind == coap.CON:
             wait = ACK_TIMEOUT * self._rng.uniform(1.0, 1.5)
-            exchange = _Exchange(data, destination, 0, wait, None, ended)
+            exchange = _Exchange(data, destination, 0, wait, None, message.token, ended)
             key = (destination, message.mid)
             self._exchanges[key] = exchange
             exchange.timer = self.machine.cpu.after(wait, lambda: self._again(key))
@@ -202,7 +203,16 @@ class CoapEngine:
             self.remember(source, message.mid, data)
             self.transmit(data, source)
         if waiting is not None:
+            self._stop_sending(message.token, source)
             waiting(message)
+
+    def _stop_sending(self, token: bytes, destination: Address) -> None:
+        """A response acknowledges its request, should the acknowledgement be lost (RFC 7252, 5.2.2)."""
+        for key, exchange in tuple(self._exchanges.items()):
+            if key[0] == destination and exchange.token == token:
+                del self._exchanges[key]
+                if exchange.timer is not None:
+                    exchange.timer.cancel()
 
     def _requested(self, message: Message, source: Address) -> None:
         key = (source, message.mid)
