@@ -116,6 +116,26 @@ def test_stores_only_clear_bits(session: Session) -> None:
     assert target.read32(0x1000) == 0x00FF00FF
 
 
+def test_the_array_takes_whole_words_only(session: Session) -> None:
+    target = session.target
+    target.write32(0x50039504, 1)
+    with pytest.raises(TransferFaultError):
+        target.write8(0x1001, 0)
+    target.write32(0x50039504, 0)
+    assert target.read32(0x1000) == 0xFFFFFFFF
+
+
+def test_uicr_is_erased_only_with_everything(session: Session) -> None:
+    target = session.target
+    target.write32(0x50039504, 1)
+    target.write32(0x00FF8020, 0x12345678)
+    target.write32(0x50039504, 2)
+    target.write32(0x00FF8000, 0xFFFFFFFF)
+    assert target.read32(0x00FF8020) == 0x12345678
+    target.write32(0x5003950C, 1)
+    assert target.read32(0x00FF8020) == 0xFFFFFFFF
+
+
 def test_bytes_halfwords_and_a_run_over_the_tar_wrap(session: Session) -> None:
     target = session.target
     target.write8(0x20000001, 0xAB)

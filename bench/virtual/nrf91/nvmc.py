@@ -54,9 +54,12 @@ class Nvmc:
             self.apply_stores()
 
     def store(self, area: Flash, offset: int, data: bytes) -> bool:
-        """One store of the debugger. Returns whether the bus accepts it."""
+        """One store, by the debugger or the core. Returns whether the bus accepts it."""
+        if len(data) != 4 or offset % 4:
+            return False  # the array takes whole words only
         if self.config == ERASE_ENABLE:
-            self.erase_page(area, offset)
+            if area is self._areas[0]:  # UICR goes with ERASEALL alone
+                self.erase_page(area, offset)
             return True
         if self.config == WRITE_ENABLE:
             area.write_now(offset, data)
