@@ -269,10 +269,6 @@ class EspOtaSlots:
             return checks.INTEGRITY
         return verdict
 
-    def version(self) -> str:
-        text = self._flash.read(self._place, _DESCRIPTOR + 16, 32)
-        return text.split(b"\0")[0].decode("utf-8", "replace")
-
     def request_upgrade(self) -> Steps:
         """The next sequence number that names the target slot, in the sector not in use, state NEW."""
         active = self._active()

@@ -396,10 +396,6 @@ class McubootSlots:
             return checks.WRONG_BOARD
         return checks.OK
 
-    def version(self) -> str:
-        header = self._secondary.header()
-        return header.version if header is not None else ""
-
     def request_upgrade(self) -> Steps:
         yield from self._secondary.write(self._secondary.region.size - 16, _TRAILER_MAGIC)
 

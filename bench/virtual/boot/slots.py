@@ -42,10 +42,6 @@ class UpdateSlots(Protocol):
         """Look at the `length` bytes written; returns OK, INTEGRITY, UNSUPPORTED or WRONG_BOARD."""
         ...
 
-    def version(self) -> str:
-        """What the header of the image in the slot says; "" when there is none."""
-        ...
-
     def request_upgrade(self) -> Steps:
         """Ask the bootloader to run the new image, on trial, after the next reset."""
         ...
