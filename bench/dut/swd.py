@@ -6,18 +6,22 @@ pyOCD only through SEGGER's own library (pylink), which has to be installed besi
 Defences against what is known of pyOCD on this chip:
 
 - `auto_unlock` is off, always. It is on by default, and then opening a session on a chip with
-  readout protection erases it all (also on a false alarm: pyOCD issue 1766). A locked chip is a
-  `LockedError` here; only `recover()` erases, and only when called.
-- Probes are chosen by their unique id, never by position.
-- Pages are erased one by one by the flash algorithm; CTRL-AP's erase-all, on which pyOCD has hung
-  (issue 1458) or needed nRESET (issue 1576), is used by `recover()` alone.
+  readout protection erases it all (also on a false alarm: pyOCD issue 1766). Here CTRL-AP is asked
+  first, without any other access; a locked chip is a `LockedError`, and only `recover()` erases.
+- Probes are chosen by their whole unique id, never by position or by a part of it.
+- Pages are erased one by one by the flash algorithm. Erase-all over CTRL-AP, on which pyOCD has
+  hung (issue 1458) or has needed nRESET (issue 1576), is done by `recover()` alone, with a time
+  limit, with a reset over CTRL-AP and over the pin, and with a look whether it worked.
+- No pyocd.yaml and no user script of the working directory takes part.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from pyocd.core import exceptions
@@ -39,22 +43,37 @@ OPTIONS: dict[str, Any] = {
     "no_config": True,
     "resume_on_disconnect": True,
     "smart_flash": False,
+    "user_script": os.devnull,
     "warning.cortex_m_default": False,
 }
 
-CTRL_AP_INDEX = 4
-APPROTECTSTATUS, ERASEALL, ERASEALLSTATUS = 0x0C, 0x04, 0x08
+CTRL_AP = 4 << 24
+RESET, ERASEALL, ERASEALLSTATUS, APPROTECTSTATUS, ERASEPROTECTSTATUS = 0x00, 0x04, 0x08, 0x0C, 0x18
+OPEN = 3  # APPROTECTSTATUS: neither APPROTECT nor SECUREAPPROTECT is on
+ERASEALL_LIMIT = 30.0
+"""Wall seconds for the erase-all of a chip (typically 0.2)."""
 
-FICR_DEVICE_ID, FICR_PART, FICR_VARIANT = 0x00FF0204, 0x00FF0140, 0x00FF0144
-"""nRF9160 product specification, FICR."""
+FICR_PART, FICR_REVISION, FICR_VARIANT, FICR_DEVICE_ID = 0x00FF0140, 0x00FF0144, 0x00FF0148, 0x00FF0204
+"""nRF9160 product specification, FICR (SIPINFO.PARTNO, HWREVISION, VARIANT; INFO.DEVICEID)."""
 
 T = TypeVar("T")
+
+_FAILURES = (exceptions.Error, OSError, KeyError, ValueError, AssertionError)
+"""What pyOCD and its USB libraries raise when the wire or the request is bad."""
 
 logging.getLogger("pyocd").setLevel(logging.CRITICAL)  # its findings come back as exceptions
 
 
 class SwdFlasher(Flasher):
-    """One board behind one debug probe. `frequency` is SWCLK in hertz."""
+    """One board behind one debug probe. `frequency` is SWCLK in hertz, `target` pyOCD's target name.
+
+    The core keeps running while the session is open, but for `halt()` and while flash is written;
+    `close()` leaves it running. Flash algorithms overwrite the RAM of the firmware, so that after
+    one of them the firmware starts anew, at the latest at `close()`.
+
+    Raises `ProbeError` when the probe or its target is not there, `LockedError` for a chip with
+    readout protection, `FlashError` when an operation fails.
+    """
 
     def __init__(
         self, name: str, uid: str, timeline: Timeline, *, target: str = "nrf91", frequency: int = 4_000_000
@@ -62,6 +81,7 @@ class SwdFlasher(Flasher):
         self._name, self._uid, self._timeline = name, uid, timeline
         self._options = {**OPTIONS, "target_override": target, "frequency": frequency}
         self._session: Session | None = None
+        self._firmware_lost = False
 
     # ---- session
 
@@ -86,45 +106,61 @@ class SwdFlasher(Flasher):
             help="plug the probe in, or correct flasher.uid in the bench file (`pyocd list` shows UIDs)",
         )
 
+    def _make_session(self) -> Session:
+        # pyOCD changes into its project directory: name the one we are in
+        return Session(self._probe(), options={**self._options, "project_dir": os.getcwd()})
+
     def open(self) -> None:
         if self._session is not None:
             return
-        session = Session(self._probe(), options=self._options)
+        if self._read_protection() & OPEN != OPEN:
+            raise LockedError(
+                f"{self._name}: readout protection (APPROTECT) of the chip behind {self._uid} is on",
+                help="nothing was erased; `recover()` erases the whole chip and unlocks it",
+            )
+        session = self._make_session()
         try:
             session.open()
-        except exceptions.Error as error:
-            locked = self._looks_locked(session)
-            with contextlib.suppress(exceptions.Error):
+        except _FAILURES as error:
+            with contextlib.suppress(*_FAILURES):
                 session.close()
-            if locked:
-                raise LockedError(
-                    f"{self._name}: readout protection (APPROTECT) of the chip behind {self._uid} is on",
-                    help="nothing was erased; `recover()` erases the whole chip and unlocks it",
-                ) from None
-            raise ProbeError(
-                f"{self._name}: no debug connection through probe {self._uid}: {error}",
-                help="is the board powered and the SWD cable connected? is another debugger attached?",
-            ) from None
-        self._session = session
+            raise self._no_connection(error) from None
+        self._session, self._firmware_lost = session, False
         self._note("session open")
 
-    @staticmethod
-    def _looks_locked(session: Session) -> bool:
-        """Whether CTRL-AP answers and says that the access ports are closed."""
+    def _no_connection(self, error: Exception) -> ProbeError:
+        return ProbeError(
+            f"{self._name}: no debug connection through probe {self._uid}: {error}",
+            help="is the board powered and the SWD cable connected? is another debugger attached?",
+        )
+
+    @contextlib.contextmanager
+    def _debug_port(self) -> Iterator[Any]:
+        """The debug port alone: no access port is scanned, no core looked for. Needs no open session."""
+        session = self._make_session()
         try:
-            target = session.target
-            if target is None:
-                return False
-            port = target.dp.aps.get(next(a for a in target.dp.aps if a.apsel == CTRL_AP_INDEX))
-            return port is not None and port.read_reg(APPROTECTSTATUS) & 3 != 3
-        except (exceptions.Error, StopIteration, AttributeError):
-            return False
+            session.open(init_board=False)
+            port = session.target.dp
+            port.connect()
+            yield port
+        except _FAILURES as error:
+            raise self._no_connection(error) from None
+        finally:
+            with contextlib.suppress(*_FAILURES):
+                session.close()
+
+    def _read_protection(self) -> int:
+        with self._debug_port() as port:
+            return int(port.read_ap(CTRL_AP | APPROTECTSTATUS))
 
     def close(self) -> None:
         session, self._session = self._session, None
         if session is None:
             return
-        with contextlib.suppress(exceptions.Error):  # the board may have lost its supply
+        with contextlib.suppress(*_FAILURES):  # the board may have lost its supply
+            if self._firmware_lost:
+                session.target.reset()
+        with contextlib.suppress(*_FAILURES):
             session.close()
         self._note("session closed")
 
@@ -138,7 +174,8 @@ class SwdFlasher(Flasher):
     def _guard(self, what: str, operation: Callable[[], T]) -> T:
         try:
             result = operation()
-        except exceptions.Error as error:
+        except _FAILURES as error:
+            self._note(f"{what}: failed")
             raise FlashError(
                 f"{self._name}: {what} failed: {error}",
                 help="is the board still powered? see the timeline for the supply and the probe",
@@ -152,14 +189,16 @@ class SwdFlasher(Flasher):
     # ---- Flasher
 
     def identity(self) -> dict[str, str]:
+        """Keys: part, variant, revision (as the chip is marked), device_id (16 hex digits), probe (UID)."""
         target = self._target()
 
         def read() -> dict[str, str]:
-            part, variant = (target.read32(a) for a in (FICR_PART, FICR_VARIANT))
+            part, revision, variant = target.read_memory_block32(FICR_PART, 3)
             low, high = target.read_memory_block32(FICR_DEVICE_ID, 2)
             return {
                 "part": f"nRF{part:x}",
-                "variant": variant.to_bytes(4, "big").decode("ascii", "replace"),
+                "variant": _ascii(variant),
+                "revision": _ascii(revision),
                 "device_id": f"{high:08x}{low:08x}",
                 "probe": self._uid,
             }
@@ -167,9 +206,13 @@ class SwdFlasher(Flasher):
         return self._guard("read the identity", read)
 
     def program(self, address: int, data: bytes) -> None:
-        target = self._target()
+        """Erase page by page, write, verify by reading back; the rest of the pages touched is kept."""
+        target = self._flash_target(address, len(data))
+        if not data:
+            return
 
         def write() -> None:
+            self._firmware_lost = True
             target.halt()
             FlashLoader.program_binary_data(self._session, address, data)
 
@@ -177,6 +220,7 @@ class SwdFlasher(Flasher):
         self.verify(address, data)
 
     def read(self, address: int, length: int) -> bytes:
+        """Any memory, with the core left as it is: running, if it was."""
         target = self._target()
         return self._guard(f"read {address:#x}+{length:#x}", lambda: _read(target, address, length))
 
@@ -191,21 +235,37 @@ class SwdFlasher(Flasher):
             )
 
     def erase(self, address: int, length: int) -> None:
-        target = self._target()
+        target = self._flash_target(address, length)
+        if length == 0:
+            return
 
         def run() -> None:
+            self._firmware_lost = True
             target.halt()
             FlashEraser(self._session, FlashEraser.Mode.SECTOR).erase([(address, address + length)])
 
         self._guard(f"erase {address:#x}+{length:#x}", run)
 
     def erase_chip(self) -> None:
+        """Every page of the flash. UICR stays: only `recover()` erases it."""
         region = self._target().memory_map.get_boot_memory()
         self.erase(region.start, region.length)
+
+    def _flash_target(self, address: int, length: int) -> Any:
+        """The target, if the range is all flash."""
+        target = self._target()
+        region = target.memory_map.get_region_for_address(address)
+        if region is None or not region.is_flash or address + length > region.end + 1:
+            raise FlashError(
+                f"{self._name}: {address:#x}+{length:#x} is not within the chip's flash",
+                help="correct the address, or build a smaller image",
+            )
+        return target
 
     def reset(self) -> None:
         target = self._target()
         self._guard("reset", target.reset)
+        self._firmware_lost = False
 
     # ---- beyond flash
 
@@ -224,30 +284,55 @@ class SwdFlasher(Flasher):
         return value
 
     def write_register(self, name: str, value: int) -> None:
+        """Set a core register of the halted core."""
         target = self._target()
         self._guard(f"write register {name}", lambda: target.write_core_register(name, value))
 
     def is_locked(self) -> bool:
-        """Whether readout protection is on. Opens a session of its own; erases nothing."""
+        """Whether readout protection is on, by CTRL-AP. Erases nothing; needs no open session."""
         if self._session is not None:
-            return False
-        try:
-            self.open()
-        except LockedError:
-            return True
-        self.close()
-        return False
+            target = self._target()
+            status = self._guard("read APPROTECTSTATUS", lambda: target.dp.read_ap(CTRL_AP | APPROTECTSTATUS))
+            return bool(status & OPEN != OPEN)
+        return self._read_protection() & OPEN != OPEN
 
     def recover(self) -> None:
-        """Erase the whole chip, UICR included, and so lift readout protection. Only ever on request."""
+        """Erase the whole chip, UICR included, and so lift readout protection. Only ever on request.
+
+        Closes an open session. Raises `LockedError` when ERASEPROTECT forbids it, or it did not help.
+        """
         self.close()
-        session = Session(self._probe(), options={**self._options, "auto_unlock": True})
+        with self._debug_port() as port:
+            self._erase_all(port)
+        if self.is_locked():
+            raise LockedError(
+                f"{self._name}: the chip behind {self._uid} is still locked after erasing everything",
+                help="switch its supply off and on, then recover again; wire nRESET to the probe",
+            )
+        self._note("recover: everything erased, unlocked")
 
-        def run() -> None:
-            session.open()
-            session.close()
+    def _erase_all(self, port: Any) -> None:
+        if not port.read_ap(CTRL_AP | ERASEPROTECTSTATUS) & 1:
+            raise LockedError(
+                f"{self._name}: ERASEPROTECT of the chip behind {self._uid} forbids erasing it",
+                help="only the firmware on it can lift that, if it was built to",
+            )
+        port.write_ap(CTRL_AP | ERASEALL, 1)
+        limit = time.monotonic() + ERASEALL_LIMIT
+        while port.read_ap(CTRL_AP | ERASEALLSTATUS):
+            if time.monotonic() > limit:
+                raise FlashError(
+                    f"{self._name}: erasing everything over CTRL-AP took more than {ERASEALL_LIMIT:g} s",
+                    help="switch the board's supply off and on and recover again",
+                )
+            time.sleep(0.02)
+        port.write_ap(CTRL_AP | RESET, 1)
+        port.write_ap(CTRL_AP | RESET, 0)
+        port.probe.reset()  # chips before revision 3 want the pin to let go of the protection
 
-        self._guard("recover: erase everything and unlock", run)
+
+def _ascii(word: int) -> str:
+    return word.to_bytes(4, "little").decode("ascii", "replace").strip("\0 ")
 
 
 def _read(target: Any, address: int, length: int) -> bytes:

@@ -5,22 +5,30 @@ from __future__ import annotations
 import ctypes
 import random
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bench.virtual.flash import Flash, FlashTiming
 from bench.virtual.nrf91 import memory_map as mem
 from bench.virtual.nrf91.core import Core
 from bench.virtual.nrf91.dap import BusFault, Dap
-from bench.virtual.nrf91.nvmc import WRITE_ENABLE, Nvmc
+from bench.virtual.nrf91.nvmc import ERASE_ENABLE, WRITE_ENABLE, Nvmc
 from bench.virtual.process import Cpu, Steps
 from bench.virtual.scheduler import Scheduler
 
 TIMING = FlashTiming(page_erase=mem.PAGE_ERASE_TIME, word_write=mem.WORD_WRITE_TIME)
 
+RESET_REASON_BITS = {"power": 0, "pin": 1 << 0, "watchdog": 1 << 1, "soft": 1 << 16, "swd": 1 << 16}
+"""RESETREAS (product specification, POWER): RESETPIN, DOG, SREQ; nothing set means power-on."""
+
+IDLE_ADDRESS = 0x10400
+
 
 class Nrf91Chip:
-    """`boot(reason)` gives the firmware's process each time the core leaves reset; the board sets it.
+    """A chip without supply; `power(True)` brings it up.
 
+    `boot(reason)`, set by the board, gives the firmware's process each time the core leaves reset
+    with a valid vector table at 0; it runs on `cpu`. While `boot` is None the core executes the
+    flash's instructions. `program_counter()` is where the firmware is when a debugger halts it.
     `device_id` is the chip's unique number; `locked` ships it with APPROTECT enabled.
     """
 
@@ -33,22 +41,25 @@ class Nrf91Chip:
         self.uicr = Flash(mem.INFO_SIZE, mem.PAGE, TIMING, rng, base=mem.UICR_BASE)
         self.ram = ctypes.create_string_buffer(mem.RAM_SIZE)
         self.ficr = ctypes.create_string_buffer(mem.ficr(device_id), mem.INFO_SIZE)
+        self.nvmc_registers = ctypes.create_string_buffer(mem.PAGE)
         self._ram = memoryview(self.ram).cast("B")
         self._ficr = memoryview(self.ficr).cast("B")
-        self.nvmc = Nvmc(self.flash, self.uicr)
+        for register in (mem.NVMC_READY, mem.NVMC_READYNEXT):
+            struct.pack_into("<I", self.nvmc_registers, register & 0xFFF, 1)
         self.boot: Callable[[str], Steps] | None = None
-        self.program_counter: Callable[[], int] = lambda: 0x10400
+        self.program_counter: Callable[[], int] = lambda: IDLE_ADDRESS
         self.powered = False
         self.protected = False
-        self._unlocked_by_erase = False
         self._peripherals: dict[int, int] = {}
-        self._pending_boot: Callable[[], None] | None = None
+        self._reset_reasons = 0
+        self._reset_held: set[str] = set()
         if locked:
-            struct.pack_into("<I", self.uicr.view, mem.UICR_APPROTECT, mem.CLOSED)
+            struct.pack_into("<I", self.uicr.view, mem.UICR_APPROTECT, mem.PROTECTED)
         self.core = Core(self)
+        self.nvmc = Nvmc(self.flash, self.uicr, scheduler, self.core.memory_changed)
         self.dap = Dap(self)
 
-    # ---- power and reset
+    # ---- supply and reset
 
     def power(self, on: bool) -> None:
         """The supply came up, or failed: the core stops mid-instruction, the flash mid-operation."""
@@ -56,84 +67,83 @@ class Nrf91Chip:
             return
         self.powered = on
         if on:
-            self._unlocked_by_erase = False
+            self._reset_reasons = 0
+            self._reset_held -= {"swd"}
             self.reset("power")
         else:
-            self.cpu.kill()
-            self.cpu.resume()
-            self.flash.interrupt(self.scheduler.now)
-            self._pending_boot = None
+            self._stop_everything()
             self.core.power_off()
             self.dap.power_off()
-            self._ram[:] = bytes(len(self._ram))  # static RAM keeps nothing worth knowing
+            self._ram[:] = bytes(len(self._ram))
 
     def reset(self, reason: str) -> None:
         """Reset the chip: "power", "pin", "soft", "watchdog" or "swd"."""
         if not self.powered:
             return
+        self._stop_everything()
+        self.core.hold_in_reset()
+        self._reset_reasons |= RESET_REASON_BITS.get(reason, 0)
+        self.protected = self._protected_by_uicr()
+        if not self._reset_held:
+            boot = self.boot
+            self.core.leave_reset(None if boot is None else lambda: self.cpu.spawn(boot(reason)))
+
+    def hold_reset(self, reason: str, held: bool) -> None:
+        """nRESET ("pin") or CTRL-AP.RESET ("swd") asserted or released."""
+        if held:
+            self._reset_held.add(reason)
+            if self.powered:
+                self._stop_everything()
+                self.core.hold_in_reset()
+        elif reason in self._reset_held:
+            self._reset_held.discard(reason)
+            self.reset(reason)
+
+    @property
+    def pin_reset_held(self) -> bool:
+        return "pin" in self._reset_held
+
+    def _stop_everything(self) -> None:
         self.cpu.kill()
         self.cpu.resume()
-        self.flash.interrupt(self.scheduler.now)
         self.nvmc.reset()
-        self.core.flash_writable(False)
+        self.core.emulator.open_flash(False)
         self._peripherals.clear()
-        self._pending_boot = None
-        if reason in ("power", "pin"):
-            self._latch_protection()
-        if self.core.reset():
-            self._start_firmware(reason)
-        elif self.core.halted:
-            self._pending_boot = lambda: self._start_firmware(reason)
-
-    def request_reset(self, reason: str) -> None:
-        """A reset asked for over the debug port."""
-        self.reset(reason)
-
-    def _start_firmware(self, reason: str) -> None:
-        if self.boot is not None and not self.core.lockup:
-            self.cpu.spawn(self.boot(reason))
-
-    def take_pending_boot(self) -> Callable[[], None] | None:
-        """What a halt out of reset has held back."""
-        pending, self._pending_boot = self._pending_boot, None
-        return pending
-
-    def abandon_firmware(self) -> None:
-        """The debugger moved the program counter away: the firmware's state is lost until a reset."""
-        self._pending_boot = None
-        self.cpu.kill()
-        self.cpu.resume()
 
     # ---- protection
 
-    def _latch_protection(self) -> None:
-        if self._unlocked_by_erase:
-            self.protected = False
-            return
-        words = (
-            struct.unpack_from("<I", self.uicr.view, offset)[0]
-            for offset in (mem.UICR_APPROTECT, mem.UICR_SECUREAPPROTECT)
-        )
-        self.protected = any(word == mem.CLOSED for word in words)
+    def _uicr_word(self, offset: int) -> int:
+        return int(struct.unpack_from("<I", self.uicr.view, offset)[0])
+
+    def _protected_by_uicr(self) -> bool:
+        offsets = (mem.UICR_APPROTECT, mem.UICR_SECUREAPPROTECT)
+        return any(self._uicr_word(offset) not in mem.UNPROTECTED for offset in offsets)
+
+    def protection_status(self) -> int:
+        """CTRL-AP.APPROTECTSTATUS: bit 0 APPROTECT, bit 1 SECUREAPPROTECT; a set bit is open."""
+        if not self.protected:
+            return 3
+        offsets = (mem.UICR_APPROTECT, mem.UICR_SECUREAPPROTECT)
+        return sum((self._uicr_word(o) in mem.UNPROTECTED) << bit for bit, o in enumerate(offsets))
+
+    def erase_protected(self) -> bool:
+        """Whether UICR.ERASEPROTECT forbids ERASEALL over CTRL-AP."""
+        return self._uicr_word(mem.UICR_ERASEPROTECT) != 0xFFFFFFFF
 
     def erase_all(self) -> None:
-        """CTRL-AP.ERASEALL: everything is gone, protection too, until the next power cycle says otherwise."""
-        self.cpu.kill()
-        self.cpu.resume()
-        self.nvmc.erase_all()
+        """CTRL-AP.ERASEALL begins; protection falls when it has ended."""
+        self._stop_everything()
+        self.core.hold_in_reset()
+        self.nvmc.begin_erase_all()
+
+    def finish_erase_all(self) -> None:
+        """Let the time of a running ERASEALL pass. Raises `Interrupted` if the supply fails."""
+        if not self.nvmc.erasing_all:
+            return
+        self.nvmc.finish_erase_all()
         self._ram[:] = bytes(len(self._ram))
-        self.core.memory_changed()
         self.protected = False
-        self._unlocked_by_erase = True
-        self.pass_time()
-
-    # ---- time
-
-    def pass_time(self) -> None:
-        """Let the flash's busy time pass; the plant goes on meanwhile, and may cut the supply."""
-        owed = self.nvmc.settle()
-        if owed:
-            self.scheduler.elapse(owed)
+        self.core.leave_reset(None)
 
     # ---- the bus
 
@@ -145,7 +155,10 @@ class Nrf91Chip:
             return self.uicr, address - mem.UICR_BASE
         return None
 
-    def _plain_at(self, address: int) -> tuple[memoryview, int] | None:
+    def _memory_at(self, address: int) -> tuple[memoryview, int] | None:
+        array = self.array_at(address)
+        if array is not None:
+            return array[0].view, array[1]
         if mem.RAM_BASE <= address < mem.RAM_BASE + mem.RAM_SIZE:
             return self._ram, address - mem.RAM_BASE
         if mem.FICR_BASE <= address < mem.FICR_BASE + mem.INFO_SIZE:
@@ -153,13 +166,12 @@ class Nrf91Chip:
         return None
 
     def read(self, address: int, size: int) -> int:
-        """`size` bytes (1, 2, 4) at `address`. Raises `BusFault` where nothing is."""
-        array = self.array_at(address)
-        if array is not None:
-            return int.from_bytes(array[0].view[array[1] : array[1] + size], "little")
-        plain = self._plain_at(address)
-        if plain is not None:
-            return int.from_bytes(plain[0][plain[1] : plain[1] + size], "little")
+        """`size` bytes (1, 2, 4) at an aligned `address`. Raises `BusFault` where nothing is."""
+        self._meanwhile(address)
+        memory = self._memory_at(address)
+        if memory is not None:
+            view, offset = memory
+            return int.from_bytes(view[offset : offset + size], "little")
         if mem.PERIPHERALS <= address < mem.PERIPHERALS_END:
             word = self.read_peripheral(address & ~3)
         elif mem.PPB <= address < mem.PPB_END:
@@ -169,61 +181,106 @@ class Nrf91Chip:
         return word >> 8 * (address & 3) & (1 << 8 * size) - 1
 
     def write(self, address: int, size: int, value: int) -> None:
-        """Store `size` bytes. Raises `BusFault` where nothing is, or where flash is not enabled."""
-        data = (value & (1 << 8 * size) - 1).to_bytes(size, "little")
-        array = self.array_at(address)
-        if array is not None:
-            if not self.nvmc.store(*array, data):
-                raise BusFault(address)
-            self.core.memory_changed()
+        """Store `size` bytes at an aligned `address`. Raises `BusFault` where nothing takes them."""
+        self._meanwhile(address)
+        value &= (1 << 8 * size) - 1
+        if self.array_at(address) is not None:
+            self.store(address, value.to_bytes(size, "little"))
         elif mem.RAM_BASE <= address < mem.RAM_BASE + mem.RAM_SIZE:
             offset = address - mem.RAM_BASE
-            self._ram[offset : offset + size] = data
+            self._ram[offset : offset + size] = value.to_bytes(size, "little")
             self.core.memory_changed()
         elif mem.FICR_BASE <= address < mem.FICR_BASE + mem.INFO_SIZE:
-            pass  # read-only; the bus does not fault
+            pass  # read-only
         elif mem.PERIPHERALS <= address < mem.PERIPHERALS_END:
-            self.write_peripheral(address & ~3, value & 0xFFFFFFFF)
+            self.write_peripheral(address & ~3, value)
         elif mem.PPB <= address < mem.PPB_END:
-            self.core.write(address & ~3, value & 0xFFFFFFFF)
+            self.core.write(address & ~3, self._merged(address, size, value))
         else:
             raise BusFault(address)
 
+    def _merged(self, address: int, size: int, value: int) -> int:
+        """The word a narrow store to a core register leaves; its other bytes stay."""
+        if size == 4:
+            return value
+        shift = 8 * (address & 3)
+        kept = self.core.read(address & ~3) & ~((1 << 8 * size) - 1 << shift)
+        return kept | value << shift
+
+    def _meanwhile(self, address: int) -> None:
+        """Instructions go on while a debugger transfers data; at PPB addresses it watches them."""
+        if address < mem.PPB:
+            self.core.run()
+
     def read_words(self, address: int, count: int) -> list[int]:
-        """Consecutive words; quick where they lie in one memory."""
-        array = self.array_at(address) or self._plain_at(address)
-        if array is not None and address % 4 == 0:
-            view = array[0].view if isinstance(array[0], Flash) else array[0]
-            if array[1] + 4 * count <= len(view):
-                return view[array[1] : array[1] + 4 * count].cast("I").tolist()
+        """Consecutive words from an aligned address; quick where they lie in one memory."""
+        memory = self._memory_at(address)
+        if memory is not None:
+            view, offset = memory
+            if offset + 4 * count <= len(view):
+                self._meanwhile(address)
+                return view[offset : offset + 4 * count].cast("I").tolist()
         return [self.read(address + 4 * i, 4) for i in range(count)]
 
-    def write_words(self, address: int, words: list[int]) -> None:
+    def write_words(self, address: int, words: Sequence[int]) -> None:
+        """Consecutive words to an aligned address; quick where they lie in RAM or flash."""
         end = address + 4 * len(words)
+        array = self.array_at(address)
         if address >= mem.RAM_BASE and end <= mem.RAM_BASE + mem.RAM_SIZE:
+            self._meanwhile(address)
             offset = address - mem.RAM_BASE
             self._ram[offset : offset + 4 * len(words)] = struct.pack(f"<{len(words)}I", *words)
             self.core.memory_changed()
+        elif array is not None and array[1] + 4 * len(words) <= array[0].size:
+            self.store(address, struct.pack(f"<{len(words)}I", *words))
         else:
             for i, word in enumerate(words):
                 self.write(address + 4 * i, 4, word)
 
+    def store(self, address: int, data: bytes) -> None:
+        """A store to flash or UICR, as the flash controller allows it."""
+        array = self.array_at(address)
+        if array is None:
+            raise BusFault(address)
+        if not self.nvmc.store(*array, data):
+            raise BusFault(address)
+
     def read_peripheral(self, address: int) -> int:
         register = address & ~mem.SECURE_ALIAS
         if register in (mem.NVMC_READY, mem.NVMC_READYNEXT):
-            return 1  # busy time has passed by the time anybody can look
+            return 1  # an operation's time has passed before anybody can look
         if register == mem.NVMC_CONFIG:
             return self.nvmc.config
+        if register == mem.RESETREAS:
+            return self._reset_reasons
         return self._peripherals.get(register, 0)
 
     def write_peripheral(self, address: int, value: int) -> None:
         register = address & ~mem.SECURE_ALIAS
         if register == mem.NVMC_CONFIG:
-            self.nvmc.set_config(value)
-            self.core.flash_writable(self.nvmc.config == WRITE_ENABLE)
+            self._write_nvmc_config(value)
         elif register == mem.NVMC_ERASEALL:
-            if value == 1 and self.nvmc.config == 2:
-                self.nvmc.erase_all()
-                self.core.memory_changed()
-        else:
+            if value == 1:
+                self._erase_all_by_register()
+        elif register == mem.RESETREAS:
+            self._reset_reasons &= ~value
+        elif register not in (mem.NVMC_READY, mem.NVMC_READYNEXT):
             self._peripherals[register] = value
+
+    def _erase_all_by_register(self) -> None:
+        """NVMC.ERASEALL: flash and UICR, if erasing is enabled. The core waits."""
+        if self.nvmc.config == ERASE_ENABLE:
+            self.nvmc.begin_erase_all()
+            self.nvmc.finish_erase_all()
+
+    def _write_nvmc_config(self, value: int) -> None:
+        """Code on the core stores straight into the arrays between Wen and its end."""
+        was = self.nvmc.config
+        self.nvmc.config = value & 3
+        struct.pack_into("<I", self.nvmc_registers, mem.NVMC_CONFIG & 0xFFF, self.nvmc.config)
+        writing = self.nvmc.config == WRITE_ENABLE
+        self.core.emulator.open_flash(writing and self.core.executing)
+        if was == WRITE_ENABLE and not writing:
+            self.nvmc.finish_stores()
+        elif writing and was != WRITE_ENABLE and self.core.executing:
+            self.nvmc.begin_stores()

@@ -1,10 +1,11 @@
-"""The Cortex-M33 as a debugger sees it: halt, resume, step, registers, breakpoints.
+"""The Cortex-M33 as a debugger sees it: halt, resume, step, registers, breakpoints, reset catch.
 
-The board's firmware is not machine code: it runs as processes on `Cpu`, which this core freezes
-and releases. Code that a debugger brings along, such as a flash algorithm, really runs, on
-unicorn, from the moment the debugger moves the program counter.
+A board's firmware is not machine code: it runs as processes on `Cpu`, which this core freezes and
+releases. Whatever a debugger starts elsewhere (a flash algorithm in RAM, say) really runs, on the
+emulator. Which of the two goes on at a resume is told by PC: where the firmware was stopped, the
+firmware goes on; anywhere else, instructions do. Without firmware everything is instructions.
 
-Source: Armv8-M architecture reference manual, debug (DHCSR, DCRSR, DEMCR, DFSR, AIRCR, FPB).
+Source: Armv8-M architecture reference manual (DHCSR, DCRSR, DEMCR, DFSR, AIRCR, FPB, DWT).
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Callable
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 from unicorn import (
     UC_ARCH_ARM,
@@ -34,239 +36,532 @@ from unicorn import arm_const as arm
 
 from bench.virtual.flash import Flash
 from bench.virtual.nrf91 import memory_map as mem
-from bench.virtual.nrf91.nvmc import Nvmc
-from bench.virtual.process import Cpu
+from bench.virtual.nrf91.nvmc import ERASE_ENABLE, Interrupted, Nvmc
+from bench.virtual.process import Cpu, Steps
+from bench.virtual.scheduler import Scheduler
 
-DHCSR, DCRSR, DCRDR, DEMCR, DFSR = 0xE000EDF0, 0xE000EDF4, 0xE000EDF8, 0xE000EDFC, 0xE000ED30
-AIRCR, VTOR = 0xE000ED0C, 0xE000ED08
+DHCSR, DCRSR, DCRDR, DEMCR = 0xE000EDF0, 0xE000EDF4, 0xE000EDF8, 0xE000EDFC
+DFSR, AIRCR = 0xE000ED30, 0xE000ED0C
 FP_CTRL, FP_COMP, FP_COMPARATORS = 0xE0002000, 0xE0002008, 8
-DWT_CTRL = 0xE0001000
+DWT_CTRL, DWT_CYCCNT = 0xE0001000, 0xE0001004
 
-C_DEBUGEN, C_HALT, C_STEP = 1, 2, 4
-S_REGRDY, S_HALT, S_LOCKUP, S_RETIRE_ST, S_RESET_ST = 1 << 16, 1 << 17, 1 << 19, 1 << 24, 1 << 25
+C_DEBUGEN, C_HALT, C_STEP, C_MASKINTS, C_SNAPSTALL = 1, 2, 4, 8, 1 << 5
+S_REGRDY, S_HALT, S_LOCKUP, S_SDE = 1 << 16, 1 << 17, 1 << 19, 1 << 20
+S_RETIRE_ST, S_RESET_ST = 1 << 24, 1 << 25
+DHCSR_KEY, AIRCR_KEY = 0xA05F, 0x05FA
+SYSRESETREQ = 4
 HALTED, BKPT, VCATCH = 1, 2, 8  # DFSR
-VC_CORERESET = 1
+VC_CORERESET, TRCENA = 1, 1 << 24  # DEMCR
 
-SLICE = 200_000
-"""Instructions between two looks of the debugger at a running core."""
-_THUMB = 1
+LOCKUP_ADDRESS = 0xEFFFFFFE
+
+SLICE = 64_000
+"""Instructions a running core gets while a debugger asks for its state: one millisecond's worth."""
+GLANCE = 256
+"""Instructions it gets during any other transfer of the debugger's."""
+PAUSES = 256
+"""Stops for the flash controller within one slice."""
+
+
+Stop = Literal["count", "asked", "bkpt", "breakpoint", "fault"]
+
+THUMB = 1
+XPSR_T = 1 << 24
+_NEVER = 0xFFFFFFFE
+_BKPT = 7  # unicorn's number of the exception
+
+PC, XPSR = 15, 16
 _REGISTERS = {
     **{n: arm.UC_ARM_REG_R0 + n for n in range(13)},
     13: arm.UC_ARM_REG_SP,
     14: arm.UC_ARM_REG_LR,
-    15: arm.UC_ARM_REG_PC,
-    16: arm.UC_ARM_REG_XPSR,
+    PC: arm.UC_ARM_REG_PC,
+    XPSR: arm.UC_ARM_REG_XPSR,
     17: arm.UC_ARM_REG_MSP,
     18: arm.UC_ARM_REG_PSP,
+    26: arm.UC_ARM_REG_MSP,  # the secure bank is the one in use
+    27: arm.UC_ARM_REG_PSP,
     33: arm.UC_ARM_REG_FPSCR,
     **{64 + n: arm.UC_ARM_REG_S0 + n for n in range(32)},
 }
-_SPECIAL = 20  # CONTROL, FAULTMASK, BASEPRI, PRIMASK in one word
+_STACK_POINTERS = (13, 17, 18, 26, 27)
+_SPECIAL = (20, 34)  # CONTROL, FAULTMASK, BASEPRI, PRIMASK in one word; 34: of the secure bank
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """`array` (ctypes) at `base`. A "flash" takes stores only while it is open, a "rom" never."""
+
+    base: int
+    array: Any
+    kind: Literal["ram", "flash", "rom", "registers"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Bus:
+    """What instructions reach beside plain memory. `store` is told of stores to closed flash."""
+
+    read: Callable[[int], int]
+    write: Callable[[int, int], None]
+    store: Callable[[int, int, int], bool]
+
+
+class _Instructions:
+    """The instruction set of a Cortex-M33, by unicorn, on memory shared with the chip.
+
+    It runs in slices bounded by count, so that a run is the same on every machine. Exceptions,
+    interrupts and SysTick are not modelled: what would take one ends the run as a fault.
+    Registers go by their DCRSR number (Armv8-M, DCRSR.REGSEL); `windows` are [start, end) address
+    ranges of which every access goes to the bus.
+    """
+
+    def __init__(self, memories: list[_Memory], windows: list[tuple[int, int]], bus: _Bus) -> None:
+        self._bus = bus
+        self._memories = memories
+        self._stop: Stop = "count"
+        self._again: int | None = None
+        self._stale = True
+        self._open = self._want_open = False
+        self._thumb = XPSR_T
+        self._others: dict[int, int] = {}
+        self._breakpoints: dict[int, Any] = {}
+        self._skip: int | None = None
+        self._uc = uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
+        uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M33)
+        for memory in memories:
+            protection = {
+                "ram": UC_PROT_ALL,
+                "flash": UC_PROT_READ | UC_PROT_EXEC,
+                "rom": UC_PROT_READ,
+                "registers": UC_PROT_READ | UC_PROT_WRITE,
+            }[memory.kind]
+            size = len(memory.array)
+            uc.mem_map_ptr(memory.base, size, protection, ctypes.addressof(memory.array))
+            if memory.kind == "registers":
+                uc.hook_add(
+                    UC_HOOK_MEM_WRITE, self._wrote_register, begin=memory.base, end=memory.base + size - 1
+                )
+        for start, end in windows:
+            uc.mmio_map(start, end - start, self._read_window, start, self._write_window, start)
+        uc.hook_add(UC_HOOK_MEM_WRITE_PROT, self._stored_to_closed)
+        uc.hook_add(UC_HOOK_INTR, self._exception)
+        uc.hook_add(UC_HOOK_MEM_UNMAPPED, lambda *_: False)
+
+    # ---- registers
+
+    def read_register(self, number: int) -> int:
+        read = self._uc.reg_read
+        if number in _SPECIAL:
+            control = read(arm.UC_ARM_REG_CONTROL) & 0xFF
+            faultmask = read(arm.UC_ARM_REG_FAULTMASK) & 1
+            basepri = read(arm.UC_ARM_REG_BASEPRI) & 0xFF
+            return int(control << 24 | faultmask << 16 | basepri << 8 | read(arm.UC_ARM_REG_PRIMASK) & 1)
+        if number not in _REGISTERS:
+            return self._others.get(number, 0)
+        value = int(read(_REGISTERS[number])) & 0xFFFFFFFF
+        return value & ~XPSR_T | self._thumb if number == XPSR else value
+
+    def write_register(self, number: int, value: int) -> None:
+        write = self._uc.reg_write
+        if number in _SPECIAL:
+            write(arm.UC_ARM_REG_CONTROL, value >> 24 & 0xFF)
+            write(arm.UC_ARM_REG_FAULTMASK, value >> 16 & 1)
+            write(arm.UC_ARM_REG_BASEPRI, value >> 8 & 0xFF)
+            write(arm.UC_ARM_REG_PRIMASK, value & 1)
+        elif number not in _REGISTERS:
+            self._others[number] = value
+        elif number == PC:
+            self._again = None
+            write(arm.UC_ARM_REG_PC, value & ~1)
+        elif number == XPSR:
+            self._thumb = value & XPSR_T
+            write(arm.UC_ARM_REG_XPSR, value | XPSR_T)
+        elif number in _STACK_POINTERS:
+            write(_REGISTERS[number], value & ~3)
+        else:
+            write(_REGISTERS[number], value)
+
+    def reset_registers(self, stack: int, entry: int) -> None:
+        """Values out of reset (Armv8-M): SP and PC from the vector table, the rest zero, LR ones."""
+        for number in (*range(13), 18, 20, 33, *range(64, 96)):
+            self.write_register(number, 0)
+        self._others.clear()
+        self.write_register(XPSR, XPSR_T if entry & 1 else 0)
+        self.write_register(17, stack)
+        self.write_register(14, 0xFFFFFFFF)
+        self.write_register(PC, entry)
+
+    # ---- running
+
+    def memory_changed(self) -> None:
+        """Code may have changed under the translations."""
+        self._stale = True
+
+    def open_flash(self, is_open: bool) -> None:
+        """Whether stores go straight into the flash arrays; takes effect at the next `run`."""
+        self._want_open = is_open
+
+    def ask_stop(self) -> None:
+        """From a bus callback: end the run at this instruction, which counts as carried out."""
+        self._stop = "asked"
+        self._uc.emu_stop()
+
+    def set_breakpoints(self, addresses: set[int]) -> None:
+        if addresses == set(self._breakpoints):
+            return
+        for address in set(self._breakpoints) - addresses:
+            self._uc.hook_del(self._breakpoints.pop(address))
+        for address in addresses - set(self._breakpoints):
+            self._breakpoints[address] = self._uc.hook_add(
+                UC_HOOK_CODE, self._at_breakpoint, begin=address, end=address
+            )
+        self._stale = True
+
+    def run(self, count: int, *, over_breakpoint: bool = False) -> Stop:
+        """Execute at most `count` instructions from PC. `over_breakpoint`: not one at PC itself."""
+        uc = self._uc
+        self._protect()
+        if self._stale:
+            uc.ctl_flush_tb()
+            self._stale = False
+        if not self._thumb:
+            return "fault"  # INVSTATE: this core knows only Thumb
+        pc = uc.reg_read(arm.UC_ARM_REG_PC)
+        self._skip = pc if over_breakpoint else None
+        self._stop = "count"
+        try:
+            # without a count, translated blocks that loop never come back
+            uc.emu_start(pc | THUMB, _NEVER, count=count)
+        except UcError:
+            self._stop = "fault"
+        return self._stop
+
+    def _protect(self) -> None:
+        if self._open == self._want_open:
+            return
+        self._open = self._want_open
+        extra = UC_PROT_WRITE if self._open else 0
+        for memory in self._memories:
+            if memory.kind == "flash":
+                size = len(memory.array)
+                self._uc.mem_protect(memory.base, size, UC_PROT_READ | UC_PROT_EXEC | extra)
+
+    # ---- unicorn's callbacks
+
+    def _repeated(self, address: int) -> bool:
+        """unicorn carries out once more the instruction that asked for a stop, when the run goes on."""
+        again, self._again = self._again, None
+        return again == address
+
+    def _told(self, address: int) -> None:
+        if self._stop == "asked":
+            self._again = address
+
+    def _read_window(self, _uc: Uc, offset: int, size: int, start: int) -> int:
+        address = start + offset
+        return self._bus.read(address & ~3) >> 8 * (address & 3) & (1 << 8 * size) - 1
+
+    def _write_window(self, _uc: Uc, offset: int, _size: int, value: int, start: int) -> None:
+        self._register_store((start + offset) & ~3, value)
+
+    def _wrote_register(
+        self, _uc: Uc, _access: int, address: int, _size: int, value: int, _data: Any
+    ) -> None:
+        self._register_store(address & ~3, value)
+
+    def _register_store(self, address: int, value: int) -> None:
+        if not self._repeated(address):
+            self._bus.write(address, value & 0xFFFFFFFF)
+            self._told(address)
+
+    def _stored_to_closed(
+        self, _uc: Uc, _access: int, address: int, size: int, value: int, _data: Any
+    ) -> bool:
+        if self._repeated(address):
+            return True
+        accepted = self._bus.store(address, size, value)
+        self._told(address)
+        return accepted
+
+    def _exception(self, uc: Uc, number: int, _data: Any) -> None:
+        self._stop = "bkpt" if number == _BKPT else "fault"
+        uc.emu_stop()
+
+    def _at_breakpoint(self, uc: Uc, address: int, _size: int, _data: Any) -> None:
+        skip, self._skip = self._skip, None
+        if address != skip:
+            self._stop = "breakpoint"
+            uc.emu_stop()
 
 
 class Surroundings(Protocol):
     """What the core needs of the chip around it."""
 
+    scheduler: Scheduler
     cpu: Cpu
     flash: Flash
     uicr: Flash
     nvmc: Nvmc
     ram: Any
     ficr: Any
+    nvmc_registers: Any
+    powered: bool
+    boot: Callable[[str], Steps] | None
     program_counter: Callable[[], int]
 
-    def array_at(self, address: int) -> tuple[Flash, int] | None: ...
     def read_peripheral(self, address: int) -> int: ...
     def write_peripheral(self, address: int, value: int) -> None: ...
-    def request_reset(self, reason: str) -> None: ...
-    def take_pending_boot(self) -> Callable[[], None] | None: ...
-    def abandon_firmware(self) -> None: ...
+    def store(self, address: int, data: bytes) -> None: ...
+    def reset(self, reason: str) -> None: ...
 
 
 class Core:
-    """One core. The bus accesses of its debug registers come through `read` and `write`."""
+    """One core and its private peripherals. `read` and `write` are the debugger's way in."""
 
     def __init__(self, chip: Surroundings) -> None:
         self._chip = chip
         self.halted = False
         self.lockup = False
-        self._debug_enabled = False
+        self._emulating = False  # instructions run, not the firmware's processes
+        self._firmware_pc: int | None = None  # resuming here lets the firmware go on
+        self._held_boot: Callable[[], None] | None = None
+        self._emulator: _Instructions | None = None
+        self._in_reset = False
         self._was_reset = True
-        self._foreign = False  # the debugger's own code runs, not the firmware
-        self._stop: str = ""
-        self._dfsr = self._demcr = self._dcrdr = 0
+        self._retired = False
+        self._control = self._dfsr = self._demcr = self._dcrdr = 0
         self._registers: dict[int, int] = {}
-        self._breakpoints: dict[int, int] = {}
-        self._step_over: int | None = None
-        self._writable = False
-        self._stale = False
-        self._hook: Any = None
-        self._uc = self._build()
+        self._comparators = [0] * FP_COMPARATORS
+        self._fpb_enabled = False
+        self._cycles_from = 0.0
+        self._after_stop: Callable[[], None] | None = None
+        self._resets = 0
 
-    # ---- the emulator
+    @property
+    def executing(self) -> bool:
+        """Whether instructions run now, not the firmware's processes and not nothing."""
+        return self._emulating and not self.halted
 
-    def _build(self) -> Uc:
-        chip = self._chip
-        uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
-        uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M33)
-        code = UC_PROT_READ | UC_PROT_EXEC
-        uc.mem_map_ptr(0, mem.FLASH_SIZE, code, ctypes.addressof(chip.flash.array))
-        uc.mem_map_ptr(mem.RAM_BASE, mem.RAM_SIZE, UC_PROT_ALL, ctypes.addressof(chip.ram))
-        uc.mem_map_ptr(mem.FICR_BASE, mem.INFO_SIZE, UC_PROT_READ, ctypes.addressof(chip.ficr))
-        uc.mem_map_ptr(mem.UICR_BASE, mem.INFO_SIZE, UC_PROT_READ, ctypes.addressof(chip.uicr.array))
-        # READY is polled for every word: plain memory keeps that at the emulator's own speed
-        self._nvmc_page = ctypes.create_string_buffer(mem.PAGE)
-        for register in (mem.NVMC_READY, mem.NVMC_READYNEXT):
-            struct.pack_into("<I", self._nvmc_page, register & 0xFFF, 1)
-        uc.mem_map_ptr(
-            mem.NVMC_PAGE, mem.PAGE, UC_PROT_READ | UC_PROT_WRITE, ctypes.addressof(self._nvmc_page)
-        )
-        uc.hook_add(
-            UC_HOOK_MEM_WRITE,
-            lambda _uc, _access, address, _size, value, _data: chip.write_peripheral(
-                address, value & 0xFFFFFFFF
-            ),
-            begin=mem.NVMC_PAGE,
-            end=mem.NVMC_PAGE + mem.PAGE - 1,
-        )
-        self._map_registers(uc, mem.PERIPHERALS, mem.NVMC_PAGE, chip.read_peripheral, chip.write_peripheral)
-        self._map_registers(
-            uc,
-            mem.NVMC_PAGE + mem.PAGE,
-            mem.PERIPHERALS_END,
-            chip.read_peripheral,
-            chip.write_peripheral,
-        )
-        self._map_registers(uc, mem.PPB, mem.PPB_END, self.read, self.write)
-        uc.hook_add(UC_HOOK_MEM_WRITE_PROT, self._store_to_flash)
-        uc.hook_add(UC_HOOK_INTR, self._interrupted)
-        uc.hook_add(UC_HOOK_MEM_UNMAPPED, self._fault)
-        return uc
-
-    @staticmethod
-    def _map_registers(
-        uc: Uc, start: int, end: int, read: Callable[[int], int], write: Callable[[int, int], None]
-    ) -> None:
-        uc.mmio_map(
-            start,
-            end - start,
-            lambda _uc, offset, _size, base: read(base + offset & ~3),
-            start,
-            lambda _uc, offset, _size, value, base: write(base + offset & ~3, value & 0xFFFFFFFF),
-            start,
-        )
-
-    def _store_to_flash(self, _uc: Uc, _access: int, address: int, size: int, value: int, _data: Any) -> bool:
-        """A store while the array is read-only to the core: it erases a page, or faults."""
-        found = self._chip.array_at(address)
-        if found is None:
-            return False
-        area, offset = found
-        data = (value & ((1 << 8 * size) - 1)).to_bytes(size, "little")
-        accepted = self._chip.nvmc.store(area, offset, data)
-        self._stale = True
-        return accepted
-
-    def _interrupted(self, uc: Uc, number: int, _data: Any) -> None:
-        self._stop = "bkpt" if number == 7 else "exception"
-        uc.emu_stop()
-
-    def _fault(self, _uc: Uc, _access: int, _address: int, _size: int, _value: int, _data: Any) -> bool:
-        self._stop = "fault"
-        return False
-
-    def _at_instruction(self, uc: Uc, address: int, _size: int, _data: Any) -> None:
-        if address in self._breakpoints.values() and address != self._step_over:
-            self._stop = "breakpoint"
-            uc.emu_stop()
-        self._step_over = None
-
-    def flash_writable(self, writable: bool) -> None:
-        """Follow NVMC.CONFIG. Protection cannot be changed inside a hook, so running code stops first."""
-        if writable != self._writable:
-            self._writable = writable
-            self._stop = self._stop or "protection"
-            self._uc.emu_stop()
-
-    def _protect(self) -> None:
-        extra = UC_PROT_WRITE if self._writable else 0
-        self._uc.mem_protect(0, mem.FLASH_SIZE, UC_PROT_READ | UC_PROT_EXEC | extra)
-        self._uc.mem_protect(mem.UICR_BASE, mem.INFO_SIZE, UC_PROT_READ | extra)
+    @property
+    def emulator(self) -> _Instructions:
+        """Made when first needed: most boards of a bench are only ever flashed."""
+        if self._emulator is None:
+            chip = self._chip
+            self._emulator = _Instructions(
+                [
+                    _Memory(0, chip.flash.array, "flash"),
+                    _Memory(mem.UICR_BASE, chip.uicr.array, "flash"),
+                    _Memory(mem.FICR_BASE, chip.ficr, "rom"),
+                    _Memory(mem.RAM_BASE, chip.ram, "ram"),
+                    # READY is polled for every word: plain memory keeps that at full speed
+                    _Memory(mem.NVMC_PAGE, chip.nvmc_registers, "registers"),
+                ],
+                [
+                    (mem.PERIPHERALS, mem.NVMC_PAGE),
+                    (mem.NVMC_PAGE + mem.PAGE, mem.PERIPHERALS_END),
+                    (mem.PPB, mem.PPB_END),
+                ],
+                _Bus(self._bus_read, self._bus_write, self._bus_store),
+            )
+        return self._emulator
 
     def memory_changed(self) -> None:
-        """Code may have changed under the emulator's translations."""
-        self._stale = True
+        if self._emulator is not None:
+            self._emulator.memory_changed()
 
-    def _run(self, count: int) -> None:
-        """Run the debugger's code for at most `count` instructions."""
-        uc = self._uc
-        while not self.halted and not self.lockup:
-            self._protect()
-            if self._stale:
-                uc.ctl_flush_tb()
-                self._stale = False
-            self._stop = ""
-            try:
-                # count bounds warm translation blocks too; without it they never return
-                uc.emu_start(uc.reg_read(arm.UC_ARM_REG_PC) | _THUMB, 0xFFFFFFFE, count=count)
-            except UcError:
-                self._stop = self._stop or "fault"
-            if self._stop in ("bkpt", "breakpoint"):
-                if self._debug_enabled:
-                    self._halt(BKPT)
-                else:
-                    self.lockup = True
-            elif self._stop in ("fault", "exception"):
-                self.lockup = True
-            elif self._stop == "protection":
-                continue
-            break
-        self._chip.nvmc.account()
+    # ---- reset and supply
 
-    # ---- run control
+    def hold_in_reset(self) -> None:
+        self._in_reset = self._was_reset = True
+        self._resets += 1
+        self._emulating = self.halted = self.lockup = False
+        self._firmware_pc = self._held_boot = None
 
-    def _halt(self, reason: int) -> None:
-        self.halted = True
-        self._dfsr |= reason
-        if not self._foreign:
-            self._chip.cpu.halt()
-            self._uc.reg_write(arm.UC_ARM_REG_PC, self._chip.program_counter())
-
-    def _resume(self) -> None:
-        self.halted = False
-        if not self._foreign:
-            self._chip.cpu.resume()
-
-    def reset(self) -> bool:
-        """Leave reset. Returns whether the firmware may boot now (no halt was asked for, no lockup)."""
-        for register in range(13):
-            self._uc.reg_write(arm.UC_ARM_REG_R0 + register, 0)
+    def leave_reset(self, boot: Callable[[], None] | None) -> None:
+        """Start at the vector table. `boot` starts the firmware; None leaves it to the instructions."""
         stack, entry = struct.unpack_from("<II", self._chip.flash.view, 0)
-        self._uc.reg_write(arm.UC_ARM_REG_XPSR, 0x01000000)
-        self._uc.reg_write(arm.UC_ARM_REG_CONTROL, 0)
-        self._uc.reg_write(arm.UC_ARM_REG_MSP, stack & ~3)
-        self._uc.reg_write(arm.UC_ARM_REG_LR, 0xFFFFFFFF)
-        self._uc.reg_write(arm.UC_ARM_REG_PC, entry & ~1)
-        self._registers.clear()
-        self._foreign = False
-        self._was_reset = True
-        self._stale = True
-        self.halted = False
-        self.lockup = stack in (0, 0xFFFFFFFF) or entry & 1 == 0 or entry >= mem.FLASH_SIZE
-        if self._debug_enabled and self._demcr & VC_CORERESET:
-            self.halted = True
-            self._dfsr |= VCATCH
-        return not self.lockup and not self.halted
+        self.emulator.reset_registers(stack, entry)
+        self.emulator.memory_changed()
+        self._registers = dict(mem.SYSTEM_RESET_VALUES)
+        self._in_reset, self._was_reset, self._retired = False, True, False
+        self._emulating = self.halted = False
+        self._control &= ~(C_HALT | C_STEP)
+        self._held_boot = None
+        self._cycles_from = self._chip.scheduler.now
+        entered = entry & ~1
+        self.lockup = not (
+            entry & 1
+            and (entered < mem.FLASH_SIZE or self._in_ram(entered))
+            and mem.RAM_BASE <= stack <= mem.RAM_BASE + mem.RAM_SIZE
+        )
+        self._firmware_pc = entered if boot is not None and not self.lockup else None
+        debug = bool(self._control & C_DEBUGEN)
+        if debug and self._demcr & VC_CORERESET:
+            self._held_boot = boot if not self.lockup else None
+            self._enter_halt(VCATCH)
+        elif self.lockup:
+            self.emulator.write_register(PC, LOCKUP_ADDRESS)
+        elif debug and entered in self._breakpoints():
+            self._held_boot = boot
+            self._enter_halt(BKPT)
+        elif boot is not None:
+            self._retired = True
+            boot()
+        else:
+            self._emulating = True
 
     def power_off(self) -> None:
-        self._debug_enabled = False
-        self._demcr = self._dfsr = 0
-        self._breakpoints.clear()
+        self.hold_in_reset()
+        self._control = self._dfsr = self._demcr = self._dcrdr = 0
+        self._comparators = [0] * FP_COMPARATORS
+        self._fpb_enabled = False
+        self._apply_breakpoints()
 
-    # ---- debug registers
+    @staticmethod
+    def _in_ram(address: int) -> bool:
+        return mem.RAM_BASE <= address < mem.RAM_BASE + mem.RAM_SIZE
+
+    # ---- halt, resume, step
+
+    def _enter_halt(self, reason: int) -> None:
+        self.halted = True
+        self._control |= C_HALT
+        self._dfsr |= reason
+
+    def _halt(self, reason: int) -> None:
+        if self.halted or self._in_reset:
+            return
+        if not self._emulating and not self.lockup:
+            self._chip.cpu.halt()
+            self._firmware_pc = self._chip.program_counter() & ~1
+            self.emulator.write_register(PC, self._firmware_pc)
+        self._enter_halt(reason)
+
+    def _resume(self) -> None:
+        pc = self.emulator.read_register(PC)
+        self.halted = False
+        self._control &= ~C_HALT
+        self._retired = True
+        if self.lockup and pc in (LOCKUP_ADDRESS, self._reset_vector()):
+            self.emulator.write_register(PC, LOCKUP_ADDRESS)
+        elif self._firmware_pc is not None and pc == self._firmware_pc:
+            self._emulating = False
+            boot, self._held_boot = self._held_boot, None
+            self._chip.cpu.resume()
+            if boot is not None:
+                boot()
+        else:
+            self.lockup = False
+            self._emulating = True
+
+    def _reset_vector(self) -> int:
+        return int(struct.unpack_from("<I", self._chip.flash.view, 4)[0]) & ~1
+
+    def _step(self) -> None:
+        pc = self.emulator.read_register(PC)
+        in_firmware = pc == self._firmware_pc
+        self._retired = True
+        self.emulator.set_breakpoints(self._breakpoints())
+        stopped = self._run_slice(1, over_breakpoint=True)
+        if stopped == "reset":
+            return
+        if in_firmware:
+            if stopped == "fault":  # a place in the image that holds no instruction
+                self.emulator.write_register(PC, pc + 2)
+            self._firmware_pc = self.emulator.read_register(PC)
+        elif stopped == "fault":
+            self.lockup = True
+        self._enter_halt(BKPT if stopped in ("bkpt", "breakpoint") else HALTED)
+
+    # ---- the emulator's run
+
+    def run(self, count: int = GLANCE) -> None:
+        """Give running instructions their time. Raises `Interrupted` when the chip goes down meanwhile."""
+        if not self._emulating or self.halted or self.lockup or self._in_reset:
+            return
+        self.emulator.set_breakpoints(self._breakpoints() if self._control & C_DEBUGEN else set())
+        stopped = self._run_slice(count)
+        if stopped == "reset":  # its own doing; it has started anew
+            return
+        self._retired = True
+        if stopped == "count":
+            self._chip.scheduler.elapse(count / mem.CORE_CLOCK)
+        elif stopped in ("bkpt", "breakpoint") and self._control & C_DEBUGEN:
+            self._enter_halt(BKPT)
+        elif stopped in ("fault", "bkpt"):
+            self.lockup = True
+            self.emulator.write_register(PC, LOCKUP_ADDRESS)
+
+    def _run_slice(self, count: int, *, over_breakpoint: bool = False) -> str:
+        for _ in range(PAUSES):
+            stopped = self.emulator.run(count, over_breakpoint=over_breakpoint)
+            if stopped != "asked":
+                return stopped
+            task, self._after_stop = self._after_stop, None
+            resets = self._resets
+            try:
+                if task is not None:
+                    task()
+            except Interrupted:
+                if not self._chip.powered:
+                    raise
+            if resets != self._resets:
+                return "reset"
+        return "asked"
+
+    def _stop_for(self, task: Callable[[], None]) -> None:
+        """End the instruction and do `task`, which may take time or change the memory map."""
+        self._after_stop = task
+        self.emulator.ask_stop()
+
+    def _bus_read(self, address: int) -> int:
+        if address >= mem.PPB:
+            return self.read(address)
+        return self._chip.read_peripheral(address)
+
+    def _bus_write(self, address: int, value: int) -> None:
+        chip = self._chip
+        register = address & ~mem.SECURE_ALIAS
+        if register == mem.NVMC_CONFIG:
+            if value & 3 != chip.nvmc.config:
+                self._stop_for(lambda: self._follow_config(value))
+        elif register == mem.NVMC_ERASEALL:
+            self._stop_for(lambda: chip.write_peripheral(address, value))
+        elif address == AIRCR:
+            if value >> 16 == AIRCR_KEY and value & SYSRESETREQ:
+                self._stop_for(lambda: chip.reset("soft"))
+        elif address >= mem.PPB:
+            if address not in (DHCSR, DCRSR):  # the core cannot debug itself
+                self.write(address, value)
+        else:
+            chip.write_peripheral(address, value)
+
+    def _follow_config(self, value: int) -> None:
+        self._chip.write_peripheral(mem.NVMC_CONFIG, value)
+
+    def _bus_store(self, address: int, size: int, value: int) -> bool:
+        """A store to the arrays while they are closed to the core: an erase, or a fault."""
+        if self._chip.nvmc.config != ERASE_ENABLE or size != 4 or address % 4:
+            return False
+        data = (value & (1 << 8 * size) - 1).to_bytes(size, "little")
+        self._stop_for(lambda: self._chip.store(address, data))
+        return True
+
+    # ---- breakpoints
+
+    def _breakpoints(self) -> set[int]:
+        if not self._fpb_enabled:
+            return set()
+        return {value & ~1 for value in self._comparators if value & 1}
+
+    def _apply_breakpoints(self) -> None:
+        if self._emulator is not None:
+            self._emulator.set_breakpoints(self._breakpoints())
+
+    # ---- registers on the private peripheral bus
 
     def read(self, address: int) -> int:
-        """A word of the private peripheral bus, as a bus master sees it."""
+        """A word of the private peripheral bus."""
         if address == DHCSR:
             return self._read_dhcsr()
         if address == DCRDR:
@@ -275,38 +570,29 @@ class Core:
             return self._demcr
         if address == DFSR:
             return self._dfsr
+        if address == AIRCR:
+            return 0xFA050000 | self._registers.get(AIRCR, 0) & 0xFFFF
+        if address == FP_CTRL:  # revision 2
+            return 1 << 28 | FP_COMPARATORS << 4 | self._fpb_enabled
+        if FP_COMP <= address < FP_COMP + 4 * FP_COMPARATORS:
+            return self._comparators[(address - FP_COMP) // 4]
+        if address == DWT_CTRL:  # four comparators
+            return 4 << 28 | self._registers.get(address, 0) & 0x0FFFFFFF
+        if address == DWT_CYCCNT:
+            return self._cycle_count()
         if address in mem.SYSTEM_CONSTANTS:
             return mem.SYSTEM_CONSTANTS[address]
-        if address == FP_CTRL:
-            return 0x10000000 | FP_COMPARATORS << 4 | self._registers.get(address, 0) & 1
-        if address == DWT_CTRL:
-            return 0x40000000 | self._registers.get(address, 0) & 1
         component = mem.CORESIGHT.get(address & ~0xFFF)
-        if component is not None and (address & 0xFFF >= 0xFB0 or address & ~0xFFF == mem.ROM_TABLE):
+        if component is not None and (address & 0xFFF in component or address & ~0xFFF == mem.ROM_TABLE):
             return component.get(address & 0xFFF, 0)
         return self._registers.get(address, 0)
 
-    def _read_dhcsr(self) -> int:
-        if self._foreign and not self.halted:
-            self._run(SLICE)
-        value = S_REGRDY | (C_DEBUGEN if self._debug_enabled else 0)
-        if self.halted:
-            value |= S_HALT | C_HALT
-        else:
-            value |= S_RETIRE_ST
-        value |= (S_LOCKUP if self.lockup else 0) | (S_RESET_ST if self._was_reset else 0)
-        self._was_reset = False
-        return value
-
     def write(self, address: int, value: int) -> None:
+        """Store a word on the private peripheral bus."""
         if address == DHCSR:
             self._write_dhcsr(value)
         elif address == DCRSR:
-            register = value & 0x7F
-            if value & 1 << 16:
-                self._write_register(register, self._dcrdr)
-            else:
-                self._dcrdr = self._read_register(register)
+            self._transfer_register(value)
         elif address == DCRDR:
             self._dcrdr = value
         elif address == DEMCR:
@@ -314,80 +600,68 @@ class Core:
         elif address == DFSR:
             self._dfsr &= ~value
         elif address == AIRCR:
-            if value >> 16 == 0x05FA and value & 4:
-                self._chip.request_reset("soft")
+            if value >> 16 == AIRCR_KEY:
+                self._registers[AIRCR] = value & 0xFF00 & ~0x8000
+                if value & SYSRESETREQ:
+                    self._chip.reset("swd")
+        elif address == FP_CTRL:
+            if value & 2:  # KEY
+                self._fpb_enabled = bool(value & 1)
+                self._apply_breakpoints()
         elif FP_COMP <= address < FP_COMP + 4 * FP_COMPARATORS:
-            self._registers[address] = value
-            if value & 1:
-                self._breakpoints[address] = value & ~1
-            else:
-                self._breakpoints.pop(address, None)
-            self._watch_instructions()
-        else:
+            self._comparators[(address - FP_COMP) // 4] = value
+            self._apply_breakpoints()
+        elif address == DWT_CYCCNT:
+            self._cycles_from = self._chip.scheduler.now - value / mem.CORE_CLOCK
+        elif address not in mem.SYSTEM_CONSTANTS:
             self._registers[address] = value
 
-    def _watch_instructions(self) -> None:
-        """The hook on every instruction is dear: it is there only while a breakpoint is."""
-        self._uc.ctl_flush_tb()
-        if self._breakpoints and self._hook is None:
-            self._hook = self._uc.hook_add(UC_HOOK_CODE, self._at_instruction)
-        elif not self._breakpoints and self._hook is not None:
-            self._uc.hook_del(self._hook)
-            self._hook = None
+    def _cycle_count(self) -> int:
+        if not (self._demcr & TRCENA and self._registers.get(DWT_CTRL, 0) & 1):
+            return 0
+        return int((self._chip.scheduler.now - self._cycles_from) * mem.CORE_CLOCK) & 0xFFFFFFFF
+
+    def _read_dhcsr(self) -> int:
+        if self._emulating:
+            self.run(SLICE)
+        elif not self.halted and not self.lockup and not self._in_reset and self._control & C_DEBUGEN:
+            armed = self._breakpoints()
+            if armed and self._chip.boot is not None and self._chip.program_counter() & ~1 in armed:
+                self._halt(BKPT)
+        value = S_SDE | self._control & (C_DEBUGEN | C_HALT | C_STEP | C_MASKINTS | C_SNAPSTALL)
+        value |= S_HALT | S_REGRDY if self.halted else 0
+        value |= S_LOCKUP if self.lockup and not self.halted else 0
+        value |= S_RESET_ST if self._was_reset else 0
+        value |= S_RETIRE_ST if self._retired else 0
+        self._was_reset = self._in_reset
+        self._retired = not (self.halted or self.lockup or self._in_reset)
+        return value
 
     def _write_dhcsr(self, value: int) -> None:
-        if value >> 16 != 0xA05F:
+        if value >> 16 != DHCSR_KEY:
             return
-        self._debug_enabled = bool(value & C_DEBUGEN)
-        if not self._debug_enabled:
+        asked = value & (C_DEBUGEN | C_HALT | C_STEP | C_MASKINTS | C_SNAPSTALL)
+        if not asked & C_DEBUGEN:
+            self._control = 0
             if self.halted:
                 self._resume()
-        elif value & C_HALT:
-            if not self.halted:
-                self._halt(HALTED)
-            self.lockup = False
-        elif value & C_STEP:
-            if self.halted:
-                self._step()
+            return
+        self._control = asked & ~C_HALT | self._control & C_HALT
+        if asked & C_HALT:
+            self._halt(HALTED)
         elif self.halted:
-            pending = self._chip.take_pending_boot()
-            self._step_over = self._uc.reg_read(arm.UC_ARM_REG_PC)
-            self._resume()
-            if pending and not self._foreign:
-                pending()
+            if asked & C_STEP:
+                self._step()
+            else:
+                self._resume()
 
-    def _step(self) -> None:
-        """One instruction of the debugger's code; the firmware's processes are no instructions."""
-        self.halted = False
-        if self._foreign:
-            self._step_over = self._uc.reg_read(arm.UC_ARM_REG_PC)
-            self._run(1)
-        self.halted = True
-        self._dfsr |= HALTED
-
-    def _read_register(self, number: int) -> int:
-        read = self._uc.reg_read
-        if number == _SPECIAL:
-            control = read(arm.UC_ARM_REG_CONTROL) & 0xFF
-            fault = read(arm.UC_ARM_REG_FAULTMASK) & 1
-            base = read(arm.UC_ARM_REG_BASEPRI) & 0xFF
-            return int(control << 24 | fault << 16 | base << 8 | read(arm.UC_ARM_REG_PRIMASK) & 1)
-        register = _REGISTERS.get(number)
-        return int(read(register)) & 0xFFFFFFFF if register is not None else 0
-
-    def _write_register(self, number: int, value: int) -> None:
-        write = self._uc.reg_write
-        if number == _SPECIAL:
-            write(arm.UC_ARM_REG_CONTROL, value >> 24)
-            write(arm.UC_ARM_REG_FAULTMASK, value >> 16 & 1)
-            write(arm.UC_ARM_REG_BASEPRI, value >> 8 & 0xFF)
-            write(arm.UC_ARM_REG_PRIMASK, value & 1)
+    def _transfer_register(self, value: int) -> None:
+        if not self.halted:
             return
-        register = _REGISTERS.get(number)
-        if register is None:
-            return
-        write(register, value & ~1 if number == 15 else value)
-        if number == 15:
-            self._foreign = True  # from here on it is the debugger's code that runs
-            self.lockup = False
-            self._chip.abandon_firmware()
+        number = value & 0x7F
+        if value & 1 << 16:
+            self.emulator.write_register(number, self._dcrdr)
+            if number == PC:
+                self.lockup = False
+        else:
+            self._dcrdr = self.emulator.read_register(number)

@@ -6,27 +6,47 @@ nRF9160 product specification (CTRL-AP, access port numbers).
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from bench.virtual.nrf91.memory_map import REVISION
+from bench.virtual.nrf91.nvmc import Interrupted, Nvmc
 
 DPIDR_VALUE = 0x6BA02477  # DPv2, designer Arm
-TARGETID_VALUE = 0x10090289  # revision 1, part 0x0090, designer Nordic
+BANKED = {
+    1: 0x00000040,  # DLCR: one turnaround cycle
+    2: REVISION << 28 | 0x00090289,  # TARGETID: nRF91, designer Nordic
+    3: 0x00000001,  # DLPIDR: SWD protocol version 2
+    4: 0x00000001,  # EVENTSTAT: no event
+}
 DPIDR, CTRL_STAT, SELECT, RDBUFF = 0x0, 0x4, 0x8, 0xC
-POWER_UP_REQUESTS = 0x50000000
+CDBGRSTREQ, CDBGPWRUPREQ, CSYSPWRUPREQ = 1 << 26, 1 << 28, 1 << 30
+CTRL_WRITABLE = 0x54FFFF0D  # requests, TRNCNT, MASKLANE, TRNMODE, ORUNDETECT
 STICKY_ERROR = 0x20
 STKERRCLR = 0x4
 
 AHB_AP, APB_AP, CTRL_AP = 0, 3, 4
 AHB_AP_IDR, APB_AP_IDR, CTRL_AP_IDR = 0x84770001, 0x54770002, 0x12880000
 CSW, TAR, DRW, BD0, BASE, IDR = 0x00, 0x04, 0x0C, 0x10, 0xF8, 0xFC
-DEVICE_ENABLED = 0x00800040
+DEVICE_ENABLED = 0x00800040  # for secure and for non-secure accesses
+CSW_WRITABLE = 0xFF000037  # DbgSwEnable, Prot, AddrInc, Size
 CSW_RESET = 0x03000002
+SINGLE, PACKED = 1, 2  # CSW.AddrInc
 WRAP = 0x400  # TAR increments within 1 KiB
+LINE_RESET = 50
+"""Ones in a row on SWDIO that reset the line; DPIDR must be read next."""
 
 RESET, ERASEALL, ERASEALLSTATUS, APPROTECTSTATUS, ERASEPROTECTSTATUS = 0x00, 0x04, 0x08, 0x0C, 0x18
+MAILBOX_TXDATA, MAILBOX_TXSTATUS = 0x20, 0x24
+
+T = TypeVar("T")
 
 
 class BusFault(Exception):
-    """Nothing answers at this address."""
+    """Nothing answers at this address, or not to this kind of access."""
+
+    def __init__(self, address: int) -> None:
+        super().__init__(f"bus fault at {address:#010x}")
 
 
 class Fault(Exception):
@@ -34,7 +54,7 @@ class Fault(Exception):
 
 
 class NoTarget(Exception):
-    """Nobody answers: the board has no supply."""
+    """Nobody acknowledges: no supply, or a protocol error."""
 
 
 class Target(Protocol):
@@ -42,118 +62,139 @@ class Target(Protocol):
 
     powered: bool
     protected: bool
+    nvmc: Nvmc
 
     def read(self, address: int, size: int) -> int: ...
     def write(self, address: int, size: int, value: int) -> None: ...
     def read_words(self, address: int, count: int) -> list[int]: ...
-    def write_words(self, address: int, words: list[int]) -> None: ...
-    def pass_time(self) -> None: ...
-    def reset(self, reason: str) -> None: ...
+    def write_words(self, address: int, words: Sequence[int]) -> None: ...
+    def hold_reset(self, reason: str, held: bool) -> None: ...
     def erase_all(self) -> None: ...
+    def finish_erase_all(self) -> None: ...
+    def protection_status(self) -> int: ...
+    def erase_protected(self) -> bool: ...
 
 
 class Dap:
-    """One debug port. Every method is one SWD transaction; `_many` are runs of the same one."""
+    """One debug port. Every method is one SWD transaction; `_many` are runs of the same one.
+
+    Raises `Fault` for a FAULT acknowledge and `NoTarget` where nothing acknowledges.
+    """
 
     def __init__(self, chip: Target) -> None:
         self._chip = chip
-        self.reset_asserted = False
+        self._ones = 0
+        self._must_identify = False
         self._forget()
 
     def _forget(self) -> None:
-        self._select = self._control = 0
+        self._select = self._control = self._last_read = 0
         self._sticky = False
         self._csw, self._tar = CSW_RESET, 0
-        self._control_ap: dict[int, int] = {}
+        self._apb_csw = self._apb_tar = 0
+        self._mailbox: dict[int, int] = {}
+        self._reset_register = 0
 
     def power_off(self) -> None:
         self._forget()
 
-    def _need_power(self) -> None:
+    def line(self, length: int, bits: int) -> None:
+        """`length` clocks with the bits of `bits` on SWDIO, lowest first."""
+        for i in range(length):
+            self._ones = self._ones + 1 if bits >> i & 1 else 0
+            if self._ones >= LINE_RESET:
+                self._must_identify = True
+
+    def _need_target(self, *, reads_identity: bool = False) -> None:
         if not self._chip.powered:
-            raise NoTarget("no ACK: the target has no supply")
+            raise NoTarget("no target power")
+        if reads_identity:
+            self._must_identify = False
+        elif self._must_identify:
+            raise NoTarget("no acknowledge: after a line reset DPIDR is read first")
+
+    def _refuse_if_sticky(self) -> None:
+        if self._sticky:
+            raise Fault("a sticky error is set")
 
     # ---- debug port
 
     def read_dp(self, address: int) -> int:
-        self._need_power()
-        bank = self._select & 0xF
+        self._need_target(reads_identity=address == DPIDR)
         if address == DPIDR:
             return DPIDR_VALUE
-        if address == CTRL_STAT and bank == 0:
-            acknowledged = (self._control & POWER_UP_REQUESTS) << 1
+        if address == CTRL_STAT:
+            bank = self._select & 0xF
+            if bank:
+                return BANKED.get(bank, 0)
+            acknowledged = (self._control & (CDBGRSTREQ | CDBGPWRUPREQ | CSYSPWRUPREQ)) << 1
             return self._control | acknowledged | (STICKY_ERROR if self._sticky else 0)
-        if address == CTRL_STAT and bank == 2:
-            return TARGETID_VALUE
-        return 0
+        self._refuse_if_sticky()
+        return self._last_read  # RDBUFF; RESEND at SELECT's address
 
     def write_dp(self, address: int, value: int) -> None:
-        self._need_power()
+        self._need_target()
         if address == DPIDR:  # ABORT on writing
             if value & STKERRCLR:
                 self._sticky = False
-        elif address == CTRL_STAT and self._select & 0xF == 0:
-            self._control = value & 0x5FFFFFFF
+            return
+        self._refuse_if_sticky()
+        if address == CTRL_STAT:
+            if self._select & 0xF == 0:
+                self._control = value & CTRL_WRITABLE
         elif address == SELECT:
             self._select = value
 
     # ---- access ports
 
     def _port(self, address: int) -> tuple[int, int]:
-        self._need_power()
-        if self._sticky:
-            raise Fault("sticky error is set")
-        if self._control & POWER_UP_REQUESTS != POWER_UP_REQUESTS:
+        self._need_target()
+        self._refuse_if_sticky()
+        if not self._control & CDBGPWRUPREQ:
+            self._sticky = True
             raise Fault("the debug domain is not powered up")
         return self._select >> 24, self._select & 0xF0 | address & 0xC
 
+    def _access(self, access: Callable[[], T]) -> T:
+        """One access, with what goes wrong on the bus turned into an acknowledge."""
+        try:
+            return access()
+        except (BusFault, Fault) as fault:
+            self._sticky = True
+            raise Fault(str(fault)) from None
+        except Interrupted:
+            if not self._chip.powered:
+                raise NoTarget("no target power: the supply failed during the access") from None
+            self._sticky = True
+            raise Fault("the chip was reset during the access") from None
+
     def read_ap(self, address: int) -> int:
         port, register = self._port(address)
-        if port == AHB_AP:
-            return self._read_ahb(register)
-        if port == APB_AP:
-            return {IDR: APB_AP_IDR, BASE: 0x2, CSW: 0x40}.get(register, 0)
-        if port == CTRL_AP:
-            return self._read_control(register)
-        return 0
+        reader = {AHB_AP: self._read_ahb, APB_AP: self._read_apb, CTRL_AP: self._read_control}.get(port)
+        self._last_read = self._access(lambda: reader(register)) if reader is not None else 0
+        return self._last_read
 
     def write_ap(self, address: int, value: int) -> None:
         port, register = self._port(address)
-        if port == AHB_AP:
-            self._write_ahb(register, value)
-        elif port == CTRL_AP:
-            self._write_control(register, value)
+        writer = {AHB_AP: self._write_ahb, APB_AP: self._write_apb, CTRL_AP: self._write_control}.get(port)
+        if writer is not None:
+            self._access(lambda: writer(register, value & 0xFFFFFFFF))
 
     def read_ap_many(self, address: int, count: int) -> list[int]:
         port, register = self._port(address)
         if port == AHB_AP and register == DRW and self._is_word_run(count):
-            self._need_access()
-            try:
-                words = self._chip.read_words(self._tar, count)
-            except BusFault as fault:
-                raise self._fault(fault) from None
-            self._advance(4 * count)
-            self._chip.pass_time()
+            words = self._access(lambda: self._load_words(count))
+            self._last_read = words[-1]
             return words
         return [self.read_ap(address) for _ in range(count)]
 
-    def write_ap_many(self, address: int, values: list[int]) -> None:
+    def write_ap_many(self, address: int, values: Sequence[int]) -> None:
         port, register = self._port(address)
         if port == AHB_AP and register == DRW and self._is_word_run(len(values)):
-            self._need_access()
-            try:
-                self._chip.write_words(self._tar, list(values))
-            except BusFault as fault:
-                raise self._fault(fault) from None
-            self._advance(4 * len(values))
-            self._chip.pass_time()
+            self._access(lambda: self._store_words(values))
             return
         for value in values:
             self.write_ap(address, value)
-
-    def pin_reset(self) -> None:
-        self._need_power()
-        self._chip.reset("pin")
 
     # ---- AHB-AP
 
@@ -163,38 +204,42 @@ class Dap:
         if register == BASE:
             return 0xE00FF003
         if register == CSW:
-            enabled = 0 if self._chip.protected else DEVICE_ENABLED
-            return self._csw & ~DEVICE_ENABLED | enabled
+            return self._csw | (0 if self._chip.protected else DEVICE_ENABLED)
         if register == TAR:
             return self._tar
         if register == DRW:
-            size = self._size()
-            address = self._tar & ~(size - 1)
-            value = self._access_read(address, size) << 8 * (address & 3) & 0xFFFFFFFF
-            self._increment(size)
+            value = 0
+            for address, size in self._lanes():
+                value |= self._load(address, size) << 8 * (address & 3)
+                self._increment(size)
             return value
         if BD0 <= register < BD0 + 16:
-            return self._access_read(self._tar & ~0xF | register & 0xC, 4)
+            return self._load(self._tar & ~0xF | register & 0xC, 4)
         return 0
 
     def _write_ahb(self, register: int, value: int) -> None:
         if register == CSW:
-            self._csw = value & 0x7F000F37
+            size = value & 7 if value & 7 <= 2 else 2  # what is not there reads back as what is
+            self._csw = value & CSW_WRITABLE & ~7 | size
         elif register == TAR:
             self._tar = value
         elif register == DRW:
-            size = self._size()
-            address = self._tar & ~(size - 1)
-            self._access_write(address, size, value >> 8 * (address & 3))
-            self._increment(size)
+            for address, size in self._lanes():
+                self._store(address, size, value >> 8 * (address & 3))
+                self._increment(size)
         elif BD0 <= register < BD0 + 16:
-            self._access_write(self._tar & ~0xF | register & 0xC, 4, value)
+            self._store(self._tar & ~0xF | register & 0xC, 4, value)
 
-    def _size(self) -> int:
-        return min(4, 1 << (self._csw & 7))
+    def _lanes(self) -> list[tuple[int, int]]:
+        """Address and size of each bus access of one DRW transfer."""
+        size = 1 << (self._csw & 3)
+        start = self._tar & ~(size - 1)
+        if self._csw >> 4 & 3 != PACKED:
+            return [(start, size)]
+        return [(start & ~(WRAP - 1) | start + i & WRAP - 1, size) for i in range(0, 4, size)]
 
     def _increment(self, size: int) -> None:
-        if self._csw >> 4 & 3:
+        if self._csw >> 4 & 3 in (SINGLE, PACKED):
             self._advance(size)
 
     def _advance(self, count: int) -> None:
@@ -202,53 +247,70 @@ class Dap:
 
     def _is_word_run(self, count: int) -> bool:
         fits = (self._tar & WRAP - 1) + 4 * count <= WRAP
-        return self._csw & 7 == 2 and self._csw >> 4 & 3 == 1 and fits and self._tar % 4 == 0
+        return count > 0 and self._csw & 0x37 == 0x12 and fits and self._tar % 4 == 0
 
     def _need_access(self) -> None:
         if self._chip.protected:
-            self._sticky = True
             raise Fault("access port is disabled by APPROTECT")
 
-    def _fault(self, fault: BusFault) -> Fault:
-        self._sticky = True
-        return Fault(f"bus fault at {fault.args[0]:#010x}")
-
-    def _access_read(self, address: int, size: int) -> int:
+    def _load(self, address: int, size: int) -> int:
         self._need_access()
-        try:
-            value = self._chip.read(address, size)
-        except BusFault as fault:
-            raise self._fault(fault) from None
-        self._chip.pass_time()
-        return value
+        return self._chip.read(address, size)
 
-    def _access_write(self, address: int, size: int, value: int) -> None:
+    def _store(self, address: int, size: int, value: int) -> None:
         self._need_access()
-        try:
-            self._chip.write(address, size, value)
-        except BusFault as fault:
-            raise self._fault(fault) from None
-        self._chip.pass_time()
+        self._chip.write(address, size, value)
+
+    def _load_words(self, count: int) -> list[int]:
+        self._need_access()
+        words = self._chip.read_words(self._tar, count)
+        self._advance(4 * count)
+        return words
+
+    def _store_words(self, values: Sequence[int]) -> None:
+        self._need_access()
+        self._chip.write_words(self._tar, values)
+        self._advance(4 * len(values))
+
+    # ---- APB-AP: the trace system, of which nothing is modelled
+
+    def _read_apb(self, register: int) -> int:
+        if register == DRW or BD0 <= register < BD0 + 16:
+            raise Fault("nothing behind this APB-AP")
+        csw = self._apb_csw | 0x42  # enabled, words
+        return {IDR: APB_AP_IDR, BASE: 0x2, CSW: csw, TAR: self._apb_tar}.get(register, 0)
+
+    def _write_apb(self, register: int, value: int) -> None:
+        if register == CSW:
+            self._apb_csw = value & 0x30
+        elif register == TAR:
+            self._apb_tar = value
+        elif register == DRW or BD0 <= register < BD0 + 16:
+            raise Fault("nothing behind this APB-AP")
 
     # ---- CTRL-AP
 
     def _read_control(self, register: int) -> int:
         if register == IDR:
             return CTRL_AP_IDR
+        if register == RESET:
+            return self._reset_register
         if register == ERASEALLSTATUS:
-            return 0
+            busy = self._chip.nvmc.erasing_all
+            self._chip.finish_erase_all()  # whoever polls lets the time pass
+            return int(busy)
         if register == APPROTECTSTATUS:
-            return 0 if self._chip.protected else 3
+            return self._chip.protection_status()
         if register == ERASEPROTECTSTATUS:
-            return 1  # erase protection is off
-        return self._control_ap.get(register, 0)
+            return int(not self._chip.erase_protected())
+        return self._mailbox.get(register, 0)
 
     def _write_control(self, register: int, value: int) -> None:
-        if register == ERASEALL and value == 1:
-            self._chip.erase_all()
+        if register == ERASEALL:
+            if value & 1 and not self._chip.erase_protected():
+                self._chip.erase_all()
         elif register == RESET:
-            if self._control_ap.get(RESET) == 1 and value == 0:
-                self._chip.reset("swd")
-            self._control_ap[RESET] = value
-        else:
-            self._control_ap[register] = value
+            self._reset_register = value & 1
+            self._chip.hold_reset("swd", bool(value & 1))
+        elif register == MAILBOX_TXDATA:  # stays pending: no firmware reads it
+            self._mailbox.update({MAILBOX_TXDATA: value, MAILBOX_TXSTATUS: 1})

@@ -6,6 +6,8 @@ architecture reference manual (debug registers, CoreSight identification).
 
 from __future__ import annotations
 
+import hashlib
+import re
 import struct
 
 FLASH_SIZE = 0x100000
@@ -19,9 +21,14 @@ PPB, PPB_END = 0xE0000000, 0xE0100000
 NVMC_PAGE = 0x50039000
 NVMC_READY, NVMC_READYNEXT = 0x40039400, 0x40039408
 NVMC_CONFIG, NVMC_ERASEALL = 0x40039504, 0x4003950C
+RESETREAS = 0x40005400
 
-UICR_APPROTECT, UICR_SECUREAPPROTECT = 0x00, 0x2C
-CLOSED = 0x00000000  # the protecting value on revisions 1 and 2
+UICR_APPROTECT, UICR_SECUREAPPROTECT, UICR_ERASEPROTECT = 0x00, 0x2C, 0x30
+UNPROTECTED = (0xFFFFFFFF, 0x50FA50FA)
+"""UICR.APPROTECT and SECUREAPPROTECT values that leave the access ports open."""
+PROTECTED = 0x00000000
+
+CORE_CLOCK = 64_000_000  # hertz
 
 PAGE_ERASE_TIME = 0.0875
 """Seconds: 85-89.7 ms (product specification, NVMC, t_ERASEPAGE)."""
@@ -31,22 +38,31 @@ ERASE_ALL_TIME = 0.173
 """Seconds (product specification, NVMC, t_ERASEALL)."""
 
 REVISION = 1
+"""Of the part in TARGETID and FICR; from 3 on an erased UICR would mean "protected", here it does not."""
 PART = 0x9160
+
+
+def device_number(device_id: str) -> int:
+    """The 64 bits of FICR.INFO.DEVICEID: `device_id` itself where it is 16 hex digits, else its hash."""
+    if re.fullmatch(r"[0-9a-fA-F]{16}", device_id):
+        return int(device_id, 16)
+    return int.from_bytes(hashlib.sha256(device_id.encode()).digest()[:8], "big")
 
 
 def ficr(device_id: str) -> bytes:
     """The factory information page of one chip; `device_id` names it uniquely."""
     page = bytearray(b"\xff" * INFO_SIZE)
-    number = int.from_bytes(device_id.encode()[-8:].rjust(8, b"\0"), "big")
+    number = device_number(device_id)
     words = {
-        0x130: 0x9,
-        0x134: REVISION,
-        0x140: PART,
-        0x144: 0x41414230,  # variant "AAB0"
-        0x148: 0x00002000,  # package
-        0x204: number & 0xFFFFFFFF,
+        0x130: 0x9,  # device family and
+        0x134: REVISION,  # its revision, as start-up code asks for them before working round errata
+        0x140: PART,  # SIPINFO.PARTNO
+        0x144: int.from_bytes(b"B1A\0", "little"),  # SIPINFO.HWREVISION, ASCII, lowest byte first
+        0x148: int.from_bytes(b"SICA", "little"),  # SIPINFO.VARIANT
+        0x204: number & 0xFFFFFFFF,  # INFO.DEVICEID[0]
         0x208: number >> 32,
         0x20C: PART,
+        0x214: 0x2000,  # INFO.PACKAGE: CC, 236 ball wlCSP
         0x218: RAM_SIZE >> 10,
         0x21C: FLASH_SIZE >> 10,
         0x220: PAGE,
@@ -91,18 +107,32 @@ CORESIGHT: dict[int, dict[int, int]] = {
     ITM: _identification(0xD21, 9, devarch=0x47701A01, devtype=0x43),
 }
 
-CPUID = 0x410FD213  # Cortex-M33 r0p3
+CPUID = 0x410FD212  # Cortex-M33 r0p2
 SYSTEM_CONSTANTS = {
+    0xE000E004: 0x00000002,  # ICTR: up to 96 interrupt lines
+    0xE000E01C: 0xC0000000,  # SYST_CALIB
     0xE000ED00: CPUID,
     0xE000ED40: 0x00000030,  # ID_PFR0
     0xE000ED44: 0x00000210,  # ID_PFR1: security extension
     0xE000ED48: 0x00200000,  # ID_DFR0
+    0xE000ED50: 0x00101F40,  # ID_MMFR0
+    0xE000ED58: 0x01000000,  # ID_MMFR2
     0xE000ED60: 0x01101110,  # ID_ISAR0
+    0xE000ED64: 0x02212000,  # ID_ISAR1
+    0xE000ED68: 0x20232232,  # ID_ISAR2
     0xE000ED6C: 0x01111131,  # ID_ISAR3
+    0xE000ED70: 0x01310132,  # ID_ISAR4
+    0xE000ED78: 0x00000000,  # CLIDR: no cache
+    0xE000ED7C: 0x8000C000,  # CTR
     0xE000ED90: 0x00001000,  # MPU_TYPE: 16 regions
-    0xE000EF40: 0x10110021,  # MVFR0: single-precision FPU
-    0xE000EF44: 0x11000011,
-    0xE000EF48: 0x00000040,
-    0xE000E004: 0x00000001,  # ICTR
+    0xE000EDD0: 0x00000000,  # SAU_TYPE: none, the SPU takes its place
     0xE000EE08: 0x00010000,  # DSCSR: secure state
+    0xE000EF40: 0x10110021,  # MVFR0: single-precision FPU
+    0xE000EF44: 0x11000011,  # MVFR1
+    0xE000EF48: 0x00000040,  # MVFR2
+    0xE000EFB8: 0x000000FF,  # DAUTHSTATUS: all debug permitted
+}
+SYSTEM_RESET_VALUES = {
+    0xE000ED14: 0x00000201,  # CCR
+    0xE000EF34: 0xC0000004,  # FPCCR
 }

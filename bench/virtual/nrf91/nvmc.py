@@ -1,89 +1,146 @@
 """The non-volatile memory controller: who may write flash, what a write does, how long it takes.
 
-Source: nRF9160 product specification, NVMC: WEN lets stores clear bits, EEN lets a store erase its
-page; other stores fault.
+Source: nRF9160 product specification, NVMC: with CONFIG.WEN = Wen whole words are written, which
+clears bits; with Een a store erases its page; UICR goes only with everything (ERASEALL). Other
+stores change nothing, and the bus faults.
+
+Every operation takes its time while it lasts, so that a failing supply finds it half done.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bench.virtual.flash import Flash
-from bench.virtual.nrf91.memory_map import ERASE_ALL_TIME, PAGE, PAGE_ERASE_TIME, WORD_WRITE_TIME
+from bench.virtual.nrf91.memory_map import ERASE_ALL_TIME, PAGE
+from bench.virtual.process import Steps
+from bench.virtual.scheduler import Scheduler
 
 READ_ONLY, WRITE_ENABLE, ERASE_ENABLE = 0, 1, 2
 
 
+class Interrupted(Exception):
+    """The chip lost its supply, or was reset, while the flash was busy."""
+
+
 class Nvmc:
-    """`owed` is busy time, in seconds, that the plant has still to let pass."""
+    """Works on `flash` and `uicr` in simulated time. `on_change()` is called after each change."""
 
-    def __init__(self, flash: Flash, uicr: Flash) -> None:
-        self._areas = (flash, uicr)
+    def __init__(
+        self, flash: Flash, uicr: Flash, scheduler: Scheduler, on_change: Callable[[], None]
+    ) -> None:
+        self._flash, self._uicr = flash, uicr
+        self._scheduler = scheduler
+        self._on_change = on_change
         self.config = READ_ONLY
-        self.owed = 0.0
-        self._before: tuple[bytes, ...] = ()
+        self._generation = 0
+        self._snapshot: tuple[bytes, bytes] | None = None
+        self._erasing: float | None = None  # ERASEALL: when it began
 
-    def set_config(self, value: int) -> None:
-        """CONFIG.WEN. Code on the core stores straight into the array while writing is enabled."""
-        old, self.config = self.config, value & 3
-        if old == WRITE_ENABLE and self.config != WRITE_ENABLE:
-            self.apply_stores()
-        if self.config == WRITE_ENABLE and old != WRITE_ENABLE:
-            self._before = tuple(bytes(area.view) for area in self._areas)
-
-    def apply_stores(self) -> None:
-        """Stores can only clear bits: give back what they could not have set, and take their time.
-
-        Looking at the difference once is what makes programming a megabyte quick here; the array is
-        the same as after a check of every single word.
-        """
-        if all(before == area.view for area, before in zip(self._areas, self._before, strict=True)):
-            return
-        for area, before in zip(self._areas, self._before, strict=True):
-            for start in range(0, len(before), PAGE):
-                old, new = before[start : start + PAGE], bytes(area.view[start : start + PAGE])
-                if old == new:
-                    continue
-                both = int.from_bytes(old, "little") & int.from_bytes(new, "little")
-                area.view[start : start + PAGE] = both.to_bytes(PAGE, "little")
-                words = sum(old[i : i + 4] != new[i : i + 4] for i in range(0, PAGE, 4))
-                self.owed += words * WORD_WRITE_TIME
-        self._before = tuple(bytes(area.view) for area in self._areas)
-
-    def account(self) -> None:
-        """Code has run: what it stored so far takes its time now, not when writing is disabled again."""
-        if self.config == WRITE_ENABLE:
-            self.apply_stores()
+    # ---- one store after another (a debugger's, or an erase by code on the core)
 
     def store(self, area: Flash, offset: int, data: bytes) -> bool:
-        """One store, by the debugger or the core. Returns whether the bus accepts it."""
-        if len(data) != 4 or offset % 4:
+        """One store, or a run of word stores. Returns whether the bus accepts it.
+
+        Raises `Interrupted` if the supply fails before it is done.
+        """
+        if offset % 4 or len(data) % 4:
             return False  # the array takes whole words only
         if self.config == ERASE_ENABLE:
-            if area is self._areas[0]:  # UICR goes with ERASEALL alone
-                self.erase_page(area, offset)
-            return True
-        if self.config == WRITE_ENABLE:
-            area.write_now(offset, data)
-            self.owed += WORD_WRITE_TIME
-            self._before = tuple(bytes(each.view) for each in self._areas)
-            return True
-        return False
+            if area is self._flash:  # UICR goes with ERASEALL alone
+                self._work(area.erase(offset, len(data), self._now))
+        elif self.config == WRITE_ENABLE:
+            self._work(area.write(offset, data, self._now))
+        else:
+            return False
+        return True
 
-    def erase_page(self, area: Flash, offset: int) -> None:
-        area.erase_now(offset)
-        self.owed += PAGE_ERASE_TIME
+    # ---- ERASEALL
 
-    def erase_all(self) -> None:
-        for area in self._areas:
-            for start in range(0, area.size, PAGE):
-                area.erase_now(start)
-        self.owed += ERASE_ALL_TIME
+    @property
+    def erasing_all(self) -> bool:
+        return self._erasing is not None
+
+    def begin_erase_all(self) -> None:
+        self._erasing = self._now()
+
+    def finish_erase_all(self) -> None:
+        """Let what is left of ERASEALL pass. Raises `Interrupted`."""
+        if self._erasing is None:
+            return
+        self._elapse(self._erasing + ERASE_ALL_TIME - self._now())
+        self._erasing = None
+        self._erase_share(1.0)
+
+    def _erase_share(self, share: float) -> None:
+        for start in range(0, int(self._flash.size * share), PAGE):
+            self._flash.erase_now(start)
+        if share >= 1.0:
+            self._uicr.erase_now(0)
+        self._on_change()
+
+    # ---- code on the core, which stores straight into the shared array while writing is enabled
+
+    def begin_stores(self) -> None:
+        self._snapshot = (bytes(self._flash.view), bytes(self._uicr.view))
+
+    def finish_stores(self) -> None:
+        """Turn the stores since `begin_stores` into what the array makes of them, in the time it takes.
+
+        Looking at the difference once is what makes programming a megabyte quick; the array ends up
+        as after a look at every single word. Raises `Interrupted`.
+        """
+        if self._snapshot is None:
+            return
+        snapshot, self._snapshot = self._snapshot, None
+        changed: list[tuple[Flash, int, bytes]] = []
+        for area, before in zip((self._flash, self._uicr), snapshot, strict=True):
+            after = bytes(area.view)
+            if after == before:
+                continue
+            for page in range(0, area.size, PAGE):
+                old, new = before[page : page + PAGE], after[page : page + PAGE]
+                if old != new:
+                    words = [i for i in range(0, PAGE, 4) if old[i : i + 4] != new[i : i + 4]]
+                    first, end = words[0], words[-1] + 4
+                    area.view[page : page + PAGE] = old
+                    changed.append((area, page + first, new[first:end]))
+        for area, offset, data in changed:
+            self._work(area.write(offset, data, self._now))
+
+    # ---- reset and supply
 
     def reset(self) -> None:
-        if self.config == WRITE_ENABLE:
-            self.apply_stores()
+        """The chip was reset or lost its supply: what was under way stays half done."""
+        self._generation += 1
+        if self._snapshot is not None:
+            self._flash.view[:], self._uicr.view[:] = self._snapshot
+            self._snapshot = None
+        if self._erasing is not None:
+            share = (self._now() - self._erasing) / ERASE_ALL_TIME
+            self._erasing = None
+            self._erase_share(min(share, 0.99))
+        for area in (self._flash, self._uicr):
+            area.interrupt(self._now())
         self.config = READ_ONLY
 
-    def settle(self) -> float:
-        """The busy time to let pass now; it is owed no longer."""
-        owed, self.owed = self.owed, 0.0
-        return owed
+    # ---- time
+
+    def _now(self) -> float:
+        return self._scheduler.now
+
+    def _work(self, operation: Steps) -> None:
+        try:
+            for seconds in operation:
+                assert isinstance(seconds, float)
+                self._elapse(seconds)
+        except Interrupted:
+            operation.close()
+            raise
+        self._on_change()
+
+    def _elapse(self, seconds: float) -> None:
+        generation = self._generation
+        self._scheduler.elapse(max(0.0, seconds))
+        if generation != self._generation:
+            raise Interrupted

@@ -84,7 +84,7 @@ class VirtualProbe(DebugProbe):
         self._protocol = None
 
     def swj_sequence(self, length: int, bits: int) -> None:
-        pass
+        self._transact(self._chip.dap.line, length, bits)
 
     def set_clock(self, frequency: float) -> None:
         pass
@@ -104,16 +104,14 @@ class VirtualProbe(DebugProbe):
                 raise exceptions.TransferError(str(silent)) from None
 
     def reset(self) -> None:
-        self._transact(self._chip.dap.pin_reset)
+        self.assert_reset(True)
+        self.assert_reset(False)
 
     def assert_reset(self, asserted: bool) -> None:
-        released = self._chip.dap.reset_asserted and not asserted
-        self._chip.dap.reset_asserted = asserted
-        if released:
-            self.reset()
+        self._transact(self._chip.hold_reset, "pin", asserted)
 
     def is_reset_asserted(self) -> bool:
-        return self._chip.dap.reset_asserted
+        return self._chip.pin_reset_held
 
     def _deferred(self, now: bool, transaction: Callable[..., Any], *arguments: Any) -> Any:
         """The value, or (now=False) a call that gives it or raises what happened."""
@@ -149,6 +147,10 @@ class VirtualProbe(DebugProbe):
         self._transact(self._chip.dap.write_ap_many, addr, values)
 
 
+ANSWER_LIMIT = 10.0
+"""Wall seconds a bench in another process may take for one request; a flash erase has much to simulate."""
+
+
 class RemoteBenchProbe(TCPClientProbe):
     """A probe of a virtual bench in another process, by pyOCD's own remote protocol."""
 
@@ -167,6 +169,10 @@ class RemoteBenchProbe(TCPClientProbe):
     @property
     def product_name(self) -> str:
         return "SWD probe (running bench)"
+
+    def open(self) -> None:
+        super().open()
+        self._socket.set_timeout(ANSWER_LIMIT)
 
 
 def _remote_probes() -> dict[str, str]:

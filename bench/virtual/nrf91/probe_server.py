@@ -15,8 +15,8 @@ from typing import Any
 from bench.virtual.nrf91.chip import Nrf91Chip
 from bench.virtual.nrf91.dap import Fault, NoTarget
 
-STATUS_ERROR, STATUS_TRANSFER_ERROR, STATUS_FAULT = 1, 10, 12
-PROTOCOL = "SWD"
+STATUS_ERROR, STATUS_PROBE_ERROR, STATUS_TRANSFER_ERROR, STATUS_FAULT = 1, 3, 10, 12
+PROTOCOL, PROTOCOL_VERSION = "SWD", 1
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -24,13 +24,30 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         server: ProbeServer = self.server.probe_server  # type: ignore[attr-defined]
-        for line in self.rfile:
-            try:
-                request = json.loads(line)
-                answer = server.answer(request)
-            except (ValueError, KeyError, TypeError) as error:
-                answer = {"id": -1, "status": STATUS_ERROR, "error": f"malformed request: {error}"}
-            self.wfile.write(json.dumps(answer).encode() + b"\n")
+        try:
+            for line in self.rfile:
+                self.wfile.write(json.dumps(self._answer(server, line)).encode() + b"\n")
+        except OSError:
+            pass  # the client has gone
+        finally:
+            server.give_back(self)
+
+    def _answer(self, server: ProbeServer, line: bytes) -> dict[str, Any]:
+        number: Any = -1
+        try:
+            request = json.loads(line)
+            number = request["id"]
+            if request["request"] == "open" and not server.take(self):
+                return {
+                    "id": number,
+                    "status": STATUS_PROBE_ERROR,
+                    "error": "probe is in use by another debugger",
+                }
+            if request["request"] == "close":
+                server.give_back(self)
+            return server.answer(request)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return {"id": number, "status": STATUS_ERROR, "error": f"malformed request: {error}"}
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -44,24 +61,26 @@ class ProbeServer:
     def __init__(self, uid: str, chip: Nrf91Chip) -> None:
         self._uid, self._chip = uid, chip
         self._connected = False
+        self._clients = threading.Lock()
+        self._holder: object = None
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.probe_server = self  # type: ignore[attr-defined]
         dap = chip.dap
         self._requests: dict[str, Callable[..., Any]] = {
-            "hello": lambda version: None,
+            "hello": self._hello,
             "open": lambda: None,
             "close": lambda: None,
             "lock": lambda: None,
             "unlock": lambda: None,
             "flush": lambda: None,
             "set_clock": lambda frequency: None,
-            "swj_sequence": lambda length, bits: None,
+            "swj_sequence": dap.line,
             "readprop": self._property,
             "connect": self._connect,
             "disconnect": self._disconnect,
-            "reset": dap.pin_reset,
-            "assert_reset": self._assert_reset,
-            "is_reset_asserted": lambda: dap.reset_asserted,
+            "reset": self._reset,
+            "assert_reset": lambda asserted: chip.hold_reset("pin", asserted),
+            "is_reset_asserted": lambda: chip.pin_reset_held,
             "read_dp": dap.read_dp,
             "write_dp": dap.write_dp,
             "read_ap": dap.read_ap,
@@ -102,6 +121,11 @@ class ProbeServer:
             answer["result"] = result
         return answer
 
+    @staticmethod
+    def _hello(version: int) -> None:
+        if version != PROTOCOL_VERSION:
+            raise ValueError(f"protocol version {version} is not {PROTOCOL_VERSION}")
+
     def _property(self, name: str) -> Any:
         return {
             "vendor_name": "Virtual bench",
@@ -119,8 +143,21 @@ class ProbeServer:
     def _disconnect(self) -> None:
         self._connected = False
 
-    def _assert_reset(self, asserted: bool) -> None:
-        released = self._chip.dap.reset_asserted and not asserted
-        self._chip.dap.reset_asserted = asserted
-        if released:
-            self._chip.dap.pin_reset()
+    def _reset(self) -> None:
+        self._chip.hold_reset("pin", True)
+        self._chip.hold_reset("pin", False)
+
+    # ---- clients: one at a time, as at a USB probe
+
+    def take(self, client: object) -> bool:
+        """Whether `client` has the probe now."""
+        with self._clients:
+            if self._holder is None:
+                self._holder = client
+            return self._holder is client
+
+    def give_back(self, client: object) -> None:
+        with self._clients:
+            if self._holder is client:
+                self._holder = None
+                self._connected = False
