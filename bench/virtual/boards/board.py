@@ -8,10 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from bench.virtual.boot.slots import UpdateSlots
 from bench.virtual.draw import current
+from bench.virtual.firmware.application import Application, DeviceIdentity
 from bench.virtual.flash import Flash
-from bench.virtual.machine import Region
-from bench.virtual.modem import Address
+from bench.virtual.machine import Region, RunningImage
+from bench.virtual.modem import Address, Link, Modem
 from bench.virtual.process import Cpu, Steps
 from bench.virtual.scheduler import Scheduler
 from bench.virtual.uart import VirtualUart
@@ -29,6 +31,8 @@ class VirtualBoard(ABC):
     """One board on the virtual bench. It is the `Machine` its bootloader and application run on."""
 
     supply_input: SupplyInput
+    link: Link
+    identity: DeviceIdentity
 
     def __init__(
         self,
@@ -50,6 +54,8 @@ class VirtualBoard(ABC):
         self.powered = False
         self.on_load_changed: Callable[[], None] = lambda: None
         self._activity = "off"
+        self._application: Application | None = None
+        self._modem: Modem | None = None
 
     # ---- the Machine
 
@@ -86,16 +92,46 @@ class VirtualBoard(ABC):
         elif self.powered and volts < self.supply_input.brown_out:
             self.powered = False
             self._activity = "off"
+            self._stop_software()
             self._power(False)
 
     def load(self, volts: float) -> float:
         """Amperes drawn now at `volts`."""
         return current(self.kind, self._activity, volts) if self.powered else 0.0
 
+    # ---- the chip and its software
+
     @abstractmethod
     def _power(self, on: bool) -> None:
         """Bring the chip up or let it die where it stands."""
 
     @abstractmethod
+    def _load(self) -> Steps:
+        """The bootloader; its value is the `RunningImage`, or None when nothing boots."""
+
+    @abstractmethod
+    def _slots(self, running: RunningImage) -> UpdateSlots:
+        """What the application may do with the update slot."""
+
     def _boot(self, reason: str) -> Steps:
-        """The board's software from reset on."""
+        """The board's software from reset on: bootloader, then application."""
+        self._stop_software()
+        running = yield from self._load()
+        if running is None:
+            return
+        rng = self.scheduler.rng(f"{self.name}/link")
+        self._modem = modem = Modem(self, self.loop, rng, self.link, self.routes)
+        self._application = Application(self, running, self._slots(running), modem, self.identity)
+        yield from self._application.run()
+
+    def _stop_software(self) -> None:
+        """What ran before is gone; its socket must go too."""
+        self._application = None
+        if self._modem is not None:
+            self._modem.close()
+            self._modem = None
+
+    def _receive(self, data: bytes) -> None:
+        """Serial input while the application runs."""
+        if self._application is not None:
+            self._application.receive(data)

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 from bench.virtual.boards.board import SupplyInput, VirtualBoard
 from bench.virtual.boot import mcuboot
-from bench.virtual.firmware.application import Application, DeviceIdentity
+from bench.virtual.boot.slots import UpdateSlots
+from bench.virtual.firmware.application import DeviceIdentity
 from bench.virtual.flash import Flash
-from bench.virtual.machine import Region
-from bench.virtual.modem import LTE_M, Address, Modem
+from bench.virtual.machine import Region, RunningImage
+from bench.virtual.modem import LTE_M, Address
 from bench.virtual.nrf91.chip import Nrf91Chip
 from bench.virtual.process import Cpu, Steps
 from bench.virtual.scheduler import Scheduler
@@ -19,6 +20,8 @@ from bench.virtual.scheduler import Scheduler
 class VirtualNrf9160(VirtualBoard):
     supply_input = SupplyInput(start=3.0, brown_out=2.8)
     """VDD 3.0-5.5 V (nRF9160 product specification, operating conditions)."""
+
+    link = LTE_M
 
     def __init__(
         self,
@@ -34,8 +37,6 @@ class VirtualNrf9160(VirtualBoard):
         self.chip = Nrf91Chip(scheduler, scheduler.rng(f"{name}/chip"), device_id=serial)
         self.chip.boot = self._boot
         self.identity = DeviceIdentity(manufacturer="Virtual Bench", model="nRF9160", serial=serial)
-        self._application: Application | None = None
-        self._modem: Modem | None = None
         self.uart.on_receive = self._receive
 
     @property
@@ -50,28 +51,10 @@ class VirtualNrf9160(VirtualBoard):
         self.chip.reset(reason)
 
     def _power(self, on: bool) -> None:
-        self._stop_software()
         self.chip.power(on)
 
-    def _receive(self, data: bytes) -> None:
-        if self._application is not None:
-            self._application.receive(data)
+    def _load(self) -> Steps:
+        return (yield from mcuboot.boot(self))
 
-    def _stop_software(self) -> None:
-        """What ran before is gone; its socket must go too."""
-        self._application = None
-        if self._modem is not None:
-            self._modem.close()
-            self._modem = None
-
-    def _boot(self, reason: str) -> Steps:
-        self._stop_software()
-        running = yield from mcuboot.boot(self)
-        if running is None:
-            return
-        self._modem = modem = Modem(
-            self, self.loop, self.scheduler.rng(f"{self.name}/link"), LTE_M, self.routes
-        )
-        slots = mcuboot.McubootSlots(self, running)
-        self._application = Application(self, running, slots, modem, self.identity)
-        yield from self._application.run()
+    def _slots(self, running: RunningImage) -> UpdateSlots:
+        return mcuboot.McubootSlots(self, running)
