@@ -45,10 +45,13 @@ class Observation:
     path: str
     _request: Any
     _client: Client
+    _token: bytes
 
     async def cancel(self) -> None:
+        token = self._token
         self.drop()
         message = self._client.message(GET, self.path)
+        message.token = token  # RFC 7641, 3.6: a device knows the observation by it
         message.opt.observe = 1
         await self._client.ask(message, f"cancel observation of {self.path}")
 
@@ -56,6 +59,7 @@ class Observation:
         """Stop listening without telling the device (it has restarted, or is switched off)."""
         if self._request.observation is not None and not self._request.observation.cancelled:
             self._request.observation.cancel()
+        self._request._stop_interest()  # else its token stays known until the next notification
 
 
 @dataclass(frozen=True)
@@ -104,14 +108,16 @@ class Client:
         self._run(self.ask(self.message(DELETE, path), f"delete {path}"), f"delete {path}")
 
     def _run(self, coro: Any, what: str) -> Any:
-        return self._exchange.clock.run(coro, timeout=REQUEST_LIMIT, reason=f"{self.endpoint}: {what}")
+        # the request's own limit comes first: that is the device's silence, not a fault of the bench
+        limit = REQUEST_LIMIT + 60
+        return self._exchange.clock.run(coro, timeout=limit, reason=f"{self.endpoint}: {what}")
 
     # ---- on the loop
 
     def message(self, code: Code, path: str, payload: bytes = b"", **options: Any) -> Message:
         message = Message(
             code=code,
-            uri_path=tuple(part for part in path.split("/") if part),
+            uri_path=self._parts(path),
             payload=payload,
             transport_tuning=BlockTuning(),
             **options,
@@ -188,12 +194,16 @@ class Client:
         if not response.code.is_successful():
             raise CoapError(f"{self.endpoint}: observe {path}", response.code)
         heard(self.value_of(path, response))
-        return Observation(path, request, self)
+        return Observation(path, request, self, message.token)
 
     def push(self, path: str, data: bytes, **options: Any) -> BlockPush:
         """A Block1 transfer to `path`, to be run on the loop."""
-        parts = tuple(part for part in path.split("/") if part)
+        parts = self._parts(path)
         return BlockPush(self._exchange.context, self.registration.remote, parts, data, **options)
+
+    def _parts(self, path: str) -> tuple[str, ...]:
+        """The path on the device, below its alternate path if it has one."""
+        return tuple(part for part in f"{self.registration.root}/{path}".split("/") if part)
 
     # ---- payloads
 

@@ -8,7 +8,9 @@ test. What is cured:
   request (a duplicate has the same token, a restarted device another one);
 - one request that times out ends every observation of that device, although a sleeping device is
   not a dead one;
-- a notification from a new port (NAT rebinding, restarted modem) is answered with a reset.
+- a notification from a new port (NAT rebinding, restarted modem) is answered with a reset;
+- an observation cannot be cancelled at the device, because each request gets a new token;
+- requests to a device that has restarted are repeated to it, and hold up those that come after.
 """
 
 from __future__ import annotations
@@ -23,12 +25,33 @@ from aiocoap.messagemanager import MessageManager
 from aiocoap.tokenmanager import TokenManager
 
 
+class DeviceRestarted(error.NetworkError):
+    """The device registered anew while the request was under way: it will not answer it."""
+
+
 class PeerTokenManager(TokenManager):
-    """Follows an observation whose device now speaks from another address."""
+    """Follows an observation whose device now speaks from another address.
+
+    A request that already has a token keeps it: cancelling an observation needs that of its request.
+    """
 
     def __init__(self, context: Context, rng: random.Random) -> None:
         super().__init__(context)
         self._token = rng.randrange(0x10000)
+        self._wanted_token = b""
+
+    def request(self, request: Any) -> None:
+        self._wanted_token = request.request.token
+        super().request(request)
+
+    def next_token(self) -> bytes:
+        wanted, self._wanted_token = self._wanted_token, b""
+        return wanted or bytes(super().next_token())
+
+    def abandon(self, remote: Any) -> None:
+        """End every request and observation of this peer with `DeviceRestarted`."""
+        for request in [r for k, r in self.outgoing_requests.items() if k[1] == remote]:
+            request.add_exception(DeviceRestarted("the device registered anew"))
 
     def process_response(self, response: Message) -> bool:
         key = (response.token, response.remote)
@@ -95,7 +118,7 @@ class PeerMessageManager(MessageManager):
         self._continue_backlog(message.remote)
 
     def forget(self, remote: Any) -> None:
-        """The device behind this address has restarted: nothing under way will be answered."""
+        """The device behind this address has restarted: nothing under way is repeated to it."""
         for key in [k for k in self._active_exchanges if k[0] == remote]:
             _, handle = self._active_exchanges.pop(key)
             handle.cancel()

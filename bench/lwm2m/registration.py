@@ -11,18 +11,22 @@ from typing import Any
 from aiocoap import CHANGED, CREATED, DELETED, Message, error
 from aiocoap.resource import PathCapable, Resource
 
+from bench.lwm2m.assembly import RepeatableSpool
 from bench.lwm2m.codecs import link_format
 from bench.lwm2m.codecs.error import CodecError
 
 DEFAULT_LIFETIME = 86400
 MAX_LIFETIME = 2**31 - 1
 VERSIONS = ("1.0", "1.1", "1.2")
-_OBJECT_PATH = re.compile(r"^/?(?:[^/]+/)?(\d+)(?:/(\d+))?$")
+_OBJECT_PATH = re.compile(r"^/?(\d{1,5})(?:/(\d{1,5}))?$")
 
 
 @dataclass
 class Registration:
-    """One registered device. Times are bench seconds; `objects` maps object ID to its instances."""
+    """One registered device. Times are bench seconds; `objects` maps object ID to its instances.
+
+    `root` is the path that the device keeps its objects under, without slashes ("" for none).
+    """
 
     endpoint: str
     location: str
@@ -31,6 +35,7 @@ class Registration:
     version: str
     binding: str
     queue_mode: bool
+    root: str
     formats: frozenset[int]
     objects: dict[int, set[int]]
     object_versions: dict[int, str]
@@ -40,7 +45,10 @@ class Registration:
 
 
 class Directory(Resource, PathCapable):
-    """Who is registered. `changed(registration, event)` hears "registered", "updated", "gone", "expired"."""
+    """Who is registered. `changed(registration, event)` hears "registered", "updated", "gone", "expired".
+
+    It hears "replaced" of the old registration when its endpoint registers anew.
+    """
 
     def __init__(
         self,
@@ -49,6 +57,7 @@ class Directory(Resource, PathCapable):
         changed: Callable[[Registration, str], None],
     ) -> None:
         super().__init__()
+        self._block1 = RepeatableSpool()
         self._loop = loop
         self._now = now
         self._changed = changed
@@ -80,10 +89,10 @@ class Directory(Resource, PathCapable):
         version = query.get("lwm2m") or "1.0"
         if version not in VERSIONS:
             raise error.BadRequest(f"lwm2m={version} is not one of {', '.join(VERSIONS)}")
-        objects, versions, formats = _objects(request.payload)
+        objects = _objects(request.payload)
         old = self.by_endpoint.get(endpoint)
         if old is not None:
-            self._forget(old)
+            self._drop(old, "replaced")
         self._number += 1
         binding = query.get("b") or "U"
         registration = Registration(
@@ -94,9 +103,10 @@ class Directory(Resource, PathCapable):
             version=version,
             binding=binding,
             queue_mode="Q" in query or "Q" in binding,
-            formats=formats,
-            objects=objects,
-            object_versions=versions,
+            root=objects.root,
+            formats=objects.formats,
+            objects=objects.instances,
+            object_versions=objects.versions,
             registered_at=self._now(),
             updated_at=self._now(),
         )
@@ -112,7 +122,9 @@ class Directory(Resource, PathCapable):
         if "b" in query:
             registration.binding = query["b"] or "U"
         if request.payload:
-            registration.objects, registration.object_versions, _ = _objects(request.payload)
+            held = _objects(request.payload)
+            registration.objects, registration.object_versions = held.instances, held.versions
+            registration.root, registration.formats = held.root, held.formats or registration.formats
         registration.remote = request.remote
         registration.updated_at = self._now()
         self._arm(registration)
@@ -159,27 +171,39 @@ def _lifetime(query: dict[str, str | None], default: int) -> int:
     return int(text)
 
 
-def _objects(payload: bytes) -> tuple[dict[int, set[int]], dict[int, str], frozenset[int]]:
-    """Instances and versions by object, and the content formats the root link lists."""
+@dataclass(frozen=True)
+class _Objects:
+    """What a registration's link list says. `root` is the alternate path, "" for none."""
+
+    root: str
+    formats: frozenset[int]
+    instances: dict[int, set[int]]
+    versions: dict[int, str]
+
+
+def _objects(payload: bytes) -> _Objects:
     try:
         links = link_format.decode(payload)
     except CodecError as reason:
         raise error.BadRequest(str(reason)) from None
-    objects: dict[int, set[int]] = {}
+    instances: dict[int, set[int]] = {}
     versions: dict[int, str] = {}
-    formats: set[int] = set()
+    root, formats = "", frozenset[int]()
     for link in links:
         if link.attributes.get("rt") == "oma.lwm2m" or link.target == "/":
-            formats.update(int(ct) for ct in (link.attributes.get("ct") or "").split() if ct.isdigit())
-            continue
-        match = _OBJECT_PATH.match(link.target)
+            root = link.target.strip("/")
+            listed = (link.attributes.get("ct") or "").split()
+            formats = frozenset(int(ct) for ct in listed if ct.isascii() and ct.isdigit() and len(ct) < 6)
+    for link in links:
+        target = link.target.removeprefix("/" + root) if root else link.target
+        match = _OBJECT_PATH.match(target)
         if match is None:
             continue  # links of other applications are none of ours
         number = int(match[1])
-        instances = objects.setdefault(number, set())
+        held = instances.setdefault(number, set())
         if match[2] is not None:
-            instances.add(int(match[2]))
+            held.add(int(match[2]))
         version = link.attributes.get("ver")
         if version is not None:
             versions[number] = version
-    return objects, versions, frozenset(formats)
+    return _Objects(root, formats, instances, versions)

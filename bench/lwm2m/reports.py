@@ -8,6 +8,7 @@ from typing import Any
 from aiocoap import CHANGED, Message, error
 from aiocoap.resource import Resource
 
+from bench.lwm2m.assembly import RepeatableSpool
 from bench.lwm2m.codecs import senml
 from bench.lwm2m.codecs.error import CodecError
 
@@ -25,6 +26,7 @@ class ReportInterface(Resource):
         self, is_known: Callable[[Any], bool], reported: Callable[[Any, dict[str, Any]], None]
     ) -> None:
         super().__init__()
+        self._block1 = RepeatableSpool()
         self._is_known = is_known
         self._reported = reported
 

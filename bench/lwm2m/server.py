@@ -12,6 +12,7 @@ from aiocoap.resource import Resource, Site
 
 from bench.clock import Clock
 from bench.errors import ServerError, WaitTimeout
+from bench.lwm2m.assembly import RepeatableSpool
 from bench.lwm2m.client import Client, Exchange
 from bench.lwm2m.endpoint import UdpEndpoint
 from bench.lwm2m.layers import PeerMessageManager, PeerTokenManager
@@ -27,6 +28,7 @@ class _RegistrationInterface(Resource):
 
     def __init__(self, directory: Directory) -> None:
         super().__init__()
+        self._block1 = RepeatableSpool()
         self._directory = directory
 
     async def render_post(self, request: Message) -> Message:
@@ -45,6 +47,8 @@ class LwM2mServer:
         self._host, self._port, self._seed = host, port, seed
         self._trace = Trace(timeline)
         self._endpoint: UdpEndpoint | None = None
+        self._tokens: PeerTokenManager
+        self._messages: PeerMessageManager
         self._directory: Directory | None = None
         self._listeners: list[Callable[[Registration, str], None]] = []
         self._report_listeners: list[Callable[[str, dict[str, Any]], None]] = []
@@ -76,6 +80,7 @@ class LwM2mServer:
             ) from None
         messages.message_interface = self._endpoint
         tokens.token_interface = messages
+        self._tokens, self._messages = tokens, messages
         self.context.request_interfaces.append(tokens)
 
     def close(self) -> None:
@@ -98,6 +103,11 @@ class LwM2mServer:
 
     def _registration_changed(self, registration: Registration, event: str) -> None:
         address = registration.remote.address
+        if event in ("registered", "replaced"):
+            self._messages.forget(registration.remote)
+            self._tokens.abandon(registration.remote)
+        if event == "replaced":
+            return
         for other in [a for a, n in self._trace.names.items() if n == registration.endpoint]:
             del self._trace.names[other]
         if event in ("registered", "updated"):
