@@ -87,6 +87,61 @@ class ProvisionSettings(_Table):
     lifetime: int = Field(300, gt=0)
 
 
+StateName = Literal["idle", "downloading", "downloaded"]
+TransportName = Literal["coap", "coaps", "coap+tcp", "coaps+tcp", "http", "https"]
+
+
+class UpdateProfile(_Table):
+    """How this board's stack implements object /5, where the standard leaves room or the stack differs.
+
+    `object` is the object's version; `transports` are the schemes of the Package URI it can fetch
+    from; `resets_in` and `cancels_in` are the states in which an empty URI or package, and Cancel,
+    take it back to Idle; `failed_update_to` is where a failed installation leads; `resumes_after`
+    says what an interrupted PULL survives without starting over; `deviations` maps the name of a
+    known deviation (see `bench.firmware_update.deviations`) to where it is documented.
+    """
+
+    object: Literal["1.0", "1.1"] = "1.0"
+    transports: tuple[TransportName, ...] = ("coap",)
+    resets_in: tuple[StateName, ...] = ("idle", "downloading", "downloaded")
+    cancels_in: tuple[StateName, ...] = ("downloading", "downloaded")
+    failed_update_to: Literal["idle", "downloaded"] = "downloaded"
+    resumes_after: tuple[Literal["outage", "reboot"], ...] = ()
+    deviations: dict[str, str] = {}
+
+
+class Capability(_Table):
+    """Something a testcase needs and not every board can do.
+
+    `command` is sent to the console and answered by `answer`, where that is how it is done; `undo`
+    takes it back. `missing` gives the reason why the board cannot.
+    """
+
+    command: str | None = None
+    answer: str | None = None
+    undo: str | None = None
+    missing: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_true(cls, value: Any) -> Any:
+        return {} if value is True else value
+
+
+CAPABILITIES = {
+    "readback": "the flash can be read back",
+    "exhaust-ram": "the device can be made to run out of RAM",
+    "defer": "a user can defer the update",
+    "send": "the device can be told to report by LwM2M Send",
+    "outage": "the path between device and server can be interrupted",
+    "self-test": "there is a build whose self-test fails",
+    "wrong-board": "there is a build for another board in the same container",
+    "queue-mode": "the device can register in queue mode",
+    "components": "the device has object 33629",
+}
+"""Every name that a board file's [capabilities] may use, and what it means."""
+
+
 class Timeouts(_Table):
     """Bench seconds after which a phase is called stuck."""
 
@@ -108,12 +163,28 @@ class BoardType(_Table):
     firmware: FirmwareSettings
     provision: ProvisionSettings
     timeouts: Timeouts = Timeouts()
+    update: UpdateProfile = UpdateProfile()
+    capabilities: dict[str, Capability] = {}
     regions: dict[str, Region]
 
     @property
     def image_limit(self) -> int:
         """Bytes of the largest image that the slots take."""
         return min(self.regions[name].size for name in self.firmware.slots) - self.firmware.reserved
+
+    def why_not(self, capability: str) -> str | None:
+        """The reason why this board lacks a capability, or None when it has it."""
+        held = self.capabilities.get(capability)
+        if held is None:
+            return f"the board file of {self.name} does not list the capability {capability!r}"
+        return held.missing
+
+    @model_validator(mode="after")
+    def _known_capabilities(self) -> BoardType:
+        for name in self.capabilities:
+            if name not in CAPABILITIES:
+                raise ValueError(f"capability {name!r} is not one of {', '.join(sorted(CAPABILITIES))}")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> BoardType:
