@@ -70,18 +70,19 @@ class Clock(ABC):
         Raises `WaitTimeout` naming `reason` after `timeout` seconds.
         """
 
-        async def watch() -> T:
-            event = asyncio.Event()
-            self._waiters.add(event)
-            try:
-                while not (value := predicate()):
-                    await event.wait()
-                    event.clear()
-                return value
-            finally:
-                self._waiters.discard(event)
+        return self.run(self.until(predicate), timeout=timeout, reason=reason)
 
-        return self.run(watch(), timeout=timeout, reason=reason)
+    async def until(self, predicate: Callable[[], T]) -> T:
+        """`wait_for` without a limit, for coroutines on the loop."""
+        event = asyncio.Event()
+        self._waiters.add(event)
+        try:
+            while not (value := predicate()):
+                await event.wait()
+                event.clear()
+            return value
+        finally:
+            self._waiters.discard(event)
 
     def sleep(self, seconds: float, reason: str) -> None:
         """Let `seconds` pass. For dwell times that are part of a test, not for waiting on events."""

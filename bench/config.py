@@ -88,6 +88,13 @@ class ProvisionSettings(_Table):
 
 
 StateName = Literal["idle", "downloading", "downloaded"]
+DeviationName = Literal[
+    "downloading-not-shown",
+    "updating-not-shown",
+    "result-not-cleared",
+    "failed-download-keeps-state",
+    "integrity-failure-is-update-failure",
+]
 TransportName = Literal["coap", "coaps", "coap+tcp", "coaps+tcp", "http", "https"]
 
 
@@ -107,7 +114,7 @@ class UpdateProfile(_Table):
     cancels_in: tuple[StateName, ...] = ("downloading", "downloaded")
     failed_update_to: Literal["idle", "downloaded"] = "downloaded"
     resumes_after: tuple[Literal["outage", "reboot"], ...] = ()
-    deviations: dict[str, str] = {}
+    deviations: dict[DeviationName, str] = {}
 
 
 class Capability(_Table):

@@ -23,9 +23,11 @@ from bench.dut.flasher import Flasher
 from bench.dut.nrf9160 import Nrf9160
 from bench.dut.rom_serial import RomSerialFlasher
 from bench.dut.swd import SwdFlasher
-from bench.errors import BenchError, ConfigError
+from bench.errors import BenchError, ConfigError, ServerError
 from bench.firmware.image import load_image
 from bench.firmware.image_set import FactoryPart, ImageSet
+from bench.firmware_update.service import UpdateService
+from bench.firmware_update.states import Transport
 from bench.instruments.models import open_instrument
 from bench.instruments.power_supply import PowerSupply
 from bench.lwm2m.server import LwM2mServer
@@ -156,6 +158,17 @@ class Station:
     def server_uri(self) -> str:
         """What devices are told; `advertise` in the bench file where the bench PC is behind a router."""
         return self.bench.settings.server.advertise or self.server.uri
+
+    @property
+    def updates(self) -> UpdateService:
+        """The server as testcases see it."""
+        return UpdateService(self.server, self.server_uri, self.package_uri, self.clock, self.timeline)
+
+    def package_uri(self, name: str, transport: Transport) -> str:
+        """Where a device fetches the package `name`. Raises `ServerError` for a transport not served."""
+        if transport is not Transport.COAP:
+            raise ServerError(f"packages are not served over {transport}", help="use one of: coap")
+        return f"{self.server_uri}/fw/{name}"
 
     def _switch_off(self, supply: PowerSupply) -> None:
         for number in supply.channels:

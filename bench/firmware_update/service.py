@@ -3,49 +3,44 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from bench.clock import Clock
 from bench.dut.dut import Dut
 from bench.firmware.image import FirmwareImage
-from bench.firmware_update.states import Delivery, Result, State
-from bench.firmware_update.update import RESULT, STATE, Update, UpdateRecord
+from bench.firmware_update.gate import SignalGate
+from bench.firmware_update.object5 import Object5
+from bench.firmware_update.record import UpdateRecord
+from bench.firmware_update.states import Delivery, Result, State, Transport
+from bench.firmware_update.update import Cycle, Update
 from bench.lwm2m.client import Client
 from bench.lwm2m.server import LwM2mServer
 from bench.timeline import Timeline
 
 
-class RunningUpdate:
-    """An update that a testcase takes step by step; `record` is what was observed so far."""
-
-    def __init__(self, update: Update, size: int) -> None:
-        self._update = update
-        self._size = size
-        self.record: UpdateRecord = update.record
-
-    def deliver_until(self, share: float) -> None:
-        """Deliver until `share` (0 to 1) of the package has gone over."""
-        self._update.deliver(until=int(self._size * share))
-
-    def finish(self) -> UpdateRecord:
-        """The rest of the cycle."""
-        self._update.deliver()
-        if not self.record.stuck and self._update.await_downloaded() and self._update.execute():
-            self._update.await_finish()
-        return self.record
-
-
 class UpdateService:
-    """The server as testcases see it."""
+    """The server as testcases see it. `uri_of(name, transport)` is where a device fetches a package."""
 
-    def __init__(self, server: LwM2mServer, server_uri: str, clock: Clock, timeline: Timeline) -> None:
+    def __init__(
+        self,
+        server: LwM2mServer,
+        server_uri: str,
+        uri_of: Callable[[str, Transport], str],
+        clock: Clock,
+        timeline: Timeline,
+    ) -> None:
         self.lwm2m = server
         self.uri = server_uri
+        self.uri_of = uri_of
         self._clock = clock
         self._timeline = timeline
 
     def client(self, dut: Dut) -> Client:
         return self.lwm2m.client(dut.endpoint)
+
+    def object5(self, dut: Dut) -> Object5:
+        """The board's Firmware Update Object, operation by operation."""
+        return Object5(self.lwm2m, dut.endpoint)
 
     def commission(self, dut: Dut) -> Client:
         """Power the freshly installed board, tell it its server, wait until it has registered."""
@@ -58,12 +53,24 @@ class UpdateService:
         """Power-cycle the board and wait until it has registered again."""
         with self._timeline.step(dut.endpoint, "power cycle"):
             dut.power_cycle()
-            timeouts = dut.type.timeouts
-            return self.lwm2m.wait_registered(
-                dut.endpoint,
-                timeout=timeouts.boot + timeouts.update + timeouts.registration,
-                after=self._clock.now(),
-            )
+            return self.await_registered(dut, after=self._clock.now())
+
+    def await_registered(self, dut: Dut, *, after: float) -> Client:
+        """Wait until the board has registered later than `after` (bench seconds). Raises `WaitTimeout`."""
+        timeouts = dut.type.timeouts
+        return self.lwm2m.wait_registered(
+            dut.endpoint, timeout=timeouts.boot + timeouts.update + timeouts.registration, after=after
+        )
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """The server is down inside the block, and has forgotten every registration after it."""
+        with self._timeline.step("server", "server down"):
+            self.lwm2m.close()
+            try:
+                yield
+            finally:
+                self.lwm2m.start()
 
     def version_of(self, dut: Dut) -> str:
         """The firmware version that the running device reports (/3/0/3)."""
@@ -71,33 +78,46 @@ class UpdateService:
 
     def state_of(self, dut: Dut) -> tuple[State, Result]:
         """State and Update Result, read now."""
-        client = self.client(dut)
-        return State(int(str(client.read(STATE)))), Result(int(str(client.read(RESULT))))
+        return self.object5(dut).pair
 
-    def update(self, dut: Dut, image: FirmwareImage, delivery: Delivery) -> UpdateRecord:
+    def update(
+        self,
+        dut: Dut,
+        image: FirmwareImage,
+        delivery: Delivery,
+        transport: Transport = Transport.COAP,
+        *,
+        gate: SignalGate | None = None,
+    ) -> UpdateRecord:
         """A whole update cycle. What the device did is in the record, good or bad."""
-        return self._update(dut, image, delivery).run()
+        with self.begin(dut, image, delivery, transport) as update:
+            if gate is not None and not update.wait_until_open(gate):
+                return update.record
+            return update.finish()
 
     @contextlib.contextmanager
-    def begin(self, dut: Dut, image: FirmwareImage, delivery: Delivery) -> Iterator[RunningUpdate]:
+    def begin(
+        self,
+        dut: Dut,
+        image: FirmwareImage,
+        delivery: Delivery,
+        transport: Transport = Transport.COAP,
+    ) -> Iterator[Update]:
         """An update to be taken step by step inside the block."""
-        update = self._update(dut, image, delivery)
-        update.prepare()
-        try:
-            yield RunningUpdate(update, image.size)
-        finally:
-            update.close()
-
-    def _update(self, dut: Dut, image: FirmwareImage, delivery: Delivery) -> Update:
         timeouts = dut.type.timeouts
-        return Update(
+        cycle = Cycle(
             self.lwm2m,
             dut.endpoint,
-            image.data,
-            delivery,
-            clock=self._clock,
-            timeline=self._timeline,
-            server_uri=self.uri,
+            dut.type.update,
+            self._clock,
+            self._timeline,
+            self.uri_of,
             download_timeout=timeouts.download,
             update_timeout=timeouts.update + timeouts.registration,
         )
+        update = Update(cycle, image.data, delivery, transport)
+        try:
+            update.prepare()
+            yield update
+        finally:
+            update.close()

@@ -42,3 +42,20 @@ class Delivery(Enum):
 
     def __str__(self) -> str:
         return self.value
+
+
+class Transport(Enum):
+    """The scheme of a Package URI. `protocol` is its number in /5/0/8 (Protocol Support)."""
+
+    COAP = "coap"
+    COAPS = "coaps"
+    HTTP = "http"
+    HTTPS = "https"
+    COAP_TCP = "coap+tcp"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def protocol(self) -> int:
+        return list(Transport).index(self)

@@ -11,7 +11,6 @@ from aiocoap import CHANGED, DELETE, POST, Context, Message
 
 from bench.clock import WallClock
 from bench.config import load_bench
-from bench.firmware_update.service import UpdateService
 from bench.lwm2m.client import CoapError
 from bench.lwm2m.server import LwM2mServer
 from bench.station import Station
@@ -24,7 +23,7 @@ def test_a_device_says_goodbye_before_an_ordered_restart_and_returns() -> None:
     with Station(load_bench(BOARDS / "virtual.toml", ("esp32",))) as station:
         dut = station.duts["esp32"]
         dut.install(dut.images.baseline)
-        server = UpdateService(station.server, station.server_uri, station.clock, station.timeline)
+        server = station.updates
         client = server.commission(dut)
         before = station.clock.now()
         client.execute("/3/0/4")
@@ -37,7 +36,7 @@ def test_resources_answer_by_their_operations() -> None:
     with Station(load_bench(BOARDS / "virtual.toml", ("nrf9160",))) as station:
         dut = station.duts["nrf9160"]
         dut.install(dut.images.baseline)
-        server = UpdateService(station.server, station.server_uri, station.clock, station.timeline)
+        server = station.updates
         client = server.commission(dut)
         assert client.read("/3/0/2") == dut.serial
         assert client.read("/5/0/8") == {0: 0}

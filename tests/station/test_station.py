@@ -33,7 +33,7 @@ def station(request: pytest.FixtureRequest) -> Iterator[Station]:
 
 
 def service(station: Station) -> UpdateService:
-    return UpdateService(station.server, station.server_uri, station.clock, station.timeline)
+    return station.updates
 
 
 def test_opening_leaves_every_output_off(station: Station) -> None:

@@ -1,0 +1,130 @@
+"""The judge: holds what was observed of /5 against the expected state machine and the board's profile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from bench.config import DeviationName, UpdateProfile
+from bench.firmware_update.deviations import DEVIATIONS
+from bench.firmware_update.expected import FAILED_UPDATE, MACHINES, Row
+from bench.firmware_update.states import Result, State
+
+
+@dataclass(slots=True)
+class Transition:
+    """What was seen of the object: bench seconds, the pair, and how it was learned.
+
+    `origin` is "read" (both in one answer), "notification" or "send" (one of the two may be older
+    than the other). `stood` says that the pair was confirmed: by a read, or by lasting over a restart.
+    """
+
+    time: float
+    state: State
+    result: Result
+    origin: str
+    stood: bool = False
+
+    @property
+    def pair(self) -> tuple[State, Result]:
+        return self.state, self.result
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """`violations` speak against the device; `deviations` are documented ones that were needed;
+    `gaps` are steps that nobody saw, although what was seen before and after fits together."""
+
+    violations: tuple[str, ...] = ()
+    deviations: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
+
+
+@dataclass
+class _Findings:
+    violations: list[str] = field(default_factory=list)
+    deviations: list[str] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)
+
+
+def rows_for(profile: UpdateProfile) -> tuple[Row, ...]:
+    """The rows of the board's object version, with the target of a failed update as its profile says."""
+    return (*MACHINES[profile.object], FAILED_UPDATE[profile.failed_update_to])
+
+
+def is_allowed(rows: Iterable[Row], before: tuple[State, Result], after: tuple[State, Result]) -> bool:
+    return any(row.allows(before[0], after[0], after[1]) for row in rows)
+
+
+def settled(transitions: Sequence[Transition], rows: Iterable[Row]) -> list[Transition]:
+    """Without the pairs that were only seen between the two notifications of one step.
+
+    State and result are two resources: a device may tell them in either order, so for a moment a
+    new state stands beside an old result, or the reverse.
+    """
+    rows = tuple(rows)
+    kept: list[Transition] = []
+    for number, transition in enumerate(transitions):
+        last = number == len(transitions) - 1
+        half = transition.origin != "read" and not transition.stood and not last
+        if kept and half and not is_allowed(rows, kept[-1].pair, transition.pair):
+            continue
+        if not kept or kept[-1].pair != transition.pair:
+            kept.append(transition)
+    return kept
+
+
+def judge(transitions: Sequence[Transition], profile: UpdateProfile) -> Judgement:
+    """Hold each step against the rows of the profile's object version.
+
+    A step that a documented deviation of the profile excuses is reported as that deviation; a step
+    over several rows is a gap when it was learned by reading, else a violation.
+    """
+    rows = rows_for(profile)
+    found = _Findings()
+    for before, after in pairwise(settled(transitions, rows)):
+        if before.pair == after.pair or is_allowed(rows, before.pair, after.pair):
+            continue
+        step = f"{_name(before.pair)} -> {_name(after.pair)}"
+        excuse = _excuse(profile, before.pair, after.pair)
+        if excuse is not None:
+            text = f"{excuse}: {DEVIATIONS[excuse].text} ({profile.deviations[excuse]})"
+            if text not in found.deviations:
+                found.deviations.append(text)
+        elif after.origin == "read" and _reachable(rows, before.state, after.pair):
+            found.gaps.append(step)
+        else:
+            found.violations.append(f"{step} is no step of object /5 v{profile.object}")
+    return Judgement(tuple(found.violations), tuple(found.deviations), tuple(found.gaps))
+
+
+def hidden_states(profile: UpdateProfile) -> frozenset[State]:
+    """The states that, by its documented deviations, this board never shows."""
+    return frozenset(state for name in profile.deviations for state in DEVIATIONS[name].hidden)
+
+
+def _excuse(
+    profile: UpdateProfile, before: tuple[State, Result], after: tuple[State, Result]
+) -> DeviationName | None:
+    return next((n for n in profile.deviations if is_allowed(DEVIATIONS[n].rows, before, after)), None)
+
+
+def _reachable(rows: tuple[Row, ...], start: State, goal: tuple[State, Result]) -> bool:
+    """Whether several steps lead from a state to a pair."""
+    seen, waiting = {start}, [start]
+    while waiting:
+        here = waiting.pop()
+        for row in rows:
+            if row.source is not here:
+                continue
+            if row.target is goal[0] and goal[1] in row.results:
+                return True
+            if row.target not in seen:
+                seen.add(row.target)
+                waiting.append(row.target)
+    return False
+
+
+def _name(pair: tuple[State, Result]) -> str:
+    return f"{pair[0].name} with result {pair[1].value} ({pair[1].name})"

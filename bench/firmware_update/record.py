@@ -1,0 +1,72 @@
+"""What one update was observed to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bench.config import UpdateProfile
+from bench.firmware_update.judge import Judgement, Transition, hidden_states, judge, rows_for, settled
+from bench.firmware_update.states import Delivery, Result, State, Transport
+from bench.lwm2m.push import PushResult
+
+
+@dataclass
+class UpdateRecord:
+    """One update as it was observed; nothing in here is a judgement but `judgement`.
+
+    `delivered` counts bytes; `push` is how a PUSH ended; `refused` is the device's refusal of the
+    delivery or of Update; `stuck` says what did not happen in time ("" when nothing did). Times are
+    bench seconds.
+    """
+
+    profile: UpdateProfile
+    delivery: Delivery
+    transport: Transport
+    size: int
+    transitions: list[Transition] = field(default_factory=list)
+    delivered: int = 0
+    push: PushResult | None = None
+    refused: str = ""
+    stuck: str = ""
+    started: float = 0.0
+    finished: float = 0.0
+
+    @property
+    def states(self) -> list[State]:
+        """The states entered since the update began, in order."""
+        entered: list[State] = []
+        steps = settled(self.transitions, rows_for(self.profile))
+        for transition in steps[1:]:
+            if transition.state is not (entered[-1] if entered else steps[0].state):
+                entered.append(transition.state)
+        return entered
+
+    def shown(self, *states: State) -> list[State]:
+        """Of these states those that the board shows, going by the documented deviations of its profile."""
+        hidden = hidden_states(self.profile)
+        return [state for state in states if state not in hidden]
+
+    @property
+    def state(self) -> State:
+        return self.transitions[-1].state
+
+    @property
+    def result(self) -> Result:
+        return self.transitions[-1].result
+
+    @property
+    def outcome(self) -> tuple[State, Result]:
+        return self.transitions[-1].pair
+
+    @property
+    def judgement(self) -> Judgement:
+        return judge(self.transitions, self.profile)
+
+    @property
+    def violations(self) -> list[str]:
+        """Steps that object /5 does not allow; empty for a conforming device."""
+        return list(self.judgement.violations)
+
+    @property
+    def duration(self) -> float:
+        return self.finished - self.started

@@ -1,0 +1,113 @@
+"""The judge of object /5: what it lets pass, what it names, and what it must not be fooled by."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from bench.config import DeviationName, UpdateProfile
+from bench.firmware_update.deviations import DEVIATIONS
+from bench.firmware_update.expected import MACHINES
+from bench.firmware_update.judge import Transition, judge, settled
+from bench.firmware_update.record import UpdateRecord
+from bench.firmware_update.states import Delivery, Result, State, Transport
+
+IDLE, DOWNLOADING, DOWNLOADED, UPDATING = State
+V10 = UpdateProfile(object="1.0", failed_update_to="downloaded")
+V11 = UpdateProfile(object="1.1", failed_update_to="idle")
+
+
+def seen(*pairs: tuple[int, int], origin: str = "read") -> list[Transition]:
+    return [Transition(float(t), State(s), Result(r), origin) for t, (s, r) in enumerate(pairs)]
+
+
+GOOD = ((0, 0), (1, 0), (2, 0), (3, 0), (0, 1))
+
+
+@pytest.mark.parametrize("profile", [V10, V11])
+@pytest.mark.parametrize("result", [2, 3, 4, 5, 6, 7, 9])
+def test_every_failure_of_a_download_is_allowed(profile: UpdateProfile, result: int) -> None:
+    assert judge(seen((0, 1), (1, 0), (0, result)), profile).violations == ()
+
+
+@pytest.mark.parametrize("profile", [V10, V11])
+def test_a_good_cycle_has_no_finding(profile: UpdateProfile) -> None:
+    judgement = judge(seen(*GOOD), profile)
+    assert (judgement.violations, judgement.deviations, judgement.gaps) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("profile", "pairs", "named"),
+    [
+        (V10, ((0, 0), (1, 0), (2, 0), (3, 0), (0, 8)), "UPDATING with result 0"),
+        (V11, ((0, 0), (1, 0), (2, 0), (3, 0), (2, 8)), "DOWNLOADED with result 8"),
+        (V10, ((0, 0), (1, 0), (0, 10)), "CANCELLED"),
+        (V10, ((0, 0), (1, 0), (2, 1)), "SUCCESS"),
+        (V10, ((0, 0), (1, 0), (2, 0), (3, 0), (3, 1), (0, 1)), "UPDATING with result 1"),
+        (V10, ((0, 5), (1, 5), (2, 0)), "DOWNLOADING with result 5"),
+        (V10, ((0, 0), (0, 1)), "IDLE with result 1"),
+        (V10, ((0, 0), (1, 0), (0, 8)), "result 8"),
+        (V11, ((0, 0), (1, 0), (2, 11)), "result 11"),
+    ],
+)
+def test_a_wrong_step_is_named(
+    profile: UpdateProfile, pairs: tuple[tuple[int, int], ...], named: str
+) -> None:
+    """By notifications that stood: nothing was missed in between."""
+    transitions = seen(*pairs, origin="notification")
+    for transition in transitions:
+        transition.stood = True
+    violations = judge(transitions, profile).violations
+    assert len(violations) >= 1
+    assert any(named in v for v in violations)
+
+
+def test_half_a_step_is_no_violation() -> None:
+    """State told before result, and the reverse."""
+    transitions = seen(*GOOD)
+    state_first = Transition(3.5, IDLE, Result.INITIAL, "notification")
+    result_first = Transition(3.5, UPDATING, Result.SUCCESS, "notification")
+    for half in (state_first, result_first):
+        with_half = [*transitions[:4], half, transitions[4]]
+        assert judge(with_half, V10).violations == ()
+        half.stood = True
+        assert judge(with_half, V10).violations != ()
+
+
+def test_the_last_pair_is_never_taken_for_half_a_step() -> None:
+    transitions = [*seen(*GOOD[:4]), Transition(4, UPDATING, Result.SUCCESS, "notification")]
+    assert settled(transitions, MACHINES["1.0"])[-1].pair == (UPDATING, Result.SUCCESS)
+    assert judge(transitions, V10).violations != ()
+
+
+def test_a_step_over_several_rows_is_a_gap_only_when_it_was_read() -> None:
+    pairs = ((0, 0), (2, 0), (0, 1))
+    read = judge(seen(*pairs), V10)
+    assert read.violations == ()
+    assert len(read.gaps) == 2
+    notified = seen(*pairs, origin="notification")
+    for transition in notified:
+        transition.stood = True
+    assert len(judge(notified, V10).violations) == 2
+
+
+def test_a_documented_deviation_is_reported_not_hidden() -> None:
+    profile = UpdateProfile(deviations={"downloading-not-shown": "vendor note 7"})
+    notified = seen((0, 0), (2, 0), (3, 0), (0, 1), origin="notification")
+    judgement = judge(notified, profile)
+    assert judgement.violations == ()
+    assert judgement.deviations == (
+        "downloading-not-shown: State goes from Idle to Downloaded (vendor note 7)",
+    )
+    record = UpdateRecord(profile, Delivery.PUSH, Transport.COAP, 1, transitions=notified)
+    assert record.states == record.shown(DOWNLOADING, DOWNLOADED, UPDATING, IDLE)
+
+
+def test_an_unneeded_deviation_is_not_reported() -> None:
+    profile = UpdateProfile(deviations={"downloading-not-shown": "vendor note 7"})
+    assert judge(seen(*GOOD), profile).deviations == ()
+
+
+def test_every_deviation_of_board_files_is_known_to_the_judge() -> None:
+    assert set(DEVIATIONS) == set(get_args(DeviationName))
