@@ -53,6 +53,12 @@ def rows_for(profile: UpdateProfile) -> tuple[Row, ...]:
     return (*MACHINES[profile.object], FAILED_UPDATE[profile.failed_update_to])
 
 
+def known_rows(profile: UpdateProfile) -> tuple[Row, ...]:
+    """`rows_for`, and the steps that the profile's documented deviations excuse."""
+    excused = tuple(row for name in profile.deviations for row in DEVIATIONS[name].rows)
+    return (*rows_for(profile), *excused)
+
+
 def is_allowed(rows: Iterable[Row], before: tuple[State, Result], after: tuple[State, Result]) -> bool:
     return any(row.allows(before[0], after[0], after[1]) for row in rows)
 
@@ -83,7 +89,7 @@ def judge(transitions: Sequence[Transition], profile: UpdateProfile) -> Judgemen
     """
     rows = rows_for(profile)
     found = _Findings()
-    for before, after in pairwise(settled(transitions, rows)):
+    for before, after in pairwise(settled(transitions, known_rows(profile))):
         if before.pair == after.pair or is_allowed(rows, before.pair, after.pair):
             continue
         step = f"{_name(before.pair)} -> {_name(after.pair)}"

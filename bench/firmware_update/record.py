@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bench.config import UpdateProfile
-from bench.firmware_update.judge import Judgement, Transition, hidden_states, judge, rows_for, settled
+from bench.firmware_update.judge import Judgement, Transition, hidden_states, judge, known_rows, settled
 from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.lwm2m.push import PushResult
 
@@ -35,7 +35,7 @@ class UpdateRecord:
     def states(self) -> list[State]:
         """The states entered since the update began, in order."""
         entered: list[State] = []
-        steps = settled(self.transitions, rows_for(self.profile))
+        steps = settled(self.transitions, known_rows(self.profile))
         for transition in steps[1:]:
             if transition.state is not (entered[-1] if entered else steps[0].state):
                 entered.append(transition.state)

@@ -9,7 +9,7 @@ from typing import Any
 from bench.clock import Clock
 from bench.config import UpdateProfile
 from bench.errors import ServerError
-from bench.firmware_update.judge import Transition, is_allowed, rows_for
+from bench.firmware_update.judge import Transition, is_allowed, known_rows
 from bench.firmware_update.states import Result, State
 from bench.lwm2m.client import Client, CoapError, Observation
 from bench.lwm2m.server import LwM2mServer
@@ -28,7 +28,7 @@ class Watch:
     ) -> None:
         self._server, self._endpoint = server, endpoint
         self._clock, self._timeline = clock, timeline
-        self._rows = rows_for(profile)
+        self._rows = known_rows(profile)
         self._observations: list[Observation] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._whole_instance = True
