@@ -59,8 +59,11 @@ class RigSlots:
     def confirmed(self) -> bool:
         return self._rig.confirmed
 
-    def erase(self) -> Steps:
-        yield from self._rig.flash.erase(SLOT.offset, SLOT.size, self._rig.now)
+    def erase(self, start: int = 0) -> Steps:
+        yield from self._rig.flash.erase(SLOT.offset + start, SLOT.size - start, self._rig.now)
+
+    def package(self) -> tuple[str, str]:
+        return "rig", self.version()
 
     def write(self, offset: int, data: bytes) -> Steps:
         self._rig.writes.append((offset, len(data)))

@@ -10,6 +10,7 @@ from bench.virtual.boot import esp32 as bootloader
 from bench.virtual.boot.slots import UpdateSlots
 from bench.virtual.esp32.chip import Esp32Chip
 from bench.virtual.firmware.application import DeviceIdentity
+from bench.virtual.firmware.update.machine import Stack
 from bench.virtual.flash import Flash
 from bench.virtual.machine import Region, RunningImage
 from bench.virtual.modem import WIFI, Address
@@ -37,7 +38,12 @@ class VirtualEsp32(VirtualBoard):
         self.chip = Esp32Chip(scheduler, scheduler.rng(f"{name}/chip"), self.uart, mac=mac)
         self.chip.boot = self._boot
         self.chip.on_receive_app = self._receive
-        self.identity = DeviceIdentity(manufacturer="Virtual Bench", model="ESP32", serial=mac)
+        self.identity = DeviceIdentity(
+            manufacturer="Virtual Bench",
+            model="ESP32",
+            serial=mac,
+            stack=Stack(lwm2m="1.2", object5="1.1", resumes=True),
+        )
 
     @property
     def flash(self) -> Flash:

@@ -218,10 +218,18 @@ def boot(machine: Machine) -> Steps:
     return None
 
 
+def _described(flash: _Flash, place: Region) -> tuple[str, str]:
+    """Project name and version from the application descriptor."""
+    data = flash.read(place, _DESCRIPTOR, 80)
+    version, project = (
+        field.split(b"\0")[0].decode("utf-8", "replace") for field in (data[16:48], data[48:])
+    )
+    return project, version
+
+
 def _running(flash: _Flash, label: str, place: Region, arrival: str) -> RunningImage:
-    data = flash.read(place, _DESCRIPTOR, 0x1000)
-    version = data[16:48].split(b"\0")[0].decode("utf-8", "replace")
-    block = unpacked(TRAITS_MAGIC, data[256:])
+    block = unpacked(TRAITS_MAGIC, flash.read(place, _DESCRIPTOR + 256, 0x1000))
+    version = _described(flash, place)[1]
     return RunningImage(label, version, block or {}, arrival != "test", arrival)
 
 
@@ -253,11 +261,15 @@ class EspOtaSlots:
         active = self._active()
         return active is None or active.state in (VALID, UNDEFINED)
 
-    def erase(self) -> Steps:
+    def erase(self, start: int = 0) -> Steps:
         flash = self._machine.flash
-        for start in range(self._place.offset, self._place.offset + self._place.size, SECTOR):
-            if not flash.is_erased(start, SECTOR):
-                yield from flash.erase(start, SECTOR, self._machine.now)
+        end = self._place.offset + self._place.size
+        for sector in range(self._place.offset + start, end, SECTOR):
+            if not flash.is_erased(sector, SECTOR):
+                yield from flash.erase(sector, SECTOR, self._machine.now)
+
+    def package(self) -> tuple[str, str]:
+        return _described(self._flash, self._place)
 
     def write(self, offset: int, data: bytes) -> Steps:
         yield from self._machine.flash.write(self._place.offset + offset, data, self._machine.now)

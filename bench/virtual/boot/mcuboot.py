@@ -265,8 +265,8 @@ def _copy_sector(source: _Slot, number: int, target: _Slot, into: int) -> Steps:
     yield from target.write(into * SECTOR, source.read(number * SECTOR, SECTOR))
 
 
-def _erase_slot(slot: _Slot) -> Steps:
-    for number in range(slot.sectors):
+def _erase_slot(slot: _Slot, start: int = 0) -> Steps:
+    for number in range(start // SECTOR, slot.sectors):
         if not slot.is_erased(number):
             yield from slot.erase_sector(number)
 
@@ -375,8 +375,13 @@ class McubootSlots:
         trailer = self._primary.trailer()
         return not trailer.magic or trailer.image_ok == 1
 
-    def erase(self) -> Steps:
-        yield from _erase_slot(self._secondary)
+    def erase(self, start: int = 0) -> Steps:
+        yield from _erase_slot(self._secondary, start)
+
+    def package(self) -> tuple[str, str]:
+        header = self._secondary.header()
+        keys = _keys(self._machine)
+        return ("", "") if header is None or keys is None else (keys.board, header.version)
 
     def write(self, offset: int, data: bytes) -> Steps:
         yield from self._secondary.write(offset, data)

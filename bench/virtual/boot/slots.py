@@ -30,8 +30,12 @@ class UpdateSlots(Protocol):
         """Whether the running image stays after the next reset."""
         ...
 
-    def erase(self) -> Steps:
-        """Erase the whole slot, request marks included."""
+    def erase(self, start: int = 0) -> Steps:
+        """Erase the slot from `start` (a multiple of 4096) on, request marks included."""
+        ...
+
+    def package(self) -> tuple[str, str]:
+        """Name and version of the image in the slot; empty strings when it has none."""
         ...
 
     def write(self, offset: int, data: bytes) -> Steps:

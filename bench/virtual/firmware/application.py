@@ -6,7 +6,8 @@ What this build does differently is in the traits of its image: `selftest` ("ok"
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.virtual.boot.slots import UpdateSlots
@@ -15,11 +16,14 @@ from bench.virtual.firmware.client import Account, Client
 from bench.virtual.firmware.data_model import Instance, Path, Resource, Tree
 from bench.virtual.firmware.settings import Settings
 from bench.virtual.firmware.shell import Provision, Shell, parse_provision
-from bench.virtual.firmware.update_object import UpdateObject
+from bench.virtual.firmware.update.machine import Stack
+from bench.virtual.firmware.update.object5 import UpdateObject
 from bench.virtual.machine import Machine, RunningImage
 from bench.virtual.modem import Modem
 from bench.virtual.process import Signal, Steps
 
+TRIAL_LIMIT = 600.0
+"""Seconds after which an image on trial that could not register gives up."""
 START_TIME = 0.3
 """Seconds from the bootloader's jump to the application's first line, an estimate."""
 SETTINGS_REGIONS = ("settings", "nvs")
@@ -30,6 +34,7 @@ class DeviceIdentity:
     manufacturer: str
     model: str
     serial: str
+    stack: Stack = field(default_factory=Stack)
 
 
 class Application:
@@ -54,6 +59,7 @@ class Application:
         self._shell = Shell(self._command)
         self._client: Client | None = None
         self._update: UpdateObject | None = None
+        self._sends = False  # state and result of an update are told by Send, not by notification
 
     def run(self) -> Steps:
         """The application's main process."""
@@ -66,7 +72,12 @@ class Application:
             yield 0.0
         self._settings.load()
         update = UpdateObject(
-            self._machine, self._running, self._slots, self._settings, self._resource_changed
+            self._machine,
+            self._running,
+            self._slots,
+            self._settings,
+            self._device.stack,
+            self._resource_changed,
         )
         self._update = update
         yield from update.settle()
@@ -84,12 +95,15 @@ class Application:
             self._modem,
             self._machine.rng,
             self._tree(update),
+            self._device.stack,
             update.write_package,
         )
         update.engine = client.engine
         self._client = client
         if update.on_trial:
             self._machine.cpu.spawn(self._trial(client, update))
+            self._machine.cpu.after(TRIAL_LIMIT, lambda: self._give_up_trial(update))
+        self._machine.cpu.spawn(self._resume(client, update))
         yield from client.keep_registered(_account(provision))
 
     def _trial(self, client: Client, update: UpdateObject) -> Steps:
@@ -98,8 +112,23 @@ class Application:
         if self._running.traits.get("confirm", True):
             yield from update.end_trial()
 
+    def _give_up_trial(self, update: UpdateObject) -> None:
+        """A trial image that has not proved itself in time makes way for the one before."""
+        if update.on_trial:
+            self._machine.print("app: trial not confirmed in time, restarting")
+            self._machine.reset("soft")
+
+    def _resume(self, client: Client, update: UpdateObject) -> Steps:
+        """A download that a restart interrupted goes on once the device is registered."""
+        yield client.registered
+        update.resume()
+
     def _resource_changed(self, path: Path) -> None:
-        if self._client is not None:
+        if self._client is None:
+            return
+        if self._sends and path[0] == 5:
+            self._client.report([(5, 0, 3), (5, 0, 5)])
+        else:
             self._client.observations.changed(path)
 
     # ---- shell
@@ -119,8 +148,37 @@ class Application:
             self._machine.print(f"status: fota state {state}, slot {self._running.region}")
         elif name == "reboot":
             self._machine.cpu.spawn(self._leave_and_reboot())
+        elif name in self._switches:
+            self._switch(name, arguments)
         else:
             self._machine.print(f"{name}: command not found")
+
+    @property
+    def _switches(self) -> dict[str, dict[str, Callable[[UpdateObject], None]]]:
+        """Commands with one word each that a test of the device may need."""
+        return {
+            "heap": {
+                "take": lambda update: update.heap.take(update.heap.SIZE),
+                "free": lambda update: update.heap.release(),
+            },
+            "user": {
+                "defers": lambda update: setattr(update.user, "defers", True),
+                "accepts": lambda update: update.user.accept(),
+            },
+            "report": {
+                "send": lambda update: setattr(self, "_sends", True),
+                "notify": lambda update: setattr(self, "_sends", False),
+            },
+        }
+
+    def _switch(self, name: str, arguments: list[str]) -> None:
+        word = arguments[0] if arguments else ""
+        action = self._switches[name].get(word)
+        if action is None or self._update is None:
+            self._machine.print(f"{name}: error, use one of {', '.join(self._switches[name])}")
+        else:
+            action(self._update)
+            self._machine.print(f"{name}: {word}")
 
     def _take_provision(self, arguments: list[str]) -> Steps:
         try:
@@ -190,6 +248,7 @@ class Application:
                 0: Resource("int", read=lambda: bearer),
                 1: Resource("int", read=lambda: {0: bearer}),
                 2: Resource("int", read=lambda: -85),
+                3: Resource("int", read=lambda: -9),
                 4: Resource("str", read=lambda: {0: "127.0.0.1"}),
             }
         )

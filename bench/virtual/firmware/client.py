@@ -13,6 +13,7 @@ from bench.virtual.firmware.coap_engine import CoapEngine, Request
 from bench.virtual.firmware.coap_message import Block, Message
 from bench.virtual.firmware.data_model import Path, Resource, Tree
 from bench.virtual.firmware.observe import Attributes, Observations
+from bench.virtual.firmware.update.machine import Stack
 from bench.virtual.machine import Machine
 from bench.virtual.modem import Address, Modem
 from bench.virtual.process import Signal, Steps
@@ -41,12 +42,14 @@ class Client:
         modem: Modem,
         rng: random.Random,
         tree: Tree,
+        stack: Stack,
         package_writer: Callable[[Request], None],
     ) -> None:
         self.machine = machine
         self.engine = CoapEngine(machine, modem, rng)
         self.engine.on_request = self._requested
         self.tree = tree
+        self._stack = stack
         self.observations = Observations(self.engine, self._payload_of)
         self._package_writer = package_writer
         self.account: Account
@@ -131,17 +134,30 @@ class Client:
         self.engine.request(message, destination, answered.send)
         return (yield answered)
 
+    def report(self, paths: list[Path]) -> None:
+        """Send the values of resources to the server unasked (LwM2M 1.1, Send)."""
+        if self._server is None:
+            return
+        rows = [(path, self._find(path)) for path in paths]
+        values = [(path, resource.read()) for path, resource in rows if resource and resource.read]
+        message = Message(coap.CON, coap.POST, payload=model.senml((), values))
+        message.add_text(coap.URI_PATH, "dp")
+        message.add_uint(coap.CONTENT_FORMAT, model.SENML_CBOR)
+        self.engine.request(message, self._server, lambda answer: None)
+
     def _register_message(self, account: Account) -> Message:
         message = Message(coap.CON, coap.POST, payload=self._links().encode())
         message.add_text(coap.URI_PATH, "rd")
         message.add_uint(coap.CONTENT_FORMAT, model.LINKS)
-        for item in (f"ep={account.endpoint}", f"lt={account.lifetime}", "lwm2m=1.1", "b=U"):
+        for item in (f"ep={account.endpoint}", f"lt={account.lifetime}", f"lwm2m={self._stack.lwm2m}", "b=U"):
             message.add_text(coap.URI_QUERY, item)
         return message
 
     def _links(self) -> str:
-        links = [f'</>;rt="oma.lwm2m";ct={model.TLV}']
+        links = [f'</>;rt="oma.lwm2m";ct="{model.TLV} {model.SENML_CBOR}"']
         for number, instances in sorted(self.tree.items()):
+            if number == 5 and self._stack.object5 != "1.0":
+                links.append(f"</5>;ver={self._stack.object5}")
             if number != 0:
                 links += [f"</{number}/{i}>" for i in sorted(instances)]
         return ",".join(links)

@@ -168,7 +168,7 @@ def senml(base: Path, rows: list[tuple[Path, Any]]) -> bytes:
     for path, value in spread:
         record: dict[int, Any] = {}
         if not records:
-            record[_BASE_NAME] = "/" + "/".join(map(str, base)) + ("/" if path else "")
+            record[_BASE_NAME] = "/" + "/".join(map(str, base)) + ("/" if base and path else "")
         if path:
             record[_NAME] = "/".join(map(str, path))
         record[_senml_label(value)] = value

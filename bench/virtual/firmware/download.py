@@ -36,11 +36,15 @@ class Download:
         self._capacity = capacity
         self._offset = 0
         self._exponent = EXPONENT
-        self._etag: bytes | None = None
+        self.etag: bytes = b""
         self._restarts = 0
         self.complete = False
         self.restarted = False
         self.failure: str | None = None
+
+    def resume(self, offset: int, etag: bytes) -> None:
+        """Go on at `offset` of a package that was known by `etag`; block sizes must divide `offset`."""
+        self._offset, self.etag = offset, etag
 
     def next_block(self) -> Steps:
         """The next bytes of the package; b"" with `failure` set when there are none."""
@@ -53,14 +57,14 @@ class Download:
                 return self._fail(NO_SUCH_PACKAGE)
             if answer.code != coap.CONTENT:
                 return self._fail(LOST)
-            etag = answer.first(coap.ETAG)
-            if self._offset and etag != self._etag:  # another package under the same name
+            etag = answer.first(coap.ETAG) or b""
+            if self._offset and etag != self.etag:  # another package under the same name
                 if self._restarts >= MAX_RESTARTS:
                     return self._fail(LOST)
                 self._restarts += 1
                 self._offset, self.restarted = 0, True
                 continue
-            self._etag = etag
+            self.etag = etag
             return self._taken(answer)
 
     def _taken(self, answer: Message) -> bytes:
