@@ -141,8 +141,6 @@ CAPABILITIES = {
     "defer": "a user can defer the update",
     "send": "the device can be told to report by LwM2M Send",
     "outage": "the path between device and server can be interrupted",
-    "self-test": "there is a build whose self-test fails",
-    "wrong-board": "there is a build for another board in the same container",
     "queue-mode": "the device can register in queue mode",
     "components": "the device has object 33629",
 }
@@ -228,16 +226,22 @@ class RomSerialAttachment(_Table):
     baud: int = Field(460800, gt=0)
 
 
+VariantName = Literal["wrong-board", "self-test-fails"]
+"""Builds that cannot be derived from a good one: for another board; failing its own self-test."""
+
+
 class ImageFiles(_Table):
     """Firmware to install and to update to: files, or `provider` ("module:function") that builds them.
 
-    `factory` are the parts below the application (bootloader, partition table): address -> file.
+    `factory` are the parts below the application (bootloader, partition table): address -> file;
+    `variants` are further builds that some testcases need, by name.
     """
 
     provider: str | None = None
     baseline: Path | None = None
     update: Path | None = None
     factory: dict[str, Path] = {}
+    variants: dict[VariantName, Path] = {}
 
     @model_validator(mode="after")
     def _either(self) -> ImageFiles:
@@ -373,6 +377,7 @@ def _absolute(board: BoardSettings, base: Path) -> BoardSettings:
         "baseline": images.baseline and base / images.baseline,
         "update": images.update and base / images.update,
         "factory": {a: base / p for a, p in images.factory.items()},
+        "variants": {n: base / p for n, p in images.variants.items()},
     }
     return board.model_copy(update={"images": images.model_copy(update=update)})
 

@@ -60,3 +60,10 @@ class ConsoleTimeout(WaitTimeout):
 
 class PlantError(BenchError):
     """The virtual bench itself is at fault."""
+
+
+class NotApplicable(Exception):
+    """A testcase asks for what this board, by its board file or its images, cannot do; the message says why.
+
+    Neither a fault of the bench nor of the product: the testcase is reported as not applicable.
+    """

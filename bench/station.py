@@ -204,12 +204,14 @@ def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> Imag
     """Read, or have built, the images of one board. Raises `ImageError` or `ConfigError`."""
     files = board.images
     baseline, update, factory = files.baseline, files.update, _factory(files.factory.items())
+    variants: dict[str, Path] = {str(name): path for name, path in files.variants.items()}
     if files.provider is not None:
         work.mkdir(parents=True, exist_ok=True)
         built = load_name(files.provider, "images.provider")(board_type.name, work)
         baseline = baseline or built.baseline
         update = update or built.update
         factory = factory or tuple(FactoryPart(p.address, p.path) for p in built.factory)
+        variants = {**built.variants, **variants}
     assert baseline is not None
     assert update is not None
     slot = board_type.image_limit
@@ -218,6 +220,10 @@ def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> Imag
         baseline=load_image(baseline, container=container, slot_size=slot),
         update=load_image(update, container=container, slot_size=slot),
         factory=factory,
+        limit=slot,
+        variants={
+            name: load_image(path, container=container, slot_size=slot) for name, path in variants.items()
+        },
     )
 
 

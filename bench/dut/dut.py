@@ -10,10 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from bench.clock import Clock
-from bench.config import BoardSettings, BoardType, Region
+from bench.config import BoardSettings, BoardType, Capability, Region
 from bench.dut.console import Console
 from bench.dut.flasher import Flasher
-from bench.errors import ImageError
+from bench.errors import ImageError, NotApplicable
 from bench.firmware.image import FirmwareImage
 from bench.firmware.image_set import ImageSet
 from bench.instruments.power_supply import SupplyChannel
@@ -155,6 +155,33 @@ class Dut(ABC):
             )
 
     # ---- life
+
+    @contextlib.contextmanager
+    def using(self, capability: str) -> Iterator[None]:
+        """Have the device do, inside the block, what its board file says for a capability.
+
+        Raises `NotApplicable` when it cannot.
+        """
+        how = self._how(capability)
+        if how.command is not None:
+            self._command(how.command, how.answer)
+        try:
+            yield
+        finally:
+            if how.undo is not None:
+                self.console.send(how.undo + "\r\n")
+
+    def _how(self, capability: str) -> Capability:
+        reason = self.type.why_not(capability)
+        if reason is not None:
+            raise NotApplicable(reason)
+        return self.type.capabilities[capability]
+
+    def _command(self, command: str, answer: str | None) -> None:
+        mark = self.console.mark()
+        self.console.send(command + "\r\n")
+        if answer is not None:
+            self.console.expect(answer, timeout=self.type.timeouts.boot, since=mark)
 
     def provision(self, server_uri: str) -> None:
         """Tell the device its server over the console, as the board file says."""

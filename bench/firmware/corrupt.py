@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 from bench.firmware.image import FirmwareImage
@@ -17,3 +18,14 @@ def flip_body_bit(image: FirmwareImage) -> FirmwareImage:
 def truncate(image: FirmwareImage, size: int) -> FirmwareImage:
     """The first `size` bytes only."""
     return replace(image, data=image.data[:size], path=None)
+
+
+def padded(image: FirmwareImage, size: int) -> FirmwareImage:
+    """The whole image, and zeros up to `size` bytes."""
+    return replace(image, data=image.data.ljust(size, b"\0"), path=None)
+
+
+def replaced(image: FirmwareImage) -> FirmwareImage:
+    """A PNG file's signature, and noise, as many bytes as the image has."""
+    noise = random.Random(image.sha256).randbytes(image.size)
+    return replace(image, data=(b"\x89PNG\r\n\x1a\n" + noise)[: image.size], path=None)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from bench.firmware.corrupt import flip_body_bit
+from bench.errors import NotApplicable
+from bench.firmware.corrupt import flip_body_bit, padded, replaced
 from bench.firmware.image import FirmwareImage
 
 
@@ -20,13 +22,44 @@ class FactoryPart:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """`baseline` runs before an update, `update` after it; `factory` goes in before both."""
+    """`baseline` runs before an update, `update` after it; `factory` goes in before both.
+
+    `limit` is the size of the largest image that fits, in bytes; `variants` are builds that cannot
+    be derived from a good one.
+    """
 
     baseline: FirmwareImage
     update: FirmwareImage
     factory: tuple[FactoryPart, ...] = ()
+    limit: int = 0
+    variants: Mapping[str, FirmwareImage] = field(default_factory=dict)
 
     @cached_property
     def corrupted(self) -> FirmwareImage:
         """`update` with one bit of its body flipped; everything else, lengths included, is right."""
         return flip_body_bit(self.update)
+
+    @cached_property
+    def unsupported(self) -> FirmwareImage:
+        """A file of the size of `update` that is no firmware at all."""
+        return replaced(self.update)
+
+    @cached_property
+    def oversized(self) -> FirmwareImage:
+        """`update`, padded beyond the largest image that fits."""
+        return padded(self.update, self.limit + 4096)
+
+    @property
+    def wrong_board(self) -> FirmwareImage:
+        """A correctly built and signed image for another board. Raises `NotApplicable` without one."""
+        return self._variant("wrong-board")
+
+    @property
+    def self_test_fails(self) -> FirmwareImage:
+        """A build that finds itself broken when it starts. Raises `NotApplicable` without one."""
+        return self._variant("self-test-fails")
+
+    def _variant(self, name: str) -> FirmwareImage:
+        if name not in self.variants:
+            raise NotApplicable(f"the bench file gives no image variant {name!r}")
+        return self.variants[name]

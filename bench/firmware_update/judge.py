@@ -11,6 +11,9 @@ from bench.firmware_update.deviations import DEVIATIONS
 from bench.firmware_update.expected import FAILED_UPDATE, MACHINES, Row
 from bench.firmware_update.states import Result, State
 
+HALF_STEP_LIMIT = 60.0
+"""Seconds by which retransmissions may part the two notifications of one step."""
+
 
 @dataclass(slots=True)
 class Transition:
@@ -72,13 +75,21 @@ def settled(transitions: Sequence[Transition], rows: Iterable[Row]) -> list[Tran
     rows = tuple(rows)
     kept: list[Transition] = []
     for number, transition in enumerate(transitions):
-        last = number == len(transitions) - 1
-        half = transition.origin != "read" and not transition.stood and not last
-        if kept and half and not is_allowed(rows, kept[-1].pair, transition.pair):
+        following = transitions[number + 1] if number + 1 < len(transitions) else None
+        if kept and following is not None and _is_half(kept[-1], transition, following, rows):
             continue
         if not kept or kept[-1].pair != transition.pair:
             kept.append(transition)
     return kept
+
+
+def _is_half(before: Transition, seen: Transition, after: Transition, rows: tuple[Row, ...]) -> bool:
+    if seen.origin == "read" or seen.stood:
+        return False
+    if not is_allowed(rows, before.pair, seen.pair):
+        return True
+    mixed = seen.pair in ((after.state, before.result), (before.state, after.result))
+    return mixed and after.time - seen.time <= HALF_STEP_LIMIT and is_allowed(rows, before.pair, after.pair)
 
 
 def judge(transitions: Sequence[Transition], profile: UpdateProfile) -> Judgement:

@@ -14,9 +14,9 @@ from bench.lwm2m.push import PushResult
 class UpdateRecord:
     """One update as it was observed; nothing in here is a judgement but `judgement`.
 
-    `delivered` counts bytes; `push` is how a PUSH ended; `refused` is the device's refusal of the
-    delivery or of Update; `stuck` says what did not happen in time ("" when nothing did). Times are
-    bench seconds.
+    `delivered` counts the bytes of the package that went over, `sent` (PULL) those with
+    repetitions; `push` is how a PUSH ended; `refused` is the device's refusal of the delivery or of
+    Update; `stuck` says what did not happen in time ("" when nothing did). Times are bench seconds.
     """
 
     profile: UpdateProfile
@@ -25,6 +25,7 @@ class UpdateRecord:
     size: int
     transitions: list[Transition] = field(default_factory=list)
     delivered: int = 0
+    sent: int = 0
     push: PushResult | None = None
     refused: str = ""
     stuck: str = ""

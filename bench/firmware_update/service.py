@@ -114,6 +114,8 @@ class UpdateService:
             self.uri_of,
             download_timeout=timeouts.download,
             update_timeout=timeouts.update + timeouts.registration,
+            # a device notices only at its next Update that the server has forgotten it
+            registration_timeout=dut.type.provision.lifetime + timeouts.registration,
         )
         update = Update(cycle, image.data, delivery, transport)
         try:

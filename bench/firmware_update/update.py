@@ -27,6 +27,8 @@ from bench.timeline import Timeline
 
 POLL = 5.0
 """Seconds of silence after which a device that sends no notifications is politely asked."""
+REBOOT_POLL = 60.0
+"""The same, while it most likely swaps and restarts."""
 READ_LIMIT = 600.0
 """Seconds for a few requests, retransmissions of a bad link included."""
 
@@ -43,6 +45,7 @@ class Cycle:
     uri_of: Callable[[str, Transport], str]
     download_timeout: float
     update_timeout: float
+    registration_timeout: float
 
 
 class Update:
@@ -148,6 +151,13 @@ class Update:
 
         self._settle(fetched, self._cycle.download_timeout, "the device to fetch the package")
         self.record.delivered = package.served
+        self.record.sent = package.sent
+
+    def replace_package(self, data: bytes) -> None:
+        """From now on another package is served under the same URI (PULL)."""
+        assert self._package is not None
+        self._data = data
+        self._package = self._cycle.server.publish(self._package.name, data)
 
     def _progress(self, done: int) -> None:
         elapsed = self._clock.now() - self.record.started
@@ -202,29 +212,50 @@ class Update:
         return True
 
     def await_finish(self) -> None:
-        """Follow the device through swap, reboot and registration to its final state and result."""
-        assert self._executed is not None
+        """Follow the device through swap, reboot and registration to its final state and result.
+
+        A device may also find the update impossible without restarting.
+        """
         with self._timeline.step(self._endpoint, "swap, reboot, register"):
-            if not self.await_restart(self._executed):
-                return
-        with self._timeline.step(self._endpoint, "read the outcome"):
-            self._settle(
-                lambda: self._watch.state in (State.IDLE, State.DOWNLOADED),
+            over = self._settle(
+                lambda: self._has_restarted() or self._has_ended(),
                 self._cycle.update_timeout,
-                "the update to end",
+                "the device to restart and register, or to give up",
+                poll=REBOOT_POLL,
             )
+        if not over or (self._has_restarted() and not self._look_again()):
+            return
+        with self._timeline.step(self._endpoint, "read the outcome"):
+            self._settle(self._has_ended, self._cycle.update_timeout, "the update to end")
             self._confirm_pair()
+
+    def _has_restarted(self) -> bool:
+        registration = self._cycle.server.registration(self._endpoint)
+        assert self._executed is not None
+        return registration is not None and registration.registered_at > self._executed
+
+    def _has_ended(self) -> bool:
+        """Whether the device shows a state that an update ends in: Idle, or Downloaded after a failure."""
+        last = self.record.transitions[-1]
+        assert self._executed is not None
+        failed = last.pair == (State.DOWNLOADED, Result.UPDATE_FAILED)
+        return (last.state is State.IDLE or failed) and last.time > self._executed
 
     def await_restart(self, after: float) -> bool:
         """Wait for a registration later than `after` (bench seconds), and look at the object again."""
         try:
-            client = self._cycle.server.wait_registered(
-                self._endpoint, timeout=self._cycle.update_timeout, after=after
+            self._cycle.server.wait_registered(
+                self._endpoint, timeout=self._cycle.registration_timeout, after=after
             )
         except WaitTimeout as timeout:
             self.record.stuck = timeout.message
             return False
-        self._watch.restarted()  # no observation survives
+        return self._look_again()
+
+    def _look_again(self) -> bool:
+        """The device has registered anew: no observation survives that."""
+        client = self._client()
+        self._watch.restarted()
 
         async def again() -> None:
             await self._watch.read(client)
@@ -237,6 +268,10 @@ class Update:
             return False
         return True
 
+    def stop_observing(self) -> None:
+        """Cancel every observation at the device; from here on it is only asked, or sends by itself."""
+        self._run(self._watch.cancel_observations(), READ_LIMIT, "cancel observations")
+
     def await_pair(self, state: State, result: Result | None = None, *, timeout: float) -> bool:
         """Wait until the device shows `state` (and `result`); False after `timeout` seconds."""
         return self._settle(
@@ -245,13 +280,13 @@ class Update:
             f"the device to reach {state.name}",
         )
 
-    def _settle(self, done: Callable[[], bool], timeout: float, what: str) -> bool:
-        """Wait for `done`; ask the device when nothing has been heard from it for a while."""
+    def _settle(self, done: Callable[[], bool], timeout: float, what: str, *, poll: float = POLL) -> bool:
+        """Wait for `done`; ask the device when nothing has been heard from it for `poll` seconds."""
 
         async def watch() -> None:
             while not done():
                 try:
-                    await asyncio.wait_for(self._clock.until(done), POLL)
+                    await asyncio.wait_for(self._clock.until(done), poll)
                 except TimeoutError:
                     try:
                         await self._watch.read(self._client())

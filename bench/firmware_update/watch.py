@@ -95,10 +95,12 @@ class Watch:
         if self._whole_instance:
             try:
                 values = await client.read_async(OBJECT)
+            except CoapError:
+                values = {}
+            if {3, 5} <= values.keys():
                 self._learn(values[3], values[5], "read")
                 return
-            except (CoapError, KeyError, TypeError):
-                self._whole_instance = False
+            self._whole_instance = False
         # the result first: read after the state it could belong to a later one
         result = await client.read_async(RESULT)
         state = await client.read_async(STATE)
@@ -120,6 +122,11 @@ class Watch:
         if self.transitions:
             self.transitions[-1].stood = True
         self.drop_observations()
+
+    async def cancel_observations(self) -> None:
+        """Tell the device that nobody listens any more."""
+        while self._observations:
+            await self._observations.pop().cancel()
 
     def drop_observations(self) -> None:
         for observation in self._observations:

@@ -16,11 +16,15 @@ OCTET_STREAM = 42
 
 @dataclass
 class Package:
-    """One file on offer. `served` is the end of the furthest block sent, in bytes."""
+    """One file on offer.
+
+    `served` is the end of the furthest block sent, `sent` the sum of all blocks sent, in bytes.
+    """
 
     name: str
     data: bytes
     served: int = 0
+    sent: int = 0
 
     def __post_init__(self) -> None:
         self.etag = hashlib.sha256(self.data).digest()[:8]
@@ -58,5 +62,6 @@ class PackageShelf(Resource, PathCapable):
         if more or number or block is not None:
             options["block2"] = (number, more, exponent)
         package.served = max(package.served, end)
+        package.sent += end - start
         self._on_block(package)
         return Message(code=CONTENT, payload=package.data[start:end], **options)

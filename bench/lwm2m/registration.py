@@ -142,6 +142,10 @@ class Directory(Resource, PathCapable):
         self._forget(registration)
         self._changed(registration, event)
 
+    def expire(self, registration: Registration) -> None:
+        """End a registration as if its lifetime were over."""
+        self._drop(registration, "expired")
+
     def _forget(self, registration: Registration) -> None:
         if registration.expiry is not None:
             registration.expiry.cancel()

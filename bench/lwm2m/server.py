@@ -45,6 +45,7 @@ class LwM2mServer:
         self.timeline = timeline
         self.context: Context
         self._host, self._port, self._seed = host, port, seed
+        self._lives = 0
         self._trace = Trace(timeline)
         self._endpoint: UdpEndpoint | None = None
         self._tokens: PeerTokenManager
@@ -69,8 +70,11 @@ class LwM2mServer:
         site.add_resource(["fw"], self.shelf)
         site.add_resource(["dp"], ReportInterface(self._is_registered, self._reported))
         self.context = Context(loop=loop, serversite=site, loggername="bench.coap")
-        tokens = PeerTokenManager(self.context, random.Random(f"{self._seed}/tokens"))
-        messages = PeerMessageManager(tokens, random.Random(f"{self._seed}/mids"))
+        # a device would take the message IDs of the last life for duplicates
+        self._lives += 1
+        life = f"{self._seed}/{self._lives}"
+        tokens = PeerTokenManager(self.context, random.Random(f"{life}/tokens"))
+        messages = PeerMessageManager(tokens, random.Random(f"{life}/mids"))
         try:
             self._endpoint = await UdpEndpoint.open(messages, self._trace, self._host, self._port)
         except OSError as error:
@@ -125,6 +129,16 @@ class LwM2mServer:
 
     def registration(self, endpoint: str) -> Registration | None:
         return self._directory.by_endpoint.get(endpoint) if self._directory else None
+
+    def expire(self, endpoint: str) -> None:
+        """End a registration as if its lifetime were over. Raises `ServerError` when there is none."""
+        registration = self.client(endpoint).registration
+
+        async def expire() -> None:
+            assert self._directory is not None
+            self._directory.expire(registration)
+
+        self.clock.run(expire(), timeout=10, reason=f"expire {endpoint}")
 
     def client(self, endpoint: str) -> Client:
         """The registered device. Raises `ServerError` when it is not registered."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from esptool.bin_image import ELFSection, ESP32FirmwareImage
+from esptool.bin_image import ELFSection, ESP32FirmwareImage, ESP32S2FirmwareImage
 from imgtool import version as imgtool_version
 from imgtool.image import Image
 from imgtool.keys import ECDSA256P1
@@ -62,15 +62,20 @@ class Build:
     baseline: Path
     update: Path
     factory: tuple[Part, ...]
+    variants: Mapping[str, Path]
 
 
 def build_set(board: str, out: Path) -> Build:
-    """Baseline 1.0.0, update 1.1.0 and the factory parts of "nrf9160" or "esp32", as files in `out`."""
+    """Baseline 1.0.0, update 1.1.0, its variants and the factory parts of "nrf9160" or "esp32"."""
     out.mkdir(parents=True, exist_ok=True)
     return Build(
         baseline=build(board, "1.0.0", out=out / "baseline.bin"),
         update=build(board, "1.1.0", out=out / "update.bin"),
         factory=FACTORY[board](out),
+        variants={
+            "wrong-board": OTHER_BOARD[board](out / "wrong-board.bin"),
+            "self-test-fails": build(board, "1.1.0", {"selftest": "fail"}, out=out / "self-test-fails.bin"),
+        },
     )
 
 
@@ -134,6 +139,10 @@ def _build_mcuboot(
         image.create(_signer(key), "hash", None, custom_tlvs={BOARD_TLV: board.encode()})
     image.save(str(out))
     return out
+
+
+def _build_for_other_nrf(out: Path) -> Path:
+    return _build_mcuboot("nrf5340", "1.1.0", {}, DEFAULT_SIZE["nrf9160"], SIGNING_KEY, out)
 
 
 def build_mcuboot_bootloader(board: str, out: Path, key: ec.EllipticCurvePrivateKey = SIGNING_KEY) -> Path:
@@ -201,6 +210,15 @@ def _build_esp32(board: str, version: str, traits: Mapping[str, object], size: i
     return _save_esp32(segments, IRAM + 4, out)
 
 
+def _build_for_other_esp(out: Path) -> Path:
+    """The same build for an ESP32-S2: another chip ID in the extended header."""
+    built = _build_esp32("esp32", "1.1.0", {}, DEFAULT_SIZE["esp32"], out)
+    image = bytearray(built.read_bytes()[:-32])  # without its SHA-256, which covers the header
+    struct.pack_into("<H", image, 12, ESP32S2FirmwareImage.ROM_LOADER.IMAGE_CHIP_ID)
+    out.write_bytes(bytes(image) + hashlib.sha256(image).digest())
+    return out
+
+
 def build_esp32_bootloader(out: Path) -> Path:
     """The second-stage bootloader for 0x1000, rollback enabled."""
     body = packed(BOOTLOADER_MAGIC, {"board": "esp32", "rollback": True}) + _filler(
@@ -241,4 +259,5 @@ def _esp32_factory(out: Path) -> tuple[Part, ...]:
     )
 
 
+OTHER_BOARD = {"nrf9160": _build_for_other_nrf, "esp32": _build_for_other_esp}
 FACTORY = {"nrf9160": _nrf_factory, "esp32": _esp32_factory}

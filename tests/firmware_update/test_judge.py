@@ -75,6 +75,15 @@ def test_half_a_step_is_no_violation() -> None:
         assert judge(with_half, V10).violations != ()
 
 
+def test_half_a_step_that_would_be_a_step_of_its_own() -> None:
+    """Cancelled: Idle is told before result 10. Alone, Idle with result 0 would be a reset."""
+    half = Transition(1.1, IDLE, Result.INITIAL, "notification")
+    transitions = [*seen((0, 0), (1, 0)), half, Transition(1.2, IDLE, Result.CANCELLED, "notification")]
+    assert judge(transitions, V11).violations == ()
+    half.stood = True
+    assert judge(transitions, V11).violations != ()
+
+
 def test_the_last_pair_is_never_taken_for_half_a_step() -> None:
     transitions = [*seen(*GOOD[:4]), Transition(4, UPDATING, Result.SUCCESS, "notification")]
     assert settled(transitions, MACHINES["1.0"])[-1].pair == (UPDATING, Result.SUCCESS)

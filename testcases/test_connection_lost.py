@@ -1,0 +1,35 @@
+"""The connection is lost during the download and does not come back in time.
+
+OMA LightweightM2M-1.0-int-775 (connection lost during download).
+"""
+
+import pytest
+
+from bench.firmware_update.states import Delivery, Result, State
+
+
+@pytest.mark.requirement("LightweightM2M-1.0-int-775")
+def test_server_dies(dut, server, images, delivery, clock):
+    """Half-way the server is gone: Idle, result 4, the old version runs; the next update succeeds."""
+    with server.begin(dut, images.update, delivery) as update:
+        update.deliver(0.5)
+        with server.stopped():
+            clock.sleep(dut.type.timeouts.download, "the server stays away")
+        assert update.await_restart(after=clock.now())
+        record = update.record
+
+    assert record.violations == []
+    assert record.outcome == (State.IDLE, Result.CONNECTION_LOST)
+    assert server.version_of(dut) == images.baseline.version
+    assert server.update(dut, images.update, delivery).result is Result.SUCCESS
+
+
+@pytest.mark.requirement("LightweightM2M-1.0-int-775")
+def test_push_stalls(dut, server, images, clock):
+    """The server stops in the middle of a PUSH and says no more: result 4, and a new PUSH succeeds."""
+    with server.begin(dut, images.update, Delivery.PUSH) as update:
+        update.deliver(0.5)
+        assert update.await_pair(State.IDLE, Result.CONNECTION_LOST, timeout=dut.type.timeouts.download)
+        assert update.record.violations == []
+    assert server.update(dut, images.update, Delivery.PUSH).result is Result.SUCCESS
+    assert server.version_of(dut) == images.update.version

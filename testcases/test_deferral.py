@@ -1,0 +1,48 @@
+"""A user may put off an update (object version 1.1): result 11, until accepted or the period is over."""
+
+import pytest
+
+from bench.firmware_update.states import Delivery, Result, State
+
+pytestmark = [pytest.mark.object5("1.1"), pytest.mark.capability("defer")]
+
+
+def test_deferred_until_accepted(dut, server, images):
+    """Downloaded with result 11, nothing restarts; when the user agrees, the update succeeds."""
+    with server.begin(dut, images.update, Delivery.PUSH) as update:
+        update.deliver()
+        assert update.await_downloaded()
+        with dut.using("defer"):
+            assert update.execute()
+            assert update.await_pair(State.DOWNLOADED, Result.DEFERRED, timeout=dut.type.timeouts.boot)
+            assert server.version_of(dut) == images.baseline.version
+        update.await_finish()
+        assert update.record.violations == []
+        assert update.record.outcome == (State.IDLE, Result.SUCCESS)
+    assert server.version_of(dut) == images.update.version
+
+
+def test_deferred_until_the_period_is_over(dut, server, images, object5, clock):
+    """After Maximum Defer Period the device installs without asking, and not before."""
+    period = 120
+    assert object5.write(13, period) == "2.04"
+    with server.begin(dut, images.update, Delivery.PUSH) as update:
+        update.deliver()
+        assert update.await_downloaded()
+        with dut.using("defer"):
+            start = clock.now()
+            assert update.execute()
+            assert update.await_pair(State.UPDATING, timeout=period + 30)
+            assert clock.now() - start >= period - 1
+        update.await_finish()
+        assert update.record.violations == []
+        assert update.record.outcome == (State.IDLE, Result.SUCCESS)
+
+
+def test_deferral_forbidden(dut, server, images, object5):
+    """With a period of 0 the user is not asked."""
+    assert object5.write(13, 0) == "2.04"
+    with dut.using("defer"):
+        update = server.update(dut, images.update, Delivery.PUSH)
+    assert update.violations == []
+    assert update.outcome == (State.IDLE, Result.SUCCESS)

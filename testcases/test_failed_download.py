@@ -1,0 +1,82 @@
+"""Downloads that must fail: the right result, Idle, nothing installed, and the next update succeeds.
+
+OMA LightweightM2M-1.0-int-773 (not enough storage), -774 (out of memory), -777 (unsupported package
+type), -778 (invalid URI).
+"""
+
+import pytest
+
+from bench.firmware_update.states import Delivery, Result, State
+
+
+def assert_refused(dut, server, images, update, result):
+    """Idle with `result`, never Updating, the old version runs, and a good package is taken afterwards."""
+    assert update.violations == []
+    assert State.UPDATING not in update.states
+    assert update.outcome == (State.IDLE, result)
+    assert server.version_of(dut) == images.baseline.version
+
+    again = server.update(dut, images.update, Delivery.PUSH)
+    assert again.outcome == (State.IDLE, Result.SUCCESS), "a good package after a bad one"
+
+
+@pytest.mark.requirement("LightweightM2M-1.0-int-773")
+def test_package_larger_than_the_slot(dut, server, images, delivery):
+    """Result 2."""
+    update = server.update(dut, images.oversized, delivery)
+    assert_refused(dut, server, images, update, Result.NOT_ENOUGH_FLASH)
+
+
+@pytest.mark.capability("exhaust-ram")
+@pytest.mark.requirement("LightweightM2M-1.0-int-774")
+def test_out_of_memory(dut, server, images, delivery):
+    """Result 3 while there is no memory; the update succeeds when there is some again."""
+    with dut.using("exhaust-ram"):
+        update = server.update(dut, images.update, delivery)
+    assert_refused(dut, server, images, update, Result.OUT_OF_RAM)
+
+
+@pytest.mark.requirement("LightweightM2M-1.0-int-777")
+def test_unsupported_package_type(dut, server, images, delivery):
+    """Result 6 for a file that is no firmware."""
+    update = server.update(dut, images.unsupported, delivery)
+    assert_refused(dut, server, images, update, Result.UNSUPPORTED_PACKAGE)
+
+
+INVALID_URIS = {
+    "no-such-package": "{server}/fw/no-such-package.bin",
+    "no-scheme": "//nowhere",
+    "no-host": "coap:///fw/package.bin",
+    "bad-port": "coap://192.0.2.1:99999/fw/package.bin",
+    "not-a-uri": "firmware, please",
+}
+
+
+@pytest.mark.requirement("LightweightM2M-1.0-int-778")
+@pytest.mark.parametrize("uri", INVALID_URIS.values(), ids=INVALID_URIS.keys())
+def test_invalid_uri(dut, server, images, object5, uri):
+    """Result 7, or the Write is refused and nothing changes."""
+    with server.begin(dut, images.update, Delivery.PULL) as update:
+        answer = object5.write_uri(uri.format(server=server.uri))
+        if answer == "2.04":
+            update.await_pair(State.IDLE, Result.INVALID_URI, timeout=dut.type.timeouts.download)
+            assert update.record.outcome == (State.IDLE, Result.INVALID_URI)
+        else:
+            assert answer.startswith("4.")
+            assert update.record.outcome == (State.IDLE, Result.INITIAL)
+    assert update.record.violations == []
+    assert server.update(dut, images.update, Delivery.PULL).result is Result.SUCCESS
+
+
+def test_unsupported_protocol(dut, server, images, object5):
+    """Result 9 for a scheme the device does not know, or the Write is refused."""
+    with server.begin(dut, images.update, Delivery.PULL) as update:
+        answer = object5.write_uri("gopher://192.0.2.1/package.bin")
+        if answer == "2.04":
+            update.await_pair(State.IDLE, Result.UNSUPPORTED_PROTOCOL, timeout=dut.type.timeouts.download)
+            assert update.record.outcome == (State.IDLE, Result.UNSUPPORTED_PROTOCOL)
+        else:
+            assert answer.startswith("4.")
+            assert update.record.outcome == (State.IDLE, Result.INITIAL)
+    assert update.record.violations == []
+    assert server.update(dut, images.update, Delivery.PULL).result is Result.SUCCESS

@@ -1,0 +1,50 @@
+"""Updates that fail after the download: result 8, and the old version runs.
+
+OMA LightweightM2M-1.0-int-779 (unsuccessful firmware update).
+"""
+
+import pytest
+
+from bench.firmware_update.states import Delivery, Result, State
+
+
+def assert_rolled_back(dut, server, images, update):
+    assert update.violations == []
+    assert update.states == update.shown(
+        State.DOWNLOADING, State.DOWNLOADED, State.UPDATING, failed_state(dut)
+    )
+    assert update.result is Result.UPDATE_FAILED
+    assert server.version_of(dut) == images.baseline.version
+    server.restart(dut)
+    assert server.version_of(dut) == images.baseline.version, "the old version did not stay"
+    assert dut.running_image(images.baseline) == images.baseline.data
+
+
+def failed_state(dut):
+    return State[dut.type.update.failed_update_to.upper()]
+
+
+@pytest.mark.requirement("LightweightM2M-1.0-int-779")
+def test_image_for_another_board(dut, server, images, delivery):
+    """A correctly built and signed image for another board does not replace the running one."""
+    update = server.update(dut, images.wrong_board, delivery)
+    assert_rolled_back(dut, server, images, update)
+
+
+@pytest.mark.requirement("LightweightM2M-1.0-int-779")
+def test_new_image_fails_its_self_test(dut, server, images, delivery):
+    """The new image starts, finds itself broken, and makes way for the old one."""
+    update = server.update(dut, images.self_test_fails, delivery)
+    assert_rolled_back(dut, server, images, update)
+
+
+@pytest.mark.requirement("LightweightM2M-1.0-int-779")
+def test_good_update_after_a_failed_one(dut, server, images):
+    """After a roll-back the device takes a good package as if nothing had been."""
+    server.update(dut, images.self_test_fails, Delivery.PUSH)
+    if failed_state(dut) is State.DOWNLOADED:
+        assert server.object5(dut).write_package() == "2.04"
+    again = server.update(dut, images.update, Delivery.PUSH)
+    assert again.violations == []
+    assert again.outcome == (State.IDLE, Result.SUCCESS)
+    assert server.version_of(dut) == images.update.version

@@ -1,0 +1,67 @@
+"""How the outcome reaches the server when notifications do not: by reading, by Send, by registering anew."""
+
+import pytest
+
+from bench.firmware_update.states import Delivery, Result, State
+
+
+def test_without_notifications(dut, server, images, delivery):
+    """Nobody observes: every state is found by reading, the outcome is the same."""
+    with server.begin(dut, images.update, delivery) as update:
+        update.stop_observing()
+        record = update.finish()
+
+    before_restart = [t for t in record.transitions if t.state in (State.DOWNLOADING, State.DOWNLOADED)]
+    assert {transition.origin for transition in before_restart} == {"read"}
+    assert record.violations == []
+    assert record.outcome == (State.IDLE, Result.SUCCESS)
+    assert server.version_of(dut) == images.update.version
+
+
+def test_notifications_lost_over_the_restart(dut, server, images):
+    """The observation is gone before Updating: what became of the update is read after the registration."""
+    with server.begin(dut, images.update, Delivery.PUSH) as update:
+        update.deliver()
+        assert update.await_downloaded()
+        update.stop_observing()
+        assert update.execute()
+        update.await_finish()
+
+    assert update.record.violations == []
+    assert update.record.outcome == (State.IDLE, Result.SUCCESS)
+
+
+@pytest.mark.capability("send")
+def test_send_instead_of_notifications(dut, server, images, delivery):
+    """State and result come by LwM2M Send, together; the cycle is seen whole up to the restart."""
+    with server.begin(dut, images.update, delivery) as update:
+        update.stop_observing()
+        with dut.using("send"):
+            update.deliver()
+            assert update.await_downloaded()
+            assert update.execute()
+            assert update.await_pair(State.UPDATING, timeout=dut.type.timeouts.boot)
+        update.await_finish()
+
+    sent = [transition.state for transition in update.record.transitions if transition.origin == "send"]
+    assert sent == [State.DOWNLOADING, State.DOWNLOADED, State.UPDATING]
+    assert update.record.violations == []
+    assert update.record.outcome == (State.IDLE, Result.SUCCESS)
+
+
+def test_registration_expires_during_the_download(dut, server, images, delivery, clock):
+    """The server forgets the device half-way: it registers anew, and the update succeeds."""
+    with server.begin(dut, images.update, delivery) as update:
+        update.deliver(0.5)
+        server.lwm2m.expire(dut.endpoint)
+        assert update.await_restart(after=clock.now())
+        if delivery is Delivery.PULL:
+            record = update.finish()
+        else:
+            record = None
+    if record is None:
+        record = server.update(dut, images.update, delivery)
+
+    assert record.violations == []
+    assert record.outcome == (State.IDLE, Result.SUCCESS)
+    assert server.version_of(dut) == images.update.version

@@ -1,0 +1,112 @@
+"""What object 5 tells about itself, before anything is updated.
+
+OMA LightweightM2M-1.0-int-751 (query readable resources), -755 (set Package), -756 (set Package
+URI), -760 (observe).
+"""
+
+from itertools import pairwise
+
+import pytest
+
+from bench.firmware_update.states import Delivery, Result, State, Transport
+
+
+@pytest.mark.requirement("LightweightM2M-1.0-int-751")
+def test_readable_resources(dut, server, object5):
+    """State, result, delivery method and protocol support have values that object 5 knows."""
+    values = object5.read()
+
+    assert State(values[3]) is State.IDLE
+    assert Result(values[5]) is Result.INITIAL
+    assert values[9] in (0, 1, 2), "Delivery Method"
+    supported = {
+        transport.protocol for transport in Transport if transport.value in dut.type.update.transports
+    }
+    assert set(values.get(8, {0: 0}).values()) >= supported, "Protocol Support"
+    assert 0 not in values, "Package must not be readable"
+
+
+@pytest.mark.requirement("LightweightM2M-1.0-int-751")
+def test_discover_names_the_mandatory_resources(dut, server):
+    """Discover of the instance lists every mandatory resource of the object."""
+    listed = {link.target for link in server.client(dut).discover("/5/0")}
+    assert {f"/5/0/{number}" for number in (0, 1, 2, 3, 5, 9)} <= listed
+
+
+@pytest.mark.object5("1.1")
+@pytest.mark.requirement("LightweightM2M-1.0-int-751")
+def test_resources_of_version_1_1(dut, server, object5):
+    """Severity and Maximum Defer Period are kept as written; the last change of State is in the past."""
+    assert object5.write(11, 0) == "2.04"
+    assert object5.write(13, 3600) == "2.04"
+    assert object5.write(11, 3) != "2.04", "Severity 3 does not exist"
+    values = object5.read()
+    assert (values[11], values[13]) == (0, 3600)
+    assert 10 not in values, "Cancel must not be readable"
+
+
+@pytest.mark.object5("1.1")
+def test_last_state_change_is_told(dut, server, images, object5):
+    """Last State Change Time moves with State."""
+    before = object5.read()[12]
+    with server.begin(dut, images.update, Delivery.PUSH) as update:
+        update.deliver()
+        assert update.await_downloaded()
+        assert object5.read()[12] > before
+
+
+@pytest.mark.requirement("LightweightM2M-1.0-int-755")
+def test_package_written(dut, server, images, object5):
+    """The NULL package gives Idle, result 0; an image then gives Downloaded, result 0, and its version."""
+    assert object5.write_package(b"\0") == "2.04"
+    assert object5.pair == (State.IDLE, Result.INITIAL)
+
+    with server.begin(dut, images.update, Delivery.PUSH) as update:
+        update.deliver()
+        assert update.await_downloaded()
+        assert update.record.outcome == (State.DOWNLOADED, Result.INITIAL)
+        assert object5.read().get(7, images.update.version) == images.update.version
+        assert object5.write_package(b"\0") == "2.04"
+        assert update.await_pair(State.IDLE, Result.INITIAL, timeout=dut.type.timeouts.boot)
+        assert update.record.violations == []
+
+
+@pytest.mark.requirement("LightweightM2M-1.0-int-756")
+def test_package_uri_written(dut, server, images, object5):
+    """The URI can be read back while the package is fetched; an empty one gives Idle, result 0."""
+    with server.begin(dut, images.update, Delivery.PULL) as update:
+        update.deliver(0.1)
+        assert object5.read()[1].endswith(".bin")
+        update.deliver()
+        assert update.await_downloaded()
+        assert update.record.outcome == (State.DOWNLOADED, Result.INITIAL)
+        assert object5.write_uri("") == "2.04"
+        assert update.await_pair(State.IDLE, Result.INITIAL, timeout=dut.type.timeouts.boot)
+        assert update.record.violations == []
+
+
+@pytest.mark.requirement("LightweightM2M-1.0-int-760")
+def test_state_is_observed_within_pmin_and_pmax(dut, server, clock):
+    """With pmin 2 and pmax 10 notifications come at least every 10 s, and never closer than 2 s."""
+    heard = []
+    client = server.client(dut)
+
+    async def observe():
+        await client.write_attributes("/5/0/3", pmin=2, pmax=10)
+        return await client.observe("/5/0/3", lambda value: heard.append((clock.now(), State(value))))
+
+    observation = clock.run(observe(), timeout=300, reason="observe /5/0/3")
+    clock.wait_for(lambda: len(heard) >= 4, timeout=120, reason="notifications by pmax")
+    clock.run(observation.cancel(), timeout=300, reason="cancel")
+    told = len(heard)
+    clock.sleep(25, "a cancelled observation is silent")
+
+    assert len(heard) == told
+    assert {state for _, state in heard} == {State.IDLE}
+    gaps = [later - earlier for (earlier, _), (later, _) in pairwise(heard)]
+    assert min(gaps) >= 2 - LINK_JITTER
+    assert max(gaps) <= 10 + LINK_JITTER
+
+
+LINK_JITTER = 1.0
+"""Seconds by which a notification may be earlier or later than its neighbours for the link's sake."""

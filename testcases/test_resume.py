@@ -1,0 +1,79 @@
+"""A download that is interrupted: by the server, by a power cut, by another package in its place."""
+
+import pytest
+
+from bench.firmware_update.states import Delivery, Result, State
+
+OUTAGE = 45
+"""Seconds; shorter than any device gives up."""
+
+
+@pytest.mark.delivery("pull")
+def test_pull_survives_a_server_restart(dut, server, images, delivery, clock):
+    """The server is away for a moment: the device goes on, and, by its profile, does not start over."""
+    with server.begin(dut, images.update, delivery) as update:
+        update.deliver(0.5)
+        with server.stopped():
+            clock.sleep(OUTAGE, "the server restarts")
+        assert update.await_restart(after=clock.now())
+        record = update.finish()
+
+    assert record.violations == []
+    assert record.outcome == (State.IDLE, Result.SUCCESS)
+    assert server.version_of(dut) == images.update.version
+    assert dut.running_image(images.update) == images.update.data
+    if "outage" in dut.type.update.resumes_after:
+        assert record.sent < 1.2 * images.update.size, "the download started over"
+
+
+def test_push_starts_over_after_a_server_restart(dut, server, images, clock):
+    """A server that has forgotten its transfer begins a new one, and the device takes it."""
+    with server.begin(dut, images.update, Delivery.PUSH) as update:
+        update.deliver(0.5)
+        with server.stopped():
+            clock.sleep(OUTAGE, "the server restarts")
+        assert update.await_restart(after=clock.now())
+    again = server.update(dut, images.update, Delivery.PUSH)
+
+    assert again.violations == []
+    assert again.outcome == (State.IDLE, Result.SUCCESS)
+    assert server.version_of(dut) == images.update.version
+    assert dut.running_image(images.update) == images.update.data
+
+
+def test_power_cut_during_download(dut, server, images, delivery, clock):
+    """After a cut half-way the old version runs; the download goes on by itself, or a second one succeeds."""
+    with server.begin(dut, images.update, delivery) as update:
+        update.deliver(0.5)
+        dut.power_cycle()
+        assert update.await_restart(after=clock.now())
+        assert server.version_of(dut) == images.baseline.version
+        if delivery is Delivery.PULL and "reboot" in dut.type.update.resumes_after:
+            record = update.finish()
+            assert record.sent < 1.2 * images.update.size, "the download started over"
+        else:
+            assert update.record.state is State.IDLE
+            record = None
+
+    if record is None:
+        assert dut.running_image(images.baseline) == images.baseline.data
+        server.restart(dut)
+        record = server.update(dut, images.update, delivery)
+    assert record.violations == []
+    assert record.outcome == (State.IDLE, Result.SUCCESS)
+    assert server.version_of(dut) == images.update.version
+    assert dut.running_image(images.update) == images.update.data
+
+
+@pytest.mark.delivery("pull")
+def test_package_replaced_during_pull(dut, server, images, delivery):
+    """Another package under the same URI, told by its ETag: never a mixture of the two."""
+    with server.begin(dut, images.corrupted, delivery) as update:
+        update.deliver(0.6)  # the damaged byte, half-way, has gone over
+        update.replace_package(images.update.data)
+        record = update.finish()
+
+    assert record.violations == []
+    assert record.outcome == (State.IDLE, Result.SUCCESS)
+    assert server.version_of(dut) == images.update.version
+    assert dut.running_image(images.update) == images.update.data

@@ -1,0 +1,51 @@
+"""A firmware update that must succeed, by both ways of delivery and over every transport.
+
+OMA LightweightM2M-1.0-int-770 (package delivered over CoAP), -771 (by the alternative mechanism:
+the device fetches it from the Package URI).
+"""
+
+import pytest
+
+from bench.firmware_update.states import Delivery, Result, State
+
+WHOLE_CYCLE = (State.DOWNLOADING, State.DOWNLOADED, State.UPDATING, State.IDLE)
+
+
+@pytest.mark.requirement("LightweightM2M-1.0-int-770")
+@pytest.mark.delivery("push")
+def test_push_succeeds(dut, server, images, delivery):
+    """Downloading, Downloaded, Updating, Idle in that order; result 1; the new version runs and stays."""
+    update = server.update(dut, images.update, delivery)
+
+    assert update.violations == []
+    assert update.states == update.shown(*WHOLE_CYCLE)
+    assert update.result is Result.SUCCESS
+    assert update.push.complete
+    assert_runs_and_stays(dut, server, images.update)
+
+
+@pytest.mark.requirement("LightweightM2M-1.0-int-771")
+def test_pull_succeeds(dut, server, images, transport):
+    """The same when the device fetches the package itself, whatever the scheme of its URI."""
+    update = server.update(dut, images.update, Delivery.PULL, transport)
+
+    assert update.violations == []
+    assert update.states == update.shown(*WHOLE_CYCLE)
+    assert update.result is Result.SUCCESS
+    assert update.delivered == images.update.size
+    assert_runs_and_stays(dut, server, images.update)
+
+
+@pytest.mark.delivery("push")
+def test_baseline_is_what_was_installed(dut, server, images):
+    """Before any update: Idle, result 0, and the flash holds exactly the baseline that was installed."""
+    assert server.state_of(dut) == (State.IDLE, Result.INITIAL)
+    assert server.version_of(dut) == images.baseline.version
+    assert dut.running_image(images.baseline) == images.baseline.data
+
+
+def assert_runs_and_stays(dut, server, image):
+    assert server.version_of(dut) == image.version
+    server.restart(dut)
+    assert server.version_of(dut) == image.version, "the new version did not survive a power cycle"
+    assert dut.running_image(image) == image.data

@@ -1,0 +1,70 @@
+"""A second package arrives while the first one is under way, or waits to be installed."""
+
+from bench.firmware_update.states import Delivery, Result, State
+
+SOMETHING_ELSE = b"\xff" * 512
+
+
+def test_push_over_a_running_pull(dut, server, images, object5):
+    """Refused; the PULL goes on and succeeds."""
+    with server.begin(dut, images.update, Delivery.PULL) as update:
+        update.deliver(0.3)
+        assert object5.write_package(SOMETHING_ELSE).startswith("4.")
+        assert update.record.state is State.DOWNLOADING
+        record = update.finish()
+
+    assert record.violations == []
+    assert record.outcome == (State.IDLE, Result.SUCCESS)
+    assert dut.running_image(images.update) == images.update.data
+
+
+def test_uri_written_during_a_download(dut, server, images, delivery, object5):
+    """Refused, or taken without effect; the download goes on and succeeds."""
+    with server.begin(dut, images.update, delivery) as update:
+        update.deliver(0.3)
+        object5.write_uri(f"{server.uri}/fw/another.bin")
+        assert update.record.state is State.DOWNLOADING
+        record = update.finish()
+
+    assert record.violations == []
+    assert record.outcome == (State.IDLE, Result.SUCCESS)
+    assert dut.running_image(images.update) == images.update.data
+
+
+def test_push_given_up_for_another(dut, server, images):
+    """A PUSH is abandoned half-way and another package pushed: the second runs, whole."""
+    with server.begin(dut, images.corrupted, Delivery.PUSH) as abandoned:
+        abandoned.deliver(0.6)
+    update = server.update(dut, images.update, Delivery.PUSH)
+
+    assert update.violations == []
+    assert update.outcome == (State.IDLE, Result.SUCCESS)
+    assert dut.running_image(images.update) == images.update.data
+
+
+def test_delivery_when_downloaded(dut, server, images, object5):
+    """What waits to be installed is not replaced without a reset: refused, and Update installs the first."""
+    with server.begin(dut, images.update, Delivery.PUSH) as update:
+        update.deliver()
+        assert update.await_downloaded()
+        assert object5.write_package(SOMETHING_ELSE).startswith("4.")
+        object5.write_uri(f"{server.uri}/fw/another.bin")
+        assert object5.pair == (State.DOWNLOADED, Result.INITIAL)
+        assert update.execute()
+        update.await_finish()
+
+    assert update.record.violations == []
+    assert update.record.outcome == (State.IDLE, Result.SUCCESS)
+    assert dut.running_image(images.update) == images.update.data
+
+
+def test_two_updates_back_to_back(dut, server, images, delivery):
+    """The same image once more, at once: no restart in between, no violation, and it runs."""
+    first = server.update(dut, images.update, delivery)
+    second = server.update(dut, images.update, delivery)
+
+    assert first.outcome == (State.IDLE, Result.SUCCESS)
+    assert second.violations == []
+    assert second.state is State.IDLE
+    assert server.version_of(dut) == images.update.version
+    assert dut.running_image(images.update) == images.update.data

@@ -1,0 +1,39 @@
+"""Update is executed although there is nothing to install.
+
+OMA LightweightM2M-1.0-int-772 (firmware package not downloaded).
+"""
+
+import pytest
+
+from bench.firmware_update.states import Delivery, Result, State
+
+REFUSED = "4.05"
+
+
+@pytest.mark.requirement("LightweightM2M-1.0-int-772")
+def test_update_in_idle(dut, server, images, object5):
+    """4.05, and nothing changes."""
+    assert object5.execute() == REFUSED
+    assert object5.pair == (State.IDLE, Result.INITIAL)
+    assert server.version_of(dut) == images.baseline.version
+
+
+@pytest.mark.requirement("LightweightM2M-1.0-int-772")
+def test_update_while_downloading(dut, server, images, delivery, object5):
+    """4.05, and the download goes on to a successful update."""
+    with server.begin(dut, images.update, delivery) as update:
+        update.deliver(0.3)
+        assert object5.execute() == REFUSED
+        record = update.finish()
+
+    assert record.violations == []
+    assert record.outcome == (State.IDLE, Result.SUCCESS)
+    assert server.version_of(dut) == images.update.version
+
+
+@pytest.mark.requirement("LightweightM2M-1.0-int-772")
+def test_update_after_a_finished_update(dut, server, images):
+    """An update that is over cannot be executed once more."""
+    assert server.update(dut, images.update, Delivery.PUSH).result is Result.SUCCESS
+    assert server.object5(dut).execute() == REFUSED
+    assert server.version_of(dut) == images.update.version
