@@ -99,7 +99,7 @@ class UdpEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
         except (error.UnparsableMessage, ValueError, IndexError) as reason:
             self._trace.junk(address, len(data), type(reason).__name__)
             return
-        self._trace.received(address, message)
+        self._trace.received(address, message, data)
         if self._manager is not None:
             self._manager.dispatch_message(message)
 
@@ -111,8 +111,9 @@ class UdpEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
     def send(self, message: Message) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        self._trace.sent(message.remote.address, message)
-        self._transport.sendto(message.encode(), message.remote.address)
+        data = message.encode()
+        self._trace.sent(message.remote.address, message, data)
+        self._transport.sendto(data, message.remote.address)
 
     async def recognize_remote(self, remote: Any) -> bool:
         return isinstance(remote, Peer) and remote.interface is self

@@ -13,6 +13,7 @@ from aiocoap.resource import Resource, Site
 from bench.clock import Clock
 from bench.errors import ServerError, WaitTimeout
 from bench.lwm2m.assembly import RepeatableSpool
+from bench.lwm2m.capture import Capture
 from bench.lwm2m.client import Client, Exchange
 from bench.lwm2m.endpoint import UdpEndpoint
 from bench.lwm2m.layers import PeerMessageManager, PeerTokenManager
@@ -46,7 +47,8 @@ class LwM2mServer:
         self.context: Context
         self._host, self._port, self._seed = host, port, seed
         self._lives = 0
-        self._trace = Trace(timeline)
+        self.capture = Capture(clock)
+        self._trace = Trace(timeline, self.capture)
         self._endpoint: UdpEndpoint | None = None
         self._tokens: PeerTokenManager
         self._messages: PeerMessageManager

@@ -10,6 +10,7 @@ from typing import Any
 from aiocoap import Message
 from aiocoap.numbers.codes import EMPTY
 
+from bench.lwm2m.capture import Capture
 from bench.timeline import Timeline
 
 SHOWN_PAYLOAD = 48
@@ -54,16 +55,20 @@ def _payload(message: Message) -> str:
 
 
 class Trace:
-    """Writes every message to the timeline, under the endpoint name where it is known."""
+    """Writes every message to the timeline, under the endpoint name where it is known, and to the capture."""
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, timeline: Timeline, capture: Capture) -> None:
         self._timeline = timeline
+        self._capture = capture
         self.names: dict[Any, str] = {}
 
-    def received(self, address: Any, message: Message) -> None:
+    def received(self, address: Any, message: Message, data: bytes) -> None:
+        """`data` is the message as it came, after decryption."""
+        self._capture.add(address, True, data)
         self._timeline.record(self.names.get(address, "?"), "coap", "-> " + describe(message))
 
-    def sent(self, address: Any, message: Message) -> None:
+    def sent(self, address: Any, message: Message, data: bytes) -> None:
+        self._capture.add(address, False, data)
         self._timeline.record(self.names.get(address, "?"), "coap", "<- " + describe(message))
 
     def junk(self, address: Any, size: int, why: str) -> None:
