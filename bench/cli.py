@@ -9,6 +9,7 @@ import click
 
 from bench.config import load_bench
 from bench.errors import BenchError
+from bench.evidence.coverage import as_markdown, as_text, load, tables
 
 BENCH_FILE = click.argument(
     "file", type=click.Path(path_type=Path, dir_okay=False), default=Path("boards/virtual.toml")
@@ -43,6 +44,15 @@ def up(file: Path, seed: int) -> None:
     from bench.virtual.exposed import run_exposed
 
     run_exposed(load_bench(file), seed, click.echo)
+
+
+@commands.command()
+@click.argument("file", type=click.Path(path_type=Path), default=Path("results/coverage.json"))
+@click.option("--markdown", is_flag=True, help="write tables for the docs instead of text")
+def coverage(file: Path, markdown: bool) -> None:
+    """Show which requirements, transitions and results of object 5 the last run of testcases covered."""
+    found = tables(load(file))
+    click.echo(as_markdown(found) if markdown else as_text(found))
 
 
 def main() -> None:

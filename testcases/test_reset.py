@@ -19,7 +19,10 @@ def reset(request, object5):
 def test_reset_in_idle(dut, server, images, reset):
     """Idle stays Idle, and the result of the last attempt is cleared."""
     assert server.update(dut, images.unsupported, Delivery.PUSH).result is Result.UNSUPPORTED_PACKAGE
-    assert reset() == "2.04"
+    with server.begin(dut, images.update, Delivery.PUSH) as update:
+        assert reset() == "2.04"
+        assert update.await_pair(State.IDLE, Result.INITIAL, timeout=dut.type.timeouts.boot)
+        assert update.record.violations == []
     assert server.state_of(dut) == (State.IDLE, Result.INITIAL)
     assert server.update(dut, images.update, Delivery.PUSH).result is Result.SUCCESS
 

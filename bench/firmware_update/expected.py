@@ -24,12 +24,16 @@ FAILURES_OF_DOWNLOAD = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One allowed step: from, to, what causes it, and the results that may stand after it."""
+    """One allowed step: from, to, what causes it, and the results that may stand after it.
+
+    `tolerated` steps are allowed, but nobody has to take them.
+    """
 
     source: State
     target: State
     trigger: str
     results: frozenset[Result]
+    tolerated: bool = False
 
     def allows(self, source: State, target: State, result: Result) -> bool:
         return self.source is source and self.target is target and result in self.results
@@ -44,7 +48,7 @@ _COMMON = (
     row(State.DOWNLOADING, State.DOWNLOADED, "package complete", Result.INITIAL),
     Row(State.DOWNLOADING, State.IDLE, "download failed", FAILURES_OF_DOWNLOAD),
     # too quick for Downloading to be seen
-    Row(State.IDLE, State.IDLE, "download refused", FAILURES_OF_DOWNLOAD),
+    Row(State.IDLE, State.IDLE, "download refused", FAILURES_OF_DOWNLOAD, tolerated=True),
     row(State.IDLE, State.IDLE, "empty URI or package", Result.INITIAL),
     row(State.DOWNLOADING, State.IDLE, "empty URI or package", Result.INITIAL),
     row(State.DOWNLOADED, State.IDLE, "empty URI or package", Result.INITIAL),
@@ -62,10 +66,22 @@ MACHINES: dict[str, tuple[Row, ...]] = {
     "1.0": _COMMON,
     "1.1": (
         *_COMMON,
-        row(State.UPDATING, State.IDLE, "integrity failed at update", Result.INTEGRITY_FAILED),
+        Row(
+            State.UPDATING,
+            State.IDLE,
+            "integrity failed at update",
+            frozenset({Result.INTEGRITY_FAILED}),
+            tolerated=True,
+        ),
         row(State.DOWNLOADING, State.IDLE, "Cancel executed", Result.CANCELLED),
         row(State.DOWNLOADED, State.IDLE, "Cancel executed", Result.CANCELLED),
         row(State.DOWNLOADED, State.DOWNLOADED, "deferred by the user", Result.DEFERRED),
-        row(State.DOWNLOADED, State.DOWNLOADED, "user asked again", Result.INITIAL),
+        Row(
+            State.DOWNLOADED,
+            State.DOWNLOADED,
+            "user asked again",
+            frozenset({Result.INITIAL}),
+            tolerated=True,
+        ),
     ),
 }

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from bench.config import UpdateProfile
 from bench.firmware_update.judge import Judgement, Transition, hidden_states, judge, known_rows, settled
 from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.lwm2m.push import PushResult
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """From one state to another (or the same), and the result that stood after it."""
+
+    source: State
+    target: State
+    result: Result
 
 
 @dataclass
@@ -41,6 +51,12 @@ class UpdateRecord:
             if transition.state is not (entered[-1] if entered else steps[0].state):
                 entered.append(transition.state)
         return entered
+
+    @property
+    def steps(self) -> list[Step]:
+        """Every step of state or result that was seen."""
+        seen = settled(self.transitions, known_rows(self.profile))
+        return [Step(a.state, b.state, b.result) for a, b in pairwise(seen)]
 
     def shown(self, *states: State) -> list[State]:
         """Of these states those that the board shows, going by the documented deviations of its profile."""

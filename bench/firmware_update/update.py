@@ -313,6 +313,16 @@ class Update:
         self._run(self._watch.close(), 10, "stop watching")
         if self._package is not None:
             self._cycle.server.withdraw(self._package.name)
+        for step in self.record.steps:
+            self._timeline.record(
+                self._endpoint,
+                "transition",
+                f"{step.source.name} -> {step.target.name}, result {step.result.value}",
+                version=self._cycle.profile.object,
+                before=int(step.source),
+                after=int(step.target),
+                result=int(step.result),
+            )
         judgement = self.record.judgement
         for kind, findings in (
             ("violation", judgement.violations),
