@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.errors import ConfigError
 from bench.firmware_update.expected import FAILED_UPDATE, FAILURES_OF_DOWNLOAD, MACHINES
 from bench.firmware_update.requirements import REQUIREMENTS
-from bench.firmware_update.states import Result
+from bench.firmware_update.states import Result, State
 
 NOT_COVERED = "NOT COVERED"
 
