@@ -13,7 +13,7 @@ from aiocoap.numbers.codes import Code
 from bench.clock import Clock
 from bench.errors import ServerError
 from bench.lwm2m import objects
-from bench.lwm2m.codecs import link_format, tlv
+from bench.lwm2m.codecs import link_format, senml, tlv
 from bench.lwm2m.codecs.error import CodecError
 from bench.lwm2m.objects import Value
 from bench.lwm2m.push import BlockPush, BlockTuning
@@ -21,6 +21,7 @@ from bench.lwm2m.registration import Registration
 from bench.timeline import Timeline
 
 TEXT, LINKS, OPAQUE, TLV, TLV_OLD = 0, 40, 42, 11542, 1542
+SENML_JSON, SENML_CBOR = 110, 112
 REQUEST_LIMIT = 300.0
 """Bench seconds for one request, retransmissions and a separate response included."""
 
@@ -239,6 +240,9 @@ class Client:
             if len(records) == 1 and records[0].kind is tlv.Kind.OBJECT_INSTANCE:
                 records = records[0].children
             return {record.id: _resource_value(numbers[0], record) for record in records}
+        if content_format in (SENML_JSON, SENML_CBOR):
+            decode = senml.decode_json if content_format == SENML_JSON else senml.decode_cbor
+            return _below(numbers, decode(payload))
         raise CodecError(f"content format {content_format} is not known here")
 
     def _unreadable(self, what: str, reason: CodecError) -> ServerError:
@@ -246,6 +250,24 @@ class Client:
             f"{self.endpoint}: the answer to {what} cannot be read: {reason}",
             help="the device's payload does not follow its content format; see the CoAP trace",
         )
+
+
+def _below(numbers: list[int], values: dict[str, Any]) -> Any:
+    """SenML values as the value of a resource, or {resource: value} of an instance."""
+    found: dict[int, Any] = {}
+    for name, value in values.items():
+        path = [int(part) for part in name.split("/") if part.isascii() and part.isdigit()]
+        if path[: len(numbers)] != numbers or not 3 <= len(path) <= 4:
+            raise CodecError(f"SenML names {name[:40]!r}, which was not asked for")
+        if len(path) == 4:
+            found.setdefault(path[2], {})[path[3]] = value
+        else:
+            found[path[2]] = value
+    if len(numbers) < 3:
+        return found
+    if numbers[2] not in found:
+        raise CodecError("SenML without the resource that was asked for")
+    return found[numbers[2]]
 
 
 def _resource_value(object_id: int, record: tlv.Record) -> Any:
