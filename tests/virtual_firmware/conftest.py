@@ -8,6 +8,7 @@ import pytest
 from firmware_rig import ENDPOINT, Rig, Server
 
 from bench.virtual.clock import VirtualClock
+from bench.virtual.firmware.update.machine import Stack
 from bench.virtual.modem import LTE_M, Link
 from bench.virtual.scheduler import Scheduler
 
@@ -33,8 +34,8 @@ def start(clock: VirtualClock, server: Server) -> Iterator[Callable[..., Rig]]:
     """Makes a device that is provisioned and registered."""
     rigs: list[Rig] = []
 
-    def make(link: Link = LTE_M, lifetime: int = 300) -> Rig:
-        rig = Rig(clock, link)
+    def make(link: Link = LTE_M, lifetime: int = 300, stack: Stack | None = None) -> Rig:
+        rig = Rig(clock, link, stack)
         rigs.append(rig)
         rig.power_on()
         rig.wait_line("lwm2m: not provisioned")

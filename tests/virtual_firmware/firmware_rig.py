@@ -22,6 +22,7 @@ from aiocoap.numbers.constants import TransportTuning
 from bench.virtual.boot import slots as checks
 from bench.virtual.clock import VirtualClock
 from bench.virtual.firmware.application import Application, DeviceIdentity
+from bench.virtual.firmware.update.machine import Stack
 from bench.virtual.flash import Flash, FlashTiming
 from bench.virtual.machine import Region, RunningImage
 from bench.virtual.modem import LTE_M, Link, Modem
@@ -101,9 +102,9 @@ class Rig:
 
     name = "rig"
 
-    def __init__(self, clock: VirtualClock, link: Link = LTE_M) -> None:
+    def __init__(self, clock: VirtualClock, link: Link = LTE_M, stack: Stack | None = None) -> None:
         scheduler = clock.scheduler
-        self.clock, self.link = clock, link
+        self.clock, self.link, self.stack = clock, link, stack or Stack()
         self.regions = {"settings": SETTINGS, "slot1": SLOT}
         self.cpu = Cpu(scheduler)
         self.flash = Flash(0x50000, 4096, TIMING, scheduler.rng("rig/flash"))
@@ -191,7 +192,7 @@ class Rig:
         self.modem = Modem(
             self, self.clock.loop, self.cpu.scheduler.rng(f"rig/link/{self.boots}"), self.link, {}
         )
-        identity = DeviceIdentity("Rig Works", "nRF9160", "SN1")
+        identity = DeviceIdentity("Rig Works", "nRF9160", "SN1", self.stack)
         self.application = Application(self, self.running, RigSlots(self), self.modem, identity)
         self.cpu.spawn(self.application.run())
 
