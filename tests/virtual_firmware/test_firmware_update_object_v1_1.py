@@ -70,9 +70,9 @@ def test_cancel_stops_a_pull(rig: Rig, server: Server) -> None:
     server.run(asked(source, 20))
     assert cancel(server) == "2.04"
     server.wait_fota(0, 10)
-    asked = len(source.asked)
+    before = len(source.asked)
     rig.clock.sleep(120, "nothing more is fetched")
-    assert len(source.asked) <= asked + 1
+    assert len(source.asked) <= before + 1
 
 
 def test_cancel_forgets_a_downloaded_package(rig: Rig, server: Server) -> None:
