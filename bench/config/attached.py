@@ -1,0 +1,88 @@
+"""Bench files: what is attached to one bench PC."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from bench.config.images import ImageFiles
+from bench.config.table import Table
+
+
+class SwdAttachment(Table):
+    """A debug probe, chosen by its unique id (never by position)."""
+
+    kind: Literal["swd"]
+    uid: str = Field(min_length=1)
+    target: str = "nrf91"
+    frequency: int = Field(4_000_000, gt=0)
+
+
+class RomSerialAttachment(Table):
+    """The ROM bootloader on the console's serial port; `mac` guards against the wrong board."""
+
+    kind: Literal["rom-serial"]
+    mac: str | None = Field(None, pattern=r"^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$")
+    baud: int = Field(460800, gt=0)
+
+
+class BoardSettings(Table):
+    """One attached board."""
+
+    type: str
+    serial: str = Field(min_length=1)
+    endpoint: str = Field(min_length=1)
+    console: str = Field(min_length=1)
+    flasher: Annotated[SwdAttachment | RomSerialAttachment, Field(discriminator="kind")]
+    supply: str = Field(pattern=r"^[\w-]+:\d+$", description="instrument:channel")
+    images: ImageFiles
+
+
+class InstrumentSettings(Table):
+    """One instrument: driver name, VISA address, and the `*IDN?` text it must answer (or begin with)."""
+
+    driver: str
+    address: str
+    identity: str | None = None
+
+
+class ServerSettings(Table):
+    """Where the LwM2M server listens; port 0 takes a free one. `advertise` is what devices are told."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(5683, ge=0, le=65535)
+    advertise: str | None = None
+
+
+class BenchTable(Table):
+    name: str
+    plant: str | None = None
+
+
+class BenchSettings(Table):
+    """One bench file, with the board types it uses."""
+
+    bench: BenchTable
+    server: ServerSettings = ServerSettings(port=5683)
+    instruments: dict[str, InstrumentSettings] = {}
+    boards: dict[str, BoardSettings]
+
+    @model_validator(mode="after")
+    def _supplies_exist(self) -> BenchSettings:
+        if not self.boards:
+            raise ValueError("a bench needs at least one board")
+        seen: dict[str, str] = {}
+        for name, board in self.boards.items():
+            supply = board.supply.partition(":")[0]
+            if supply not in self.instruments:
+                raise ValueError(f"boards.{name}.supply names instrument {supply!r}, which is not listed")
+            for what, value in (
+                ("supply", board.supply),
+                ("console", board.console),
+                ("endpoint", board.endpoint),
+            ):
+                other = seen.setdefault(f"{what} {value}", name)
+                if other != name:
+                    raise ValueError(f"boards.{name}.{what} {value!r} is already used by boards.{other}")
+        return self

@@ -1,0 +1,130 @@
+"""Board files: what a type of board is."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from bench.config.profile import CAPABILITIES, Capability, UpdateProfile
+from bench.config.table import Table
+
+
+class Region(Table):
+    """A named part of the flash: `offset` is the chip's own address, both in bytes."""
+
+    offset: int = Field(ge=0)
+    size: int = Field(gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_pair(cls, value: Any) -> Any:
+        if isinstance(value, list) and len(value) == 2:
+            return {"offset": value[0], "size": value[1]}
+        return value
+
+
+class ConsoleSettings(Table):
+    baud: int = Field(115200, gt=0)
+
+
+class SupplySettings(Table):
+    """What the board is fed with: volts and amps, and the over-voltage limit in volts."""
+
+    voltage: float = Field(gt=0, le=24)
+    current_limit: float = Field(gt=0, le=5)
+    ovp: float = Field(gt=0, le=26)
+
+    @model_validator(mode="after")
+    def _ovp_above_voltage(self) -> SupplySettings:
+        if self.ovp <= self.voltage:
+            raise ValueError(f"ovp {self.ovp:g} V must be above voltage {self.voltage:g} V")
+        return self
+
+
+class FirmwareSettings(Table):
+    """How firmware is packed and where it lies.
+
+    `slots` are the application slots in the order primary, secondary; `swap` says that the
+    bootloader moves the new image into the primary slot (else it boots from either slot);
+    `reserved` are the bytes of a slot that the bootloader needs for itself; `wiped` are the regions
+    erased when a baseline is installed.
+    """
+
+    container: Literal["mcuboot", "esp32"]
+    slots: tuple[str, str]
+    swap: bool
+    reserved: int = Field(0, ge=0)
+    wiped: tuple[str, ...] = ()
+
+
+class ProvisionSettings(Table):
+    """How the device is told its server over the console.
+
+    `ready` is the line that says it waits; `command` may use {server}, {endpoint} and {lifetime};
+    `answer` is the line that says it was taken.
+    """
+
+    ready: str
+    command: str
+    answer: str
+    lifetime: int = Field(300, gt=0)
+
+
+class Timeouts(Table):
+    """Bench seconds after which a phase is called stuck."""
+
+    boot: PositiveFloat = 30
+    registration: PositiveFloat = 180
+    download: PositiveFloat = 1200
+    update: PositiveFloat = 300
+
+
+class BoardType(Table):
+    """One board file."""
+
+    name: str
+    title: str
+    driver: Literal["nrf9160", "esp32"]
+    flash_size: int = Field(gt=0)
+    console: ConsoleSettings = ConsoleSettings(baud=115200)
+    supply: SupplySettings
+    firmware: FirmwareSettings
+    provision: ProvisionSettings
+    timeouts: Timeouts = Timeouts()
+    update: UpdateProfile = UpdateProfile()
+    capabilities: dict[str, Capability] = {}
+    regions: dict[str, Region]
+
+    @property
+    def image_limit(self) -> int:
+        """Bytes of the largest image that the slots take."""
+        return min(self.regions[name].size for name in self.firmware.slots) - self.firmware.reserved
+
+    def why_not(self, capability: str) -> str | None:
+        """The reason why this board lacks a capability, or None when it has it."""
+        held = self.capabilities.get(capability)
+        if held is None:
+            return f"the board file of {self.name} does not list the capability {capability!r}"
+        return held.missing
+
+    @model_validator(mode="after")
+    def _known_capabilities(self) -> BoardType:
+        for name in self.capabilities:
+            if name not in CAPABILITIES:
+                raise ValueError(f"capability {name!r} is not one of {', '.join(sorted(CAPABILITIES))}")
+        return self
+
+    @model_validator(mode="after")
+    def _consistent(self) -> BoardType:
+        for name in (*self.firmware.slots, *self.firmware.wiped):
+            if name not in self.regions:
+                raise ValueError(f"firmware names region {name!r}, but regions has {sorted(self.regions)}")
+        end = 0
+        for name, region in sorted(self.regions.items(), key=lambda item: item[1].offset):
+            if region.offset < end:
+                raise ValueError(f"region {name!r} at {region.offset:#x} overlaps the one before it")
+            end = region.offset + region.size
+        if end > self.flash_size:
+            raise ValueError(f"regions end at {end:#x}, beyond flash_size {self.flash_size:#x}")
+        return self

@@ -1,0 +1,38 @@
+"""Firmware files, by what testcases need them for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import model_validator
+
+from bench.config.table import Table
+
+VariantName = Literal["wrong-board", "self-test-fails"]
+"""Builds that cannot be derived from a good one: for another board; failing its own self-test."""
+
+
+class ImageFiles(Table):
+    """Firmware to install and to update to: files, or `provider` ("module:function") that builds them.
+
+    `factory` are the parts below the application (bootloader, partition table): address -> file;
+    `variants` are further builds that some testcases need, by name.
+    """
+
+    provider: str | None = None
+    baseline: Path | None = None
+    update: Path | None = None
+    factory: dict[str, Path] = {}
+    variants: dict[VariantName, Path] = {}
+
+    @model_validator(mode="after")
+    def _either(self) -> ImageFiles:
+        if self.provider is None and (self.baseline is None or self.update is None):
+            raise ValueError("give both 'baseline' and 'update', or a 'provider'")
+        for address in self.factory:
+            try:
+                int(address, 0)
+            except ValueError:
+                raise ValueError(f"factory key {address!r} is not an address such as '0x8000'") from None
+        return self

@@ -1,0 +1,68 @@
+"""How a board's stack implements object 5, and what the board can do."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from bench.config.table import Table
+
+StateName = Literal["idle", "downloading", "downloaded"]
+DeviationName = Literal[
+    "downloading-not-shown",
+    "updating-not-shown",
+    "result-not-cleared",
+    "failed-download-keeps-state",
+    "integrity-failure-is-update-failure",
+]
+TransportName = Literal["coap", "coaps", "coap+tcp", "coaps+tcp", "http", "https"]
+
+
+class UpdateProfile(Table):
+    """How this board's stack implements object /5, where the standard leaves room or the stack differs.
+
+    `object` is the object's version; `transports` are the schemes of the Package URI it can fetch
+    from; `resets_in` and `cancels_in` are the states in which an empty URI or package, and Cancel,
+    take it back to Idle; `failed_update_to` is where a failed installation leads; `resumes_after`
+    says what an interrupted PULL survives without starting over; `deviations` maps the name of a
+    known deviation (see `bench.firmware_update.deviations`) to where it is documented.
+    """
+
+    object: Literal["1.0", "1.1"] = "1.0"
+    transports: tuple[TransportName, ...] = ("coap",)
+    resets_in: tuple[StateName, ...] = ("idle", "downloading", "downloaded")
+    cancels_in: tuple[StateName, ...] = ("downloading", "downloaded")
+    failed_update_to: Literal["idle", "downloaded"] = "downloaded"
+    resumes_after: tuple[Literal["outage", "reboot"], ...] = ()
+    deviations: dict[DeviationName, str] = {}
+
+
+class Capability(Table):
+    """Something a testcase needs and not every board can do.
+
+    `command` is sent to the console and answered by `answer`, where that is how it is done; `undo`
+    takes it back. `missing` gives the reason why the board cannot.
+    """
+
+    command: str | None = None
+    answer: str | None = None
+    undo: str | None = None
+    missing: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_true(cls, value: Any) -> Any:
+        return {} if value is True else value
+
+
+CAPABILITIES = {
+    "readback": "the flash can be read back",
+    "exhaust-ram": "the device can be made to run out of RAM",
+    "defer": "a user can defer the update",
+    "send": "the device can be told to report by LwM2M Send",
+    "outage": "the path between device and server can be interrupted",
+    "queue-mode": "the device can register in queue mode",
+    "components": "the device has object 33629",
+}
+"""Every name that a board file's [capabilities] may use, and what it means."""
