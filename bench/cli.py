@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bench.config import load_bench
+from bench.config import BoardSettings, load_bench
 from bench.errors import BenchError
 from bench.evidence.coverage import as_markdown, as_text, load, tables
 
@@ -28,7 +28,8 @@ def check(file: Path) -> None:
     bench = load_bench(file)
     click.echo(f"{file}: {bench.settings.bench.name}")
     for name, board in bench.settings.boards.items():
-        click.echo(f"  {name}: {bench.type_of(name).title}, serial {board.serial}, supply {board.supply}")
+        supply = f", supply {board.supply}" if isinstance(board, BoardSettings) else ""
+        click.echo(f"  {name}: {bench.type_of(name).title}, serial {board.serial}{supply}")
     for name, instrument in bench.settings.instruments.items():
         click.echo(f"  {name}: {instrument.driver} at {instrument.address}")
 

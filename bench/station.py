@@ -7,25 +7,37 @@ be powered. Whatever fails on the way, every supply output that was reached ends
 from __future__ import annotations
 
 import contextlib
-import importlib
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from bench.clock import Clock, WallClock
-from bench.config import Bench, BenchSettings, BoardSettings, BoardType, RomSerialAttachment, SwdAttachment
+from bench.config import (
+    AnyBoardSettings,
+    Bench,
+    BenchSettings,
+    BoardSettings,
+    BoardType,
+    ProcessSettings,
+    ProcessType,
+    RomSerialAttachment,
+    SwdAttachment,
+)
+from bench.config.names import load_name
 from bench.dut.console import Console
 from bench.dut.dut import Dut
 from bench.dut.esp32 import Esp32
 from bench.dut.flasher import Flasher
+from bench.dut.hardware import HardwareDut
 from bench.dut.nrf9160 import Nrf9160
+from bench.dut.process import ProcessDut
 from bench.dut.rom_serial import RomSerialFlasher
 from bench.dut.swd import SwdFlasher
 from bench.errors import BenchError, ConfigError, ServerError
-from bench.firmware.image import load_image
-from bench.firmware.image_set import FactoryPart, ImageSet
+from bench.firmware.image_set import ImageSet
+from bench.firmware.provider import load_images, load_packages
 from bench.firmware_update.service import UpdateService
 from bench.firmware_update.states import Transport
 from bench.instruments.models import open_instrument
@@ -33,7 +45,7 @@ from bench.instruments.power_supply import PowerSupply
 from bench.lwm2m.server import LwM2mServer
 from bench.timeline import Timeline
 
-DUT_DRIVERS: dict[str, type[Dut]] = {"nrf9160": Nrf9160, "esp32": Esp32}
+DUT_DRIVERS: dict[str, type[HardwareDut]] = {"nrf9160": Nrf9160, "esp32": Esp32}
 
 
 class Plant(Protocol):
@@ -79,10 +91,7 @@ class Station:
 
     def _open(self) -> None:
         work = Path(self._closing.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        images = {
-            name: load_images(self.bench.type_of(name), board, work / name)
-            for name, board in self.bench.settings.boards.items()
-        }
+        images = {name: images_of(self.bench, name, work / name) for name in self.bench.settings.boards}
         settings = self._open_clock()
         self.timeline = Timeline(self.clock)
         for name, instrument in settings.instruments.items():
@@ -109,10 +118,9 @@ class Station:
         self.server.start()
         self._closing.callback(self.server.close)
         for dut in self.duts.values():  # what is missing is an error now, not in the tenth test
-            dut.flasher.check()
-            dut.console.open()
+            dut.check()
         for dut in self.duts.values():
-            dut.configure_supply()
+            dut.make_safe()
 
     def _open_clock(self) -> BenchSettings:
         if self.bench.settings.bench.plant is None:
@@ -126,8 +134,17 @@ class Station:
         self.clock = plant.clock
         return plant.start()
 
-    def _build_dut(self, name: str, board: BoardSettings, images: ImageSet) -> Dut:
-        board_type = self.bench.type_of(name)
+    def _build_dut(self, name: str, board: AnyBoardSettings, images: ImageSet) -> Dut:
+        match board, self.bench.type_of(name):
+            case ProcessSettings(), ProcessType() as process:
+                return ProcessDut(name, board, process, images, clock=self.clock, timeline=self.timeline)
+            case BoardSettings(), BoardType() as board_type:
+                return self._build_board(name, board, board_type, images)
+        raise AssertionError("the settings were checked when they were read")
+
+    def _build_board(
+        self, name: str, board: BoardSettings, board_type: BoardType, images: ImageSet
+    ) -> HardwareDut:
         instrument, _, channel = board.supply.partition(":")
         if instrument not in self.supplies:
             raise ConfigError(
@@ -189,43 +206,11 @@ def _quietly(close: Callable[[], None]) -> Callable[[], None]:
     return run
 
 
-def load_name(name: str, where: str) -> Any:
-    """The object behind "module:attribute". Raises `ConfigError` naming `where`."""
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"{where} = {name!r}: {error}", help='give "module:attribute" of an installed package'
-        ) from error
-
-
-def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> ImageSet:
-    """Read, or have built, the images of one board. Raises `ImageError` or `ConfigError`."""
-    files = board.images
-    baseline, update, factory = files.baseline, files.update, _factory(files.factory.items())
-    variants: dict[str, Path] = {str(name): path for name, path in files.variants.items()}
-    if files.provider is not None:
-        work.mkdir(parents=True, exist_ok=True)
-        built = load_name(files.provider, "images.provider")(board_type.name, work)
-        baseline = baseline or built.baseline
-        update = update or built.update
-        factory = factory or tuple(FactoryPart(p.address, p.path) for p in built.factory)
-        variants = {**built.variants, **variants}
-    assert baseline is not None
-    assert update is not None
-    slot = board_type.image_limit
-    container = board_type.firmware.container
-    return ImageSet(
-        baseline=load_image(baseline, container=container, slot_size=slot),
-        update=load_image(update, container=container, slot_size=slot),
-        factory=factory,
-        limit=slot,
-        variants={
-            name: load_image(path, container=container, slot_size=slot) for name, path in variants.items()
-        },
-    )
-
-
-def _factory(items: Any) -> tuple[FactoryPart, ...]:
-    return tuple(FactoryPart(int(address, 0), path) for address, path in items)
+def images_of(bench: Bench, name: str, work: Path) -> ImageSet:
+    """The images of one board of a bench file. Raises `ImageError` or `ConfigError`."""
+    match bench.settings.boards[name], bench.type_of(name):
+        case BoardSettings() as board, BoardType() as board_type:
+            return load_images(board_type, board, work)
+        case _, ProcessType() as process:
+            return load_packages(process)
+    raise AssertionError("the settings were checked when they were read")

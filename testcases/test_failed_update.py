@@ -17,11 +17,11 @@ def assert_rolled_back(dut, server, images, update):
     assert server.version_of(dut) == images.baseline.version
     server.restart(dut)
     assert server.version_of(dut) == images.baseline.version, "the old version did not stay"
-    assert dut.running_image(images.baseline) == images.baseline.data
+    dut.assert_running(images.baseline)
 
 
 def failed_state(dut):
-    return State[dut.type.update.failed_update_to.upper()]
+    return State[dut.type.profile.failed_update_to.upper()]
 
 
 @pytest.mark.requirement("LightweightM2M-1.0-int-779")

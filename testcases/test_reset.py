@@ -32,7 +32,7 @@ def test_reset_while_downloading(dut, server, images, delivery, reset):
     with server.begin(dut, images.update, delivery) as update:
         update.deliver(0.3)
         answer = reset()
-        if "downloading" in dut.type.update.resets_in:
+        if "downloading" in dut.type.profile.resets_in:
             assert answer == "2.04"
             assert update.await_pair(State.IDLE, Result.INITIAL, timeout=dut.type.timeouts.boot)
             fetched = update.record.delivered

@@ -20,7 +20,7 @@ def test_readable_resources(dut, server, object5):
     assert Result(values[5]) is Result.INITIAL
     assert values[9] in (0, 1, 2), "Delivery Method"
     supported = {
-        transport.protocol for transport in Transport if transport.value in dut.type.update.transports
+        transport.protocol for transport in Transport if transport.value in dut.type.profile.transports
     }
     assert set(values.get(8, {0: 0}).values()) >= supported, "Protocol Support"
     assert 0 not in values, "Package must not be readable"

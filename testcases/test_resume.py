@@ -21,8 +21,8 @@ def test_pull_survives_a_server_restart(dut, server, images, delivery, clock):
     assert record.violations == []
     assert record.outcome == (State.IDLE, Result.SUCCESS)
     assert server.version_of(dut) == images.update.version
-    assert dut.running_image(images.update) == images.update.data
-    if "outage" in dut.type.update.resumes_after:
+    dut.assert_running(images.update)
+    if "outage" in dut.type.profile.resumes_after:
         assert record.sent < 1.2 * images.update.size, "the download started over"
 
 
@@ -38,7 +38,7 @@ def test_push_starts_over_after_a_server_restart(dut, server, images, clock):
     assert again.violations == []
     assert again.outcome == (State.IDLE, Result.SUCCESS)
     assert server.version_of(dut) == images.update.version
-    assert dut.running_image(images.update) == images.update.data
+    dut.assert_running(images.update)
 
 
 def test_power_cut_during_download(dut, server, images, delivery, clock):
@@ -48,7 +48,7 @@ def test_power_cut_during_download(dut, server, images, delivery, clock):
         dut.power_cycle()
         assert update.await_restart(after=clock.now())
         assert server.version_of(dut) == images.baseline.version
-        if delivery is Delivery.PULL and "reboot" in dut.type.update.resumes_after:
+        if delivery is Delivery.PULL and "reboot" in dut.type.profile.resumes_after:
             record = update.finish()
             assert record.sent < 1.2 * images.update.size, "the download started over"
         else:
@@ -56,13 +56,13 @@ def test_power_cut_during_download(dut, server, images, delivery, clock):
             record = None
 
     if record is None:
-        assert dut.running_image(images.baseline) == images.baseline.data
+        dut.assert_running(images.baseline)
         server.restart(dut)
         record = server.update(dut, images.update, delivery)
     assert record.violations == []
     assert record.outcome == (State.IDLE, Result.SUCCESS)
     assert server.version_of(dut) == images.update.version
-    assert dut.running_image(images.update) == images.update.data
+    dut.assert_running(images.update)
 
 
 @pytest.mark.delivery("pull")
@@ -76,4 +76,4 @@ def test_package_replaced_during_pull(dut, server, images, delivery):
     assert record.violations == []
     assert record.outcome == (State.IDLE, Result.SUCCESS)
     assert server.version_of(dut) == images.update.version
-    assert dut.running_image(images.update) == images.update.data
+    dut.assert_running(images.update)

@@ -41,11 +41,11 @@ def test_baseline_is_what_was_installed(dut, server, images):
     """Before any update: Idle, result 0, and the flash holds exactly the baseline that was installed."""
     assert server.state_of(dut) == (State.IDLE, Result.INITIAL)
     assert server.version_of(dut) == images.baseline.version
-    assert dut.running_image(images.baseline) == images.baseline.data
+    dut.assert_running(images.baseline)
 
 
 def assert_runs_and_stays(dut, server, image):
     assert server.version_of(dut) == image.version
     server.restart(dut)
     assert server.version_of(dut) == image.version, "the new version did not survive a power cycle"
-    assert dut.running_image(image) == image.data
+    dut.assert_running(image)

@@ -15,7 +15,7 @@ def test_push_over_a_running_pull(dut, server, images, object5):
 
     assert record.violations == []
     assert record.outcome == (State.IDLE, Result.SUCCESS)
-    assert dut.running_image(images.update) == images.update.data
+    dut.assert_running(images.update)
 
 
 def test_uri_written_during_a_download(dut, server, images, delivery, object5):
@@ -28,7 +28,7 @@ def test_uri_written_during_a_download(dut, server, images, delivery, object5):
 
     assert record.violations == []
     assert record.outcome == (State.IDLE, Result.SUCCESS)
-    assert dut.running_image(images.update) == images.update.data
+    dut.assert_running(images.update)
 
 
 def test_push_given_up_for_another(dut, server, images):
@@ -39,7 +39,7 @@ def test_push_given_up_for_another(dut, server, images):
 
     assert update.violations == []
     assert update.outcome == (State.IDLE, Result.SUCCESS)
-    assert dut.running_image(images.update) == images.update.data
+    dut.assert_running(images.update)
 
 
 def test_delivery_when_downloaded(dut, server, images, object5):
@@ -55,7 +55,7 @@ def test_delivery_when_downloaded(dut, server, images, object5):
 
     assert update.record.violations == []
     assert update.record.outcome == (State.IDLE, Result.SUCCESS)
-    assert dut.running_image(images.update) == images.update.data
+    dut.assert_running(images.update)
 
 
 def test_two_updates_back_to_back(dut, server, images, delivery):
@@ -67,4 +67,4 @@ def test_two_updates_back_to_back(dut, server, images, delivery):
     assert second.violations == []
     assert second.state is State.IDLE
     assert server.version_of(dut) == images.update.version
-    assert dut.running_image(images.update) == images.update.data
+    dut.assert_running(images.update)

@@ -6,19 +6,25 @@ data; nothing is opened or powered here.
 """
 
 from bench.config.attached import (
+    AnyBoardSettings,
     BenchSettings,
     BoardSettings,
     InstrumentSettings,
+    NetworkSettings,
+    ProcessSettings,
     RomSerialAttachment,
     ServerSettings,
     SwdAttachment,
 )
 from bench.config.board_type import BoardType, Region, Timeouts
 from bench.config.images import ImageFiles
-from bench.config.load import Bench, load_bench
+from bench.config.load import AnyBoardType, Bench, load_bench
+from bench.config.process import ProcessType
 from bench.config.profile import Capability, DeviationName, UpdateProfile
 
 __all__ = [
+    "AnyBoardSettings",
+    "AnyBoardType",
     "Bench",
     "BenchSettings",
     "BoardSettings",
@@ -27,6 +33,9 @@ __all__ = [
     "DeviationName",
     "ImageFiles",
     "InstrumentSettings",
+    "NetworkSettings",
+    "ProcessSettings",
+    "ProcessType",
     "Region",
     "RomSerialAttachment",
     "ServerSettings",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, NonNegativeFloat, SecretStr, Tag, model_validator
 
 from bench.config.images import ImageFiles
 from bench.config.table import Table
@@ -27,16 +27,58 @@ class RomSerialAttachment(Table):
     baud: int = Field(460800, gt=0)
 
 
+class NetworkSettings(Table):
+    """A path of the bench's own between a device and the server, which it may impair.
+
+    The device is told `advertise`, or else the address of the path, on `port` (0: a free one) of the
+    server's host. Probabilities `loss` and `duplicate`, seconds `delay` and `jitter`: each way.
+    """
+
+    port: int = Field(0, ge=0, le=65535)
+    advertise: str | None = None
+    loss: float = Field(0.0, ge=0, lt=1)
+    duplicate: float = Field(0.0, ge=0, lt=1)
+    delay: NonNegativeFloat = 0.0
+    jitter: NonNegativeFloat = 0.0
+
+
+class SecuritySettings(Table):
+    """Credentials of a device for DTLS: a pre-shared key in hexadecimal digits."""
+
+    psk_identity: str = Field(min_length=1)
+    psk_key: SecretStr
+
+
+class ProcessSettings(Table):
+    """A client program under test; everything else is in its board file."""
+
+    type: str
+    serial: str = Field("host process", min_length=1)
+    endpoint: str = Field(min_length=1)
+    network: NetworkSettings | None = None
+    security: SecuritySettings | None = None
+
+
 class BoardSettings(Table):
     """One attached board."""
 
     type: str
     serial: str = Field(min_length=1)
     endpoint: str = Field(min_length=1)
+    network: NetworkSettings | None = None
     console: str = Field(min_length=1)
     flasher: Annotated[SwdAttachment | RomSerialAttachment, Field(discriminator="kind")]
     supply: str = Field(pattern=r"^[\w-]+:\d+$", description="instrument:channel")
     images: ImageFiles
+
+
+def _kind_of(value: Any) -> str:
+    """A board without any wire of its own is a program."""
+    keys = value.keys() if isinstance(value, dict) else set(value.model_fields_set)
+    return "board" if {"console", "flasher", "supply"} & set(keys) else "process"
+
+
+AnyBoardSettings = BoardSettings | ProcessSettings
 
 
 class InstrumentSettings(Table):
@@ -66,7 +108,13 @@ class BenchSettings(Table):
     bench: BenchTable
     server: ServerSettings = ServerSettings(port=5683)
     instruments: dict[str, InstrumentSettings] = {}
-    boards: dict[str, BoardSettings]
+    boards: dict[
+        str,
+        Annotated[
+            Annotated[BoardSettings, Tag("board")] | Annotated[ProcessSettings, Tag("process")],
+            Discriminator(_kind_of),
+        ],
+    ]
 
     @model_validator(mode="after")
     def _supplies_exist(self) -> BenchSettings:
@@ -74,14 +122,13 @@ class BenchSettings(Table):
             raise ValueError("a bench needs at least one board")
         seen: dict[str, str] = {}
         for name, board in self.boards.items():
-            supply = board.supply.partition(":")[0]
-            if supply not in self.instruments:
-                raise ValueError(f"boards.{name}.supply names instrument {supply!r}, which is not listed")
-            for what, value in (
-                ("supply", board.supply),
-                ("console", board.console),
-                ("endpoint", board.endpoint),
-            ):
+            unique = [("endpoint", board.endpoint)]
+            if isinstance(board, BoardSettings):
+                supply = board.supply.partition(":")[0]
+                if supply not in self.instruments:
+                    raise ValueError(f"boards.{name}.supply names instrument {supply!r}, which is not listed")
+                unique += [("supply", board.supply), ("console", board.console)]
+            for what, value in unique:
                 other = seen.setdefault(f"{what} {value}", name)
                 if other != name:
                     raise ValueError(f"boards.{name}.{what} {value!r} is already used by boards.{other}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, model_validator
 
@@ -80,26 +80,22 @@ class Timeouts(Table):
     update: PositiveFloat = 300
 
 
-class BoardType(Table):
-    """One board file."""
+class VersionSource(Table):
+    """Where the running version is told: a LwM2M resource, or the last line of the console that matches."""
+
+    resource: str = Field(default="/3/0/3", pattern=r"^/\d+/\d+/\d+$")
+    console: str | None = None
+
+
+class DutType(Table):
+    """What every board file says, whatever the board is."""
 
     name: str
     title: str
-    driver: Literal["nrf9160", "esp32"]
-    flash_size: int = Field(gt=0)
-    console: ConsoleSettings = ConsoleSettings(baud=115200)
-    supply: SupplySettings
-    firmware: FirmwareSettings
-    provision: ProvisionSettings
+    version: VersionSource = VersionSource()
     timeouts: Timeouts = Timeouts()
-    update: UpdateProfile = UpdateProfile()
+    profile: UpdateProfile = UpdateProfile()
     capabilities: dict[str, Capability] = {}
-    regions: dict[str, Region]
-
-    @property
-    def image_limit(self) -> int:
-        """Bytes of the largest image that the slots take."""
-        return min(self.regions[name].size for name in self.firmware.slots) - self.firmware.reserved
 
     def why_not(self, capability: str) -> str | None:
         """The reason why this board lacks a capability, or None when it has it."""
@@ -109,14 +105,37 @@ class BoardType(Table):
         return held.missing
 
     @model_validator(mode="after")
-    def _known_capabilities(self) -> BoardType:
+    def _known_capabilities(self) -> Self:
         for name in self.capabilities:
             if name not in CAPABILITIES:
                 raise ValueError(f"capability {name!r} is not one of {', '.join(sorted(CAPABILITIES))}")
         return self
 
+
+class BoardType(DutType):
+    """A type of board with a supply, a flash and a console."""
+
+    kind: Literal["board"] = "board"
+    driver: Literal["nrf9160", "esp32"]
+    flash_size: int = Field(gt=0)
+    console: ConsoleSettings = ConsoleSettings(baud=115200)
+    supply: SupplySettings
+    firmware: FirmwareSettings
+    provision: ProvisionSettings
+    regions: dict[str, Region]
+
+    @property
+    def lifetime(self) -> int:
+        """Seconds that its registration lives."""
+        return self.provision.lifetime
+
+    @property
+    def image_limit(self) -> int:
+        """Bytes of the largest image that the slots take."""
+        return min(self.regions[name].size for name in self.firmware.slots) - self.firmware.reserved
+
     @model_validator(mode="after")
-    def _consistent(self) -> BoardType:
+    def _consistent(self) -> Self:
         for name in (*self.firmware.slots, *self.firmware.wiped):
             if name not in self.regions:
                 raise ValueError(f"firmware names region {name!r}, but regions has {sorted(self.regions)}")

@@ -9,8 +9,11 @@ from pydantic import model_validator
 
 from bench.config.table import Table
 
-VariantName = Literal["wrong-board", "self-test-fails"]
+VariantName = Literal["wrong-board", "self-test-fails", "corrupted", "unsupported", "oversized"]
+VARIANTS = ("wrong-board", "self-test-fails")
 """Builds that cannot be derived from a good one: for another board; failing its own self-test."""
+DERIVED = ("corrupted", "unsupported", "oversized")
+"""Packages that are derived from the update unless they are given."""
 
 
 class ImageFiles(Table):

@@ -8,12 +8,19 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from bench.config.attached import BenchSettings, BoardSettings
+from bench.config.attached import AnyBoardSettings, BenchSettings, BoardSettings
 from bench.config.board_type import BoardType
+from bench.config.process import ProcessImage, ProcessType
 from bench.config.table import Table
 from bench.errors import ConfigError
 
 M = TypeVar("M", bound=Table)
+BOARD_HELP = "see boards/nrf9160.toml for a board, docs/process-boards.md for a program"
+UNION_TAGS = ("swd", "rom-serial", "board", "process")
+"""What pydantic puts into the place of an error where a table comes in several kinds."""
+
+
+AnyBoardType = BoardType | ProcessType
 
 
 class Bench(Table):
@@ -21,9 +28,9 @@ class Bench(Table):
 
     path: Path
     settings: BenchSettings
-    types: dict[str, BoardType]
+    types: dict[str, BoardType | ProcessType]
 
-    def type_of(self, board: str) -> BoardType:
+    def type_of(self, board: str) -> AnyBoardType:
         return self.types[self.settings.boards[board].type]
 
 
@@ -52,7 +59,7 @@ def load_bench(path: Path, boards: tuple[str, ...] = ()) -> Bench:
     return Bench(path=path, settings=settings, types=types)
 
 
-def _board_type(path: Path, name: str, board: BoardSettings) -> BoardType:
+def _board_type(path: Path, name: str, board: AnyBoardSettings) -> AnyBoardType:
     file = path.parent / f"{board.type}.toml"
     if not file.is_file():
         known = sorted(p.stem for p in path.parent.glob("*.toml") if "[board]" in p.read_text("utf-8"))
@@ -60,7 +67,19 @@ def _board_type(path: Path, name: str, board: BoardSettings) -> BoardType:
             f"{path}: boards.{name}.type = {board.type!r}: there is no board file {file}",
             help=f"board files in that folder: {', '.join(known) or 'none'}",
         )
-    board_type = _read(file, BoardType, "board file", "see boards/nrf9160.toml", table="board")
+    if _toml(file, "board file", BOARD_HELP).get("board", {}).get("kind") == "process":
+        if isinstance(board, BoardSettings):
+            raise ConfigError(
+                f"{path}: boards.{name}: a board of kind 'process' has no console, flasher or supply",
+                help=f"remove these keys; {file} says how the program is run",
+            )
+        return _absolute_process(_read(file, ProcessType, "board file", BOARD_HELP, table="board"), file)
+    board_type = _read(file, BoardType, "board file", BOARD_HELP, table="board")
+    if not isinstance(board, BoardSettings):
+        raise ConfigError(
+            f"{path}: boards.{name}: a {board_type.driver} needs console, flasher, supply and images",
+            help="see boards/virtual.toml for a complete example",
+        )
     wanted = {"nrf9160": "swd", "esp32": "rom-serial"}[board_type.driver]
     if board.flasher.kind != wanted:
         raise ConfigError(
@@ -71,7 +90,35 @@ def _board_type(path: Path, name: str, board: BoardSettings) -> BoardType:
     return board_type
 
 
-def _absolute(board: BoardSettings, base: Path) -> BoardSettings:
+def _absolute_process(board_type: ProcessType, file: Path) -> ProcessType:
+    """Paths of a board file are relative to it; a program without a folder is looked up in PATH."""
+    base = file.parent.resolve()
+    images = board_type.images
+    program = Path(board_type.command[0])
+    if len(program.parts) > 1 and "{" not in board_type.command[0]:
+        program = base / program
+
+    def placed(image: ProcessImage) -> ProcessImage:
+        return image.model_copy(update={"file": image.file and base / image.file})
+
+    return board_type.model_copy(
+        update={
+            "command": [str(program), *board_type.command[1:]],
+            "cwd": board_type.cwd and base / board_type.cwd,
+            "images": images.model_copy(
+                update={
+                    "baseline": placed(images.baseline),
+                    "update": placed(images.update),
+                    "variants": {n: base / p for n, p in images.variants.items()},
+                }
+            ),
+        }
+    )
+
+
+def _absolute(board: AnyBoardSettings, base: Path) -> AnyBoardSettings:
+    if not isinstance(board, BoardSettings):
+        return board
     images = board.images
     update = {
         "baseline": images.baseline and base / images.baseline,
@@ -82,15 +129,19 @@ def _absolute(board: BoardSettings, base: Path) -> BoardSettings:
     return board.model_copy(update={"images": images.model_copy(update=update)})
 
 
-def _read(path: Path, model: type[M], what: str, help: str, table: str | None = None) -> M:
+def _toml(path: Path, what: str, help: str) -> dict[str, Any]:
     try:
-        raw = tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{what} {path} does not exist", help=help) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{what} {path} cannot be read: {error}", help=help) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{what} {path} is not TOML: {error}", help=help) from None
+
+
+def _read(path: Path, model: type[M], what: str, help: str, table: str | None = None) -> M:
+    raw = _toml(path, what, help)
     if table is not None:
         raw = {**raw.pop(table, {}), **raw}
     if table is None and "board" in raw:
@@ -102,7 +153,7 @@ def _read(path: Path, model: type[M], what: str, help: str, table: str | None = 
 
 
 def _explain(path: Path, error: Any) -> str:
-    key = ".".join(str(part) for part in error["loc"] if part not in ("swd", "rom-serial"))
+    key = ".".join(str(part) for part in error["loc"] if part not in UNION_TAGS)
     reason = error["msg"].removeprefix("Value error, ")
     if error["type"] == "missing":
         return f"{path}: {key}: missing"

@@ -18,7 +18,7 @@ import contextlib
 import re
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,6 +70,7 @@ class Console:
     `url` is a device ("/dev/ttyACM0", "COM7") or any URL pyserial knows ("socket://host:port").
     `open_lines` are the states of DTR and RTS set before the port is opened: inactive by default,
     because on ESP32 boards they are wired to reset and boot mode, and must hold neither.
+    `open_port` gives something else that reads and writes like a serial port; `url` is its name then.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Console:
         *,
         baud: int = 115200,
         open_lines: tuple[bool, bool] = (False, False),
+        open_port: Callable[[], Any] | None = None,
     ) -> None:
         self.name = name
         self.url = url
@@ -89,6 +91,7 @@ class Console:
         self._clock = clock
         self._timeline = timeline
         self._open_lines = open_lines
+        self._open_port = open_port or self._open_serial
         self._port: Any = None
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
@@ -216,7 +219,7 @@ class Console:
             data += self._port.read(more)
         return data
 
-    def _open_port(self) -> Any:
+    def _open_serial(self) -> Any:
         port = serial.serial_for_url(self.url, do_not_open=True)
         port.baudrate = self.baud
         port.timeout = READ_TIMEOUT

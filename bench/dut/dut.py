@@ -1,87 +1,73 @@
-"""A device under test: supply, console and flash of one board, and how its firmware gets in.
+"""A device under test as testcases see it: power, console, what it can do, and what it runs.
 
-The drivers below (`nrf9160`, `esp32`) differ only in how the flash is reached and which slot runs.
+`hardware` is a board on the bench, `process` a client that runs as a host program.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from bench.clock import Clock
-from bench.config import BoardSettings, BoardType, Capability, Region
+from bench.config import AnyBoardSettings, AnyBoardType, Capability
 from bench.dut.console import Console
-from bench.dut.flasher import Flasher
-from bench.errors import ImageError, NotApplicable
+from bench.errors import ConsoleError, NotApplicable
 from bench.firmware.image import FirmwareImage
 from bench.firmware.image_set import ImageSet
-from bench.instruments.power_supply import SupplyChannel
 from bench.timeline import Timeline
 
 
 class Dut(ABC):
-    """One attached board.
-
-    `name` is its name in the bench file, `endpoint` its LwM2M endpoint name, `serial` its serial
-    number; `images` are the firmware images to test with.
-    """
+    """`name` is its name in the bench file, `type` its board file, `images` what it is tested with."""
 
     def __init__(
         self,
         name: str,
-        settings: BoardSettings,
-        board_type: BoardType,
+        settings: AnyBoardSettings,
+        board_type: AnyBoardType,
         images: ImageSet,
         *,
-        supply: SupplyChannel,
         console: Console,
-        flasher: Flasher,
         clock: Clock,
         timeline: Timeline,
     ) -> None:
         self.name = name
-        self.settings = settings
         self.type = board_type
+        self.endpoint: str = settings.endpoint
+        self.serial: str = settings.serial
         self.images = images
-        self.supply = supply
         self.console = console
-        self.flasher = flasher
         self._clock = clock
         self._timeline = timeline
         self.installed: FirmwareImage | None = None
 
-    @property
-    def endpoint(self) -> str:
-        return self.settings.endpoint
-
-    @property
-    def serial(self) -> str:
-        return self.settings.serial
-
     def __repr__(self) -> str:
         return f"<{self.type.name} {self.name} {self.serial}>"
 
-    # ---- power
+    @abstractmethod
+    def check(self) -> None:
+        """Raise a `BenchError` for whatever is visibly missing. Powers nothing."""
 
-    def configure_supply(self) -> None:
-        """Output off, then voltage, current limit and OVP of the board file."""
-        wanted = self.type.supply
-        self.supply.output = False
-        self.supply.ovp = wanted.ovp
-        self.supply.voltage = wanted.voltage
-        self.supply.current_limit = wanted.current_limit
+    @abstractmethod
+    def make_safe(self) -> None:
+        """Switched off, and nothing set that could harm it."""
 
-    def power_on(self) -> None:
-        """Open the console, then switch the supply on, so that no boot byte is missed."""
-        self.console.open()
-        self._timeline.record(self.name, "power", "on", volts=self.type.supply.voltage)
-        self.supply.output = True
+    @abstractmethod
+    def install(self, image: FirmwareImage) -> None:
+        """Factory state with `image`; ends switched off. Raises `ImageError` when it does not fit."""
 
+    @abstractmethod
+    def commission(self, server_uri: str) -> None:
+        """Power the freshly installed device and have it register with `server_uri`."""
+
+    @abstractmethod
+    def power_on(self) -> None: ...
+
+    @abstractmethod
     def power_off(self) -> None:
-        """Switch the supply off; the board dies where it stands."""
-        self.supply.output = False
-        self._timeline.record(self.name, "power", "off")
+        """It dies where it stands."""
 
     def power_cycle(self, off_time: float = 1.0) -> None:
         """Off, `off_time` seconds, on."""
@@ -89,72 +75,29 @@ class Dut(ABC):
         self._clock.sleep(off_time, f"{self.name}: supply off")
         self.power_on()
 
+    @abstractmethod
     def close(self) -> None:
-        """Supply off, console and flasher closed, whatever state they are in."""
-        with contextlib.ExitStack() as stack:
-            stack.callback(self.console.close)
-            stack.callback(self.flasher.close)
-            stack.callback(self.power_off)
-
-    # ---- flash
+        """Off, and everything that was opened closed, whatever state it is in."""
 
     @abstractmethod
-    def flash_access(self) -> contextlib.AbstractContextManager[Flasher]:
-        """The open flasher. Leaves the board powered; on boards flashed by their ROM, it has been reset."""
+    def assert_running(self, image: FirmwareImage) -> None:
+        """Fail (`AssertionError`) when what runs is not exactly `image`, as far as it can be looked at.
 
-    @abstractmethod
-    def running_slot(self, flasher: Flasher) -> str:
-        """The region the bootloader will boot, as the flash says."""
-
-    def region(self, name: str) -> Region:
-        return self.type.regions[name]
-
-    def read_region(self, name: str, length: int | None = None) -> bytes:
-        """The first `length` bytes (default: all) of a flash region, read back over the wire."""
-        region = self.region(name)
-        with self.flash_access() as flasher:
-            return flasher.read(region.offset, region.size if length is None else length)
-
-    def running_image(self, like: FirmwareImage) -> bytes:
-        """What lies in the running slot, as many bytes as `like` has, for comparison with it."""
-        with self.flash_access() as flasher:
-            region = self.region(self.running_slot(flasher))
-            return flasher.read(region.offset, like.size)
-
-    def install(self, image: FirmwareImage) -> None:
-        """Factory state with `image` in the primary slot; the board ends switched off.
-
-        Raises `ImageError` before anything is powered when the image is not for this board.
+        Where it cannot, the timeline says "not checked".
         """
-        self.check_image(image)
-        self.configure_supply()
-        self.supply.output = True
-        with self.flash_access() as flasher:
-            for name in self.type.firmware.wiped:
-                region = self.region(name)
-                flasher.erase(region.offset, region.size)
-            for part in self.images.factory:
-                flasher.program(part.address, part.path.read_bytes())
-            flasher.program(self.region(self.type.firmware.slots[0]).offset, image.data)
-        self.power_off()
-        self.installed = image
 
-    def check_image(self, image: FirmwareImage) -> None:
-        """Raise `ImageError` unless the image's container and size fit this board."""
-        limit = self.type.image_limit
-        if image.container != self.type.firmware.container:
-            raise ImageError(
-                f"{image.path}: a {image.container} image cannot run on {self.name}, "
-                f"which takes {self.type.firmware.container} images",
-                help="give the build for this board in the bench file",
-            )
-        if image.size > limit:
-            raise ImageError(
-                f"{image.path}: {image.size} bytes do not fit the {limit} bytes of a slot on {self.name}",
-                help="build a smaller image, or correct the flash map in the board file",
-            )
+    def version_on_console(self, pattern: str) -> str:
+        """The group of the last line that matches. Raises `ConsoleError` when none does."""
+        for line in reversed(self.console.lines()):
+            match = re.search(pattern, line.text)
+            if match is not None:
+                return match[1] if match.groups() else match[0]
+        raise ConsoleError(
+            f"{self.name}: no line of the console matches {pattern!r}",
+            help="correct version.console in the board file",
+        )
 
-    # ---- life
+    # ---- what the board file says it can do
 
     @contextlib.contextmanager
     def using(self, capability: str) -> Iterator[None]:
@@ -182,21 +125,3 @@ class Dut(ABC):
         self.console.send(command + "\r\n")
         if answer is not None:
             self.console.expect(answer, timeout=self.type.timeouts.boot, since=mark)
-
-    def provision(self, server_uri: str) -> None:
-        """Tell the device its server over the console, as the board file says."""
-        how = self.type.provision
-        self.console.expect(how.ready, timeout=self.type.timeouts.boot)
-        command = how.command.format(server=server_uri, endpoint=self.endpoint, lifetime=how.lifetime)
-        self.console.send(command + "\r\n")
-        self.console.expect(how.answer, timeout=self.type.timeouts.boot)
-
-
-@contextlib.contextmanager
-def opened(flasher: Flasher) -> Iterator[Flasher]:
-    """The flasher, open inside the block; nested use keeps the outer session."""
-    flasher.open()
-    try:
-        yield flasher
-    finally:
-        flasher.close()

@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from bench.dut.dut import Dut, opened
 from bench.dut.flasher import Flasher
+from bench.dut.hardware import HardwareDut, opened
 from bench.firmware.esp32 import active_ota_slot
 
 
-class Esp32(Dut):
+class Esp32(HardwareDut):
     """The console hands its port to the flasher and takes it back afterwards."""
 
     @contextlib.contextmanager

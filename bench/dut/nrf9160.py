@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 
-from bench.dut.dut import Dut, opened
 from bench.dut.flasher import Flasher
+from bench.dut.hardware import HardwareDut, opened
 
 
-class Nrf9160(Dut):
+class Nrf9160(HardwareDut):
     """The console is independent of the flash, so both stay open together."""
 
     def flash_access(self) -> contextlib.AbstractContextManager[Flasher]:

@@ -24,8 +24,8 @@ class FactoryPart:
 class ImageSet:
     """`baseline` runs before an update, `update` after it; `factory` goes in before both.
 
-    `limit` is the size of the largest image that fits, in bytes; `variants` are builds that cannot
-    be derived from a good one.
+    `limit` is the size of the largest image that fits, in bytes (0: not known); `variants` are
+    builds that cannot be derived from a good one, or that replace derived ones.
     """
 
     baseline: FirmwareImage
@@ -37,17 +37,20 @@ class ImageSet:
     @cached_property
     def corrupted(self) -> FirmwareImage:
         """`update` with one bit of its body flipped; everything else, lengths included, is right."""
-        return flip_body_bit(self.update)
+        return self.variants.get("corrupted") or flip_body_bit(self.update)
 
     @cached_property
     def unsupported(self) -> FirmwareImage:
         """A file of the size of `update` that is no firmware at all."""
-        return replaced(self.update)
+        return self.variants.get("unsupported") or replaced(self.update)
 
     @cached_property
     def oversized(self) -> FirmwareImage:
-        """`update`, padded beyond the largest image that fits."""
-        return padded(self.update, self.limit + 4096)
+        """`update`, padded beyond the largest image that fits. Raises `NotApplicable` without a limit."""
+        given = self.variants.get("oversized")
+        if given is None and not self.limit:
+            raise NotApplicable("the board file gives no limit to the size of a package")
+        return given or padded(self.update, self.limit + 4096)
 
     @property
     def wrong_board(self) -> FirmwareImage:

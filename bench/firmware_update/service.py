@@ -45,8 +45,7 @@ class UpdateService:
     def commission(self, dut: Dut) -> Client:
         """Power the freshly installed board, tell it its server, wait until it has registered."""
         before = self._clock.now()
-        dut.power_on()
-        dut.provision(self.uri)
+        dut.commission(self.uri)
         return self.lwm2m.wait_registered(dut.endpoint, timeout=dut.type.timeouts.registration, after=before)
 
     def restart(self, dut: Dut) -> Client:
@@ -73,8 +72,11 @@ class UpdateService:
                 self.lwm2m.start()
 
     def version_of(self, dut: Dut) -> str:
-        """The firmware version that the running device reports (/3/0/3)."""
-        return str(self.client(dut).read("/3/0/3"))
+        """The firmware version that the running device reports, as its board file says where."""
+        source = dut.type.version
+        if source.console is not None:
+            return dut.version_on_console(source.console)
+        return str(self.client(dut).read(source.resource))
 
     def state_of(self, dut: Dut) -> tuple[State, Result]:
         """State and Update Result, read now."""
@@ -108,14 +110,14 @@ class UpdateService:
         cycle = Cycle(
             self.lwm2m,
             dut.endpoint,
-            dut.type.update,
+            dut.type.profile,
             self._clock,
             self._timeline,
             self.uri_of,
             download_timeout=timeouts.download,
             update_timeout=timeouts.update + timeouts.registration,
             # a device notices only at its next Update that the server has forgotten it
-            registration_timeout=dut.type.provision.lifetime + timeouts.registration,
+            registration_timeout=dut.type.lifetime + timeouts.registration,
         )
         update = Update(cycle, image.data, delivery, transport)
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from bench.config import Bench
+from bench.config import Bench, BoardSettings, BoardType
 from bench.errors import ConfigError
 from bench.lwm2m.server import LwM2mServer
 from bench.timeline import Timeline
@@ -52,8 +52,10 @@ def run_exposed(bench: Bench, seed: int, say: Callable[[str], None], seconds: fl
             closing.callback(probe.close)
             probes[uid] = "{}:{}".format(*probe.start())
         for name, board in plant.boards.items():
-            supply = settings.boards[name].supply
-            plant.rails[supply].drive(bench.type_of(name).supply.voltage, 1.0)
+            attached, board_type = settings.boards[name], bench.type_of(name)
+            assert isinstance(attached, BoardSettings)
+            assert isinstance(board_type, BoardType)
+            plant.rails[attached.supply].drive(board_type.supply.voltage, 1.0)
             if isinstance(board, VirtualNrf9160):
                 uid = next(u for u, chip in PROBES.items() if chip is board.chip)
                 say(f"{name}: pyocd cmd -t nrf91 -u remote:{probes[uid]}")

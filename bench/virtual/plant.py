@@ -9,7 +9,14 @@ import urllib.parse
 
 import serial
 
-from bench.config import Bench, BenchSettings, BoardSettings, RomSerialAttachment, SwdAttachment
+from bench.config import (
+    Bench,
+    BenchSettings,
+    BoardSettings,
+    BoardType,
+    RomSerialAttachment,
+    SwdAttachment,
+)
 from bench.errors import ConfigError
 from bench.virtual import protocol_vboard
 from bench.virtual.boards.board import VirtualBoard
@@ -49,7 +56,13 @@ class VirtualBench:
         if "bench.virtual" not in serial.protocol_handler_packages:
             serial.protocol_handler_packages.append("bench.virtual")
         for name, board in settings.boards.items():
-            self.boards[name] = self._start_board(name, board)
+            board_type = self.bench.type_of(name)
+            if not isinstance(board, BoardSettings) or not isinstance(board_type, BoardType):
+                raise ConfigError(
+                    f"{self.bench.path}: boards.{name}: a program cannot run in simulated time",
+                    help="give it a bench file of its own, without `plant`",
+                )
+            self.boards[name] = self._start_board(name, board, board_type)
         instruments = {}
         for name, instrument in settings.instruments.items():
             rails = {c: self._rail(f"{name}:{c}") for c in (1, 2, 3)}
@@ -73,8 +86,7 @@ class VirtualBench:
             self._routes[public.hostname or "", public.port or COAP_PORT] = (server.host, server.port)
         return settings.model_copy(update={"server": server})
 
-    def _start_board(self, name: str, board: BoardSettings) -> VirtualBoard:
-        board_type = self.bench.type_of(name)
+    def _start_board(self, name: str, board: BoardSettings, board_type: BoardType) -> VirtualBoard:
         regions = {n: Region(r.offset, r.size) for n, r in board_type.regions.items()}
         prefix, _, port = board.console.partition("://")
         if prefix != "vboard":

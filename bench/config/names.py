@@ -1,0 +1,19 @@
+"""Objects that a file names."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from bench.errors import ConfigError
+
+
+def load_name(name: str, where: str) -> Any:
+    """The object behind "module:attribute". Raises `ConfigError` naming `where`."""
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"{where} = {name!r}: {error}", help='give "module:attribute" of an installed package'
+        ) from error

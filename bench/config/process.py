@@ -1,0 +1,88 @@
+"""Board files of kind "process": a LwM2M client that runs as a program on the bench PC."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, NonNegativeFloat, model_validator
+
+from bench.config.board_type import DutType
+from bench.config.images import DERIVED, VARIANTS
+from bench.config.table import Table
+
+PLACEHOLDERS = {
+    "server": "the server's URI, coap://HOST:PORT",
+    "server_host": "its address",
+    "server_port": "its port",
+    "endpoint": "the endpoint name to register with",
+    "lifetime": "the lifetime to register with, in seconds",
+    "state": "a folder that survives power cycles and is empty after an installation",
+    "image": "the installed baseline, a file of its own that the program may replace",
+    "psk_identity": "the identity for DTLS",
+    "psk_key": "the key for DTLS, in hexadecimal digits",
+}
+"""What a command may contain in braces. Braces of its own are doubled."""
+
+
+class ProcessImage(Table):
+    """A package (or, as baseline, what is installed) and the version that runs with it."""
+
+    file: Path | None = None
+    version: str = Field(min_length=1)
+
+
+class ProcessImages(Table):
+    """`baseline` may have no file where the program itself is all there is; `variants` as for any board.
+
+    `limit` is the size of the largest package the client stores, in bytes, where it has one.
+    """
+
+    baseline: ProcessImage
+    update: ProcessImage
+    variants: dict[str, Path] = {}
+    limit: int | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.update.file is None:
+            raise ValueError("update.file is missing: it is the package that is delivered")
+        for name in self.variants:
+            if name not in (*VARIANTS, *DERIVED):
+                raise ValueError(f"variant {name!r} is not one of {', '.join((*VARIANTS, *DERIVED))}")
+        return self
+
+
+class ProcessType(DutType):
+    """A client program.
+
+    `command` is the program and its arguments, without a shell; `cwd` and a program given with a
+    path are relative to the board file. `restart` says how it starts anew for an update: "exec",
+    it replaces itself; "exit", it ends, and is started again after `restart_delay` seconds as an init
+    system would do it, if its exit status is one of `restart_status` (None: any). `pty` gives it a
+    pseudo-terminal instead of pipes (not on Windows).
+    """
+
+    kind: Literal["process"]
+    command: list[str] = Field(min_length=1)
+    env: dict[str, str] = {}
+    cwd: Path | None = None
+    pty: bool = False
+    restart: Literal["exec", "exit"] = "exec"
+    restart_delay: NonNegativeFloat = 0.5
+    restart_status: tuple[int, ...] | None = None
+    lifetime: int = Field(300, gt=0)
+    images: ProcessImages
+
+    @model_validator(mode="after")
+    def _placeholders(self) -> Self:
+        for text in (*self.command, *self.env.values()):
+            plain = text.replace("{{", "").replace("}}", "")
+            for name in re.findall(r"\{([^}]*)\}?", plain):
+                if name not in PLACEHOLDERS:
+                    raise ValueError(
+                        f"{text!r}: {{{name}}} is not one of "
+                        f"{', '.join('{' + known + '}' for known in PLACEHOLDERS)}"
+                    )
+        return self

@@ -1,0 +1,168 @@
+"""A board on the bench: fed by a supply channel, flashed over its own wire, heard on its serial console.
+
+The drivers (`nrf9160`, `esp32`) differ only in how the flash is reached and which slot runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from abc import abstractmethod
+from collections.abc import Iterator
+
+from bench.clock import Clock
+from bench.config import BoardSettings, BoardType, Region
+from bench.dut.console import Console
+from bench.dut.dut import Dut
+from bench.dut.flasher import Flasher
+from bench.errors import ImageError
+from bench.firmware.image import FirmwareImage
+from bench.firmware.image_set import ImageSet
+from bench.instruments.power_supply import SupplyChannel
+from bench.timeline import Timeline
+
+
+class HardwareDut(Dut):
+    """One attached board; `settings` is its entry in the bench file, `type` its board file."""
+
+    type: BoardType
+
+    def __init__(
+        self,
+        name: str,
+        settings: BoardSettings,
+        board_type: BoardType,
+        images: ImageSet,
+        *,
+        supply: SupplyChannel,
+        console: Console,
+        flasher: Flasher,
+        clock: Clock,
+        timeline: Timeline,
+    ) -> None:
+        super().__init__(name, settings, board_type, images, console=console, clock=clock, timeline=timeline)
+        self.settings: BoardSettings = settings
+        self.supply = supply
+        self.flasher = flasher
+
+    def check(self) -> None:
+        self.flasher.check()
+        self.console.open()
+
+    # ---- power
+
+    def make_safe(self) -> None:
+        """Output off, then voltage, current limit and OVP of the board file."""
+        wanted = self.type.supply
+        self.supply.output = False
+        self.supply.ovp = wanted.ovp
+        self.supply.voltage = wanted.voltage
+        self.supply.current_limit = wanted.current_limit
+
+    def power_on(self) -> None:
+        """Open the console, then switch the supply on, so that no boot byte is missed."""
+        self.console.open()
+        self._timeline.record(self.name, "power", "on", volts=self.type.supply.voltage)
+        self.supply.output = True
+
+    def power_off(self) -> None:
+        """Switch the supply off; the board dies where it stands."""
+        self.supply.output = False
+        self._timeline.record(self.name, "power", "off")
+
+    def close(self) -> None:
+        """Supply off, console and flasher closed, whatever state they are in."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.console.close)
+            stack.callback(self.flasher.close)
+            stack.callback(self.power_off)
+
+    # ---- flash
+
+    @abstractmethod
+    def flash_access(self) -> contextlib.AbstractContextManager[Flasher]:
+        """The open flasher. Leaves the board powered; on boards flashed by their ROM, it has been reset."""
+
+    @abstractmethod
+    def running_slot(self, flasher: Flasher) -> str:
+        """The region the bootloader will boot, as the flash says."""
+
+    def region(self, name: str) -> Region:
+        return self.type.regions[name]
+
+    def read_region(self, name: str, length: int | None = None) -> bytes:
+        """The first `length` bytes (default: all) of a flash region, read back over the wire."""
+        region = self.region(name)
+        with self.flash_access() as flasher:
+            return flasher.read(region.offset, region.size if length is None else length)
+
+    def assert_running(self, image: FirmwareImage) -> None:
+        """Read the running slot back and fail when it does not hold exactly `image`."""
+        found = self.running_image(image)
+        if found != image.data:
+            first = next(i for i, (a, b) in enumerate(zip(found, image.data, strict=True)) if a != b)
+            raise AssertionError(
+                f"{self.name}: the running slot differs from {image} from byte {first:#x} on"
+            )
+
+    def running_image(self, like: FirmwareImage) -> bytes:
+        """What lies in the running slot, as many bytes as `like` has, for comparison with it."""
+        with self.flash_access() as flasher:
+            region = self.region(self.running_slot(flasher))
+            return flasher.read(region.offset, like.size)
+
+    def install(self, image: FirmwareImage) -> None:
+        """Factory state with `image` in the primary slot; the board ends switched off.
+
+        Raises `ImageError` before anything is powered when the image is not for this board.
+        """
+        self.check_image(image)
+        self.make_safe()
+        self.supply.output = True
+        with self.flash_access() as flasher:
+            for name in self.type.firmware.wiped:
+                region = self.region(name)
+                flasher.erase(region.offset, region.size)
+            for part in self.images.factory:
+                flasher.program(part.address, part.path.read_bytes())
+            flasher.program(self.region(self.type.firmware.slots[0]).offset, image.data)
+        self.power_off()
+        self.installed = image
+
+    def check_image(self, image: FirmwareImage) -> None:
+        """Raise `ImageError` unless the image's container and size fit this board."""
+        limit = self.type.image_limit
+        if image.container != self.type.firmware.container:
+            raise ImageError(
+                f"{image.path}: a {image.container} image cannot run on {self.name}, "
+                f"which takes {self.type.firmware.container} images",
+                help="give the build for this board in the bench file",
+            )
+        if image.size > limit:
+            raise ImageError(
+                f"{image.path}: {image.size} bytes do not fit the {limit} bytes of a slot on {self.name}",
+                help="build a smaller image, or correct the flash map in the board file",
+            )
+
+    # ---- life
+
+    def commission(self, server_uri: str) -> None:
+        self.power_on()
+        self._provision(server_uri)
+
+    def _provision(self, server_uri: str) -> None:
+        """Tell the device its server over the console, as the board file says."""
+        how = self.type.provision
+        self.console.expect(how.ready, timeout=self.type.timeouts.boot)
+        command = how.command.format(server=server_uri, endpoint=self.endpoint, lifetime=how.lifetime)
+        self.console.send(command + "\r\n")
+        self.console.expect(how.answer, timeout=self.type.timeouts.boot)
+
+
+@contextlib.contextmanager
+def opened(flasher: Flasher) -> Iterator[Flasher]:
+    """The flasher, open inside the block; nested use keeps the outer session."""
+    flasher.open()
+    try:
+        yield flasher
+    finally:
+        flasher.close()

@@ -1,0 +1,132 @@
+"""A LwM2M client that runs as a host program: power off is SIGKILL, power on a start."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import urllib.parse
+from pathlib import Path
+
+from bench.clock import Clock
+from bench.config import ProcessSettings, ProcessType
+from bench.dut.console import Console
+from bench.dut.dut import Dut
+from bench.dut.program import Program, Start
+from bench.dut.program_port import ProgramPort
+from bench.errors import ConfigError
+from bench.firmware.image import FirmwareImage
+from bench.firmware.image_set import ImageSet
+from bench.timeline import Timeline
+
+
+class ProcessDut(Dut):
+    """`type` is its board file, which says how the program is run."""
+
+    type: ProcessType
+
+    def __init__(
+        self,
+        name: str,
+        settings: ProcessSettings,
+        process_type: ProcessType,
+        images: ImageSet,
+        *,
+        clock: Clock,
+        timeline: Timeline,
+    ) -> None:
+        port = ProgramPort()
+        console = Console(name, process_type.command[0], clock, timeline, open_port=lambda: _opened(port))
+        super().__init__(
+            name, settings, process_type, images, console=console, clock=clock, timeline=timeline
+        )
+        self._settings = settings
+        self._program = Program(name, port, self._note)
+        self._folder = tempfile.TemporaryDirectory(prefix=f"bench-{name}-", ignore_cleanup_errors=True)
+        self._server_uri = ""
+
+    @property
+    def state(self) -> Path:
+        """The folder that survives power cycles."""
+        return Path(self._folder.name) / "state"
+
+    def check(self) -> None:
+        if self.type.cwd is not None and not self.type.cwd.is_dir():
+            raise ConfigError(
+                f"{self.name}: there is no folder {self.type.cwd}", help="correct `cwd` in the board file"
+            )
+        self._program.check(self._start())
+        self.console.open()
+
+    def make_safe(self) -> None:
+        self._program.kill()
+
+    def install(self, image: FirmwareImage) -> None:
+        """An empty state folder, and a fresh copy of the baseline."""
+        self._program.kill()
+        shutil.rmtree(self.state, ignore_errors=True)
+        self.state.mkdir(parents=True)
+        if image.path is not None:
+            shutil.copy(image.path, self._image)
+            self._image.chmod(0o755)
+        self.installed = image
+
+    @property
+    def _image(self) -> Path:
+        return Path(self._folder.name) / "image"
+
+    def commission(self, server_uri: str) -> None:
+        self._server_uri = server_uri
+        self.power_on()
+
+    def power_on(self) -> None:
+        self.console.open()
+        self._timeline.record(self.name, "power", "on")
+        self._program.start(self._start())
+
+    def power_off(self) -> None:
+        self._program.kill()
+        self._timeline.record(self.name, "power", "off")
+
+    def close(self) -> None:
+        self._program.kill()
+        self.console.close()
+        self._folder.cleanup()
+
+    def assert_running(self, image: FirmwareImage) -> None:
+        self._timeline.record(
+            self.name, "not checked", f"that {image} runs: a program has no flash to be read back"
+        )
+
+    def _start(self) -> Start:
+        """The command of the board file, placeholders filled in."""
+        uri = urllib.parse.urlsplit(self._server_uri)
+        security = self._settings.security
+        values = {
+            "server": self._server_uri,
+            "server_host": uri.hostname or "",
+            "server_port": str(uri.port or 5683),
+            "endpoint": self.endpoint,
+            "lifetime": str(self.type.lifetime),
+            "state": str(self.state),
+            "image": str(self._image),
+            "psk_identity": security.psk_identity if security else "",
+            "psk_key": security.psk_key.get_secret_value() if security else "",
+        }
+        return Start(
+            command=[part.format(**values) for part in self.type.command],
+            env={name: text.format(**values) for name, text in self.type.env.items()},
+            cwd=self.type.cwd,
+            pty=self.type.pty,
+            restarts=self.type.restart == "exit",
+            restart_delay=self.type.restart_delay,
+            restart_status=self.type.restart_status,
+        )
+
+    def _note(self, event: str, status: int | None) -> None:
+        details = {} if status is None else {"status": status}
+        self._timeline.record(self.name, "program", event, **details)
+
+
+def _opened(port: ProgramPort) -> ProgramPort:
+    port.open()
+    return port

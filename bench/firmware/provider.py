@@ -1,0 +1,75 @@
+"""The images of one board, from the files that its bench file or board file names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from bench.config import BoardSettings, BoardType, ProcessType
+from bench.config.names import load_name
+from bench.config.process import ProcessImage
+from bench.errors import ImageError
+from bench.firmware.image import FirmwareImage, load_image
+from bench.firmware.image_set import FactoryPart, ImageSet
+
+OPAQUE = "package"
+"""The container of a package that only the client under test can read."""
+
+
+def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> ImageSet:
+    """Read, or have built, the images of one board. Raises `ImageError` or `ConfigError`."""
+    files = board.images
+    baseline, update, factory = files.baseline, files.update, _factory(files.factory.items())
+    variants: dict[str, Path] = {str(name): path for name, path in files.variants.items()}
+    if files.provider is not None:
+        work.mkdir(parents=True, exist_ok=True)
+        built = load_name(files.provider, "images.provider")(board_type.name, work)
+        baseline = baseline or built.baseline
+        update = update or built.update
+        factory = factory or tuple(FactoryPart(p.address, p.path) for p in built.factory)
+        variants = {**built.variants, **variants}
+    assert baseline is not None
+    assert update is not None
+    slot = board_type.image_limit
+    container = board_type.firmware.container
+    return ImageSet(
+        baseline=load_image(baseline, container=container, slot_size=slot),
+        update=load_image(update, container=container, slot_size=slot),
+        factory=factory,
+        limit=slot,
+        variants={
+            name: load_image(path, container=container, slot_size=slot) for name, path in variants.items()
+        },
+    )
+
+
+def _factory(items: Iterable[tuple[str, Path]]) -> tuple[FactoryPart, ...]:
+    return tuple(FactoryPart(int(address, 0), path) for address, path in items)
+
+
+def load_packages(process: ProcessType) -> ImageSet:
+    """The packages of a client program. Raises `ImageError` when a file cannot be read."""
+    images = process.images
+    return ImageSet(
+        baseline=_package(images.baseline),
+        update=_package(images.update),
+        limit=images.limit or 0,
+        variants={
+            name: FirmwareImage(_read(path), OPAQUE, images.update.version, path)
+            for name, path in images.variants.items()
+        },
+    )
+
+
+def _package(image: ProcessImage) -> FirmwareImage:
+    data = b"" if image.file is None else _read(image.file)
+    return FirmwareImage(data, OPAQUE, image.version, image.file)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError(
+            f"image {path} cannot be read: {error.strerror}", help="correct the path in the board file"
+        ) from None
