@@ -19,7 +19,7 @@ from esp_pylib.logger import EspLog
 from esptool import cmds
 from esptool.logger import EsptoolLogger, TemplateLogger
 from esptool.targets import CHIP_DEFS, ROM_LIST
-from esptool.util import FatalError
+from esptool.util import FatalError, flash_size_bytes
 
 from bench.dut.flasher import Flasher
 from bench.errors import BenchError, ConfigError, ConsoleError, FlashError, ProbeError
@@ -116,14 +116,25 @@ class RomSerialFlasher(Flasher):
             }
 
     def program(self, address: int, data: bytes) -> None:
-        """Write whole sectors, keeping what the first and the last held beside `data`; checked by MD5."""
-        if not data:
+        """Write whole sectors, keeping what the first and the last held beside `data`; checked by MD5.
+
+        What the flash already holds is not written again: that spares the flash, and the time.
+        """
+        if not data or self._holds(address, data):
             return
         start, end = _sectors(address, len(data))
         head = self.read(start, address - start) if start < address else b""
         tail = self.read(address + len(data), end - address - len(data)) if address + len(data) < end else b""
         with self._operation("program", address, len(data)) as loader:
             cmds.write_flash(loader, [(start, head + data + tail)], compress=True, no_progress=True)
+
+    def _holds(self, address: int, data: bytes) -> bool:
+        with self._operation("compare", address, len(data)) as loader:
+            size = flash_size_bytes(cmds.detect_flash_size(loader))
+            if size is not None and address + len(data) > size:
+                return False
+            digest: str = loader.flash_md5sum(address, len(data))
+        return digest == hashlib.md5(data).hexdigest()
 
     def read(self, address: int, length: int) -> bytes:
         if length == 0:
@@ -134,9 +145,7 @@ class RomSerialFlasher(Flasher):
 
     def verify(self, address: int, data: bytes) -> None:
         """Compare by MD5; only when that differs is the range read back to find where."""
-        with self._operation("verify", address, len(data)) as loader:
-            digest = loader.flash_md5sum(address, len(data))
-        if digest == hashlib.md5(data).hexdigest():
+        if self._holds(address, data):
             return
         found = self.read(address, len(data))
         first = next((i for i, (a, b) in enumerate(zip(found, data, strict=True)) if a != b), None)
