@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from aiocoap import DELETE, GET, POST, PUT, Context, Message, error
+from aiocoap import DELETE, GET, POST, PUT, Message, error
 from aiocoap.numbers.codes import Code
 
-from bench.clock import Clock
 from bench.errors import ServerError
 from bench.lwm2m import objects
 from bench.lwm2m.codecs import link_format, senml, tlv
 from bench.lwm2m.codecs.error import CodecError
+from bench.lwm2m.exchange import Exchange
 from bench.lwm2m.objects import Value
-from bench.lwm2m.push import BlockPush, BlockTuning
+from bench.lwm2m.push import BlockPush
 from bench.lwm2m.registration import Registration
-from bench.timeline import Timeline
+from bench.lwm2m.tuning import BlockTuning
 
 TEXT, LINKS, OPAQUE, TLV, TLV_OLD = 0, 40, 42, 11542, 1542
 SENML_JSON, SENML_CBOR = 110, 112
@@ -63,15 +62,6 @@ class Observation:
         self._request._stop_interest()  # else its token stays known until the next notification
 
 
-@dataclass(frozen=True)
-class Exchange:
-    """What a client needs to talk to its device: the CoAP context, the clock, the timeline."""
-
-    context: Context
-    clock: Clock
-    timeline: Timeline
-
-
 class Client:
     """A device behind one registration. Plain methods are for the test thread, coroutines for the loop."""
 
@@ -110,7 +100,7 @@ class Client:
 
     def _run(self, coro: Any, what: str) -> Any:
         # the request's own limit comes first: that is the device's silence, not a fault of the bench
-        limit = REQUEST_LIMIT + 60
+        limit = REQUEST_LIMIT + 60 + self._exchange.patience(self.registration)
         return self._exchange.clock.run(coro, timeout=limit, reason=f"{self.endpoint}: {what}")
 
     # ---- on the loop
@@ -130,10 +120,10 @@ class Client:
         """Send a request and wait for its response. Raises `CoapError` or `NotReachable`."""
         request = self._exchange.context.request(message, handle_blockwise=message.code is GET)
         try:
-            response = await asyncio.wait_for(request.response, REQUEST_LIMIT)
+            response = await self._exchange.answer(request, self.registration, REQUEST_LIMIT)
         except (error.Error, TimeoutError, OSError) as failure:
             raise NotReachable(
-                f"{self.endpoint}: no answer to {what}: {type(failure).__name__}",
+                f"{self.endpoint}: no answer to {what}: {failure or type(failure).__name__}",
                 help="is the device powered, attached and awake? see its console in the timeline",
             ) from None
         if not response.code.is_successful():
@@ -186,10 +176,10 @@ class Client:
             request.observation.register_callback(notified, _suppress_deprecation=True)
             request.observation.register_errback(lambda _: None, _suppress_deprecation=True)
         try:
-            response = await asyncio.wait_for(request.response, REQUEST_LIMIT)
+            response = await self._exchange.answer(request, self.registration, REQUEST_LIMIT)
         except (error.Error, TimeoutError, OSError) as failure:
             raise NotReachable(
-                f"{self.endpoint}: no answer to observe {path}: {type(failure).__name__}",
+                f"{self.endpoint}: no answer to observe {path}: {failure or type(failure).__name__}",
                 help="is the device powered, attached and awake? see its console in the timeline",
             ) from None
         if not response.code.is_successful():
@@ -200,7 +190,7 @@ class Client:
     def push(self, path: str, data: bytes, **options: Any) -> BlockPush:
         """A Block1 transfer to `path`, to be run on the loop."""
         parts = self._parts(path)
-        return BlockPush(self._exchange.context, self.registration.remote, parts, data, **options)
+        return BlockPush(self._exchange, self.registration, parts, data, **options)
 
     def _parts(self, path: str) -> tuple[str, ...]:
         """The path on the device, below its alternate path if it has one."""

@@ -11,8 +11,9 @@ import asyncio
 import contextlib
 from typing import Any, cast
 
-from aiocoap import Message, error, interfaces
+from aiocoap import Message, interfaces
 
+from bench.lwm2m import wire
 from bench.lwm2m.trace import Trace
 
 Address = tuple[str, int]
@@ -95,9 +96,9 @@ class UdpEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         address = (addr[0], addr[1])
         try:
-            message = Message.decode(data, remote=Peer(self, address))
-        except (error.UnparsableMessage, ValueError, IndexError) as reason:
-            self._trace.junk(address, len(data), type(reason).__name__)
+            message = wire.decode(data, Peer(self, address))
+        except wire.Malformed as reason:
+            self._trace.junk(address, len(data), str(reason))
             return
         self._trace.received(address, message, data)
         if self._manager is not None:

@@ -10,23 +10,39 @@ test. What is cured:
   not a dead one;
 - a notification from a new port (NAT rebinding, restarted modem) is answered with a reset;
 - an observation cannot be cancelled at the device, because each request gets a new token;
-- requests to a device that has restarted are repeated to it, and hold up those that come after.
+- requests to a device that has restarted are repeated to it, and hold up those that come after;
+- a request whose acknowledgement was lost is repeated although its separate response is here;
+- a repeated separate response is answered with a reset;
+- messages are remembered for 247 s whoever sends them, however many there are;
+- a request to a device in queue mode is sent, repeated and given up while the device sleeps.
 """
 
 from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Collection
 from typing import Any
 
-from aiocoap import Context, Message, error
+from aiocoap import ACK, CON, GET, NON, RST, Context, Message, error
 from aiocoap.messagemanager import MessageManager
 from aiocoap.tokenmanager import TokenManager
+
+from bench.lwm2m.duplicates import PEERS, RecentMessages
+from bench.lwm2m.queue_mode import Sleepers
+from bench.lwm2m.tuning import BlockTuning
+
+Unsent = tuple[Message, Callable[[], None]]
+"""A message, and who hears that the peer reset it."""
 
 
 class DeviceRestarted(error.NetworkError):
     """The device registered anew while the request was under way: it will not answer it."""
+
+
+class DeviceGone(error.NetworkError):
+    """The device's registration ended, by itself or by the device, while the request was under way."""
 
 
 class PeerTokenManager(TokenManager):
@@ -39,6 +55,8 @@ class PeerTokenManager(TokenManager):
         super().__init__(context)
         self._token = rng.randrange(0x10000)
         self._wanted_token = b""
+        self.moved: Callable[[Any, Any], None] = lambda old, new: None
+        """Hears that an observed device speaks from another address."""
 
     def request(self, request: Any) -> None:
         self._wanted_token = request.request.token
@@ -48,10 +66,12 @@ class PeerTokenManager(TokenManager):
         wanted, self._wanted_token = self._wanted_token, b""
         return wanted or bytes(super().next_token())
 
-    def abandon(self, remote: Any) -> None:
-        """End every request and observation of this peer with `DeviceRestarted`."""
-        for request in [r for k, r in self.outgoing_requests.items() if k[1] == remote]:
-            request.add_exception(DeviceRestarted("the device registered anew"))
+    def abandon(self, remote: Any, why: error.NetworkError, keep: Collection[bytes] = ()) -> None:
+        """End every request and observation of this peer, but those whose tokens are to be kept."""
+        for request in [
+            r for (token, at), r in self.outgoing_requests.items() if at == remote and token not in keep
+        ]:
+            request.add_exception(why)
 
     def process_response(self, response: Message) -> bool:
         key = (response.token, response.remote)
@@ -59,12 +79,14 @@ class PeerTokenManager(TokenManager):
             # tokens come from one counter, so a token under another address is the same exchange
             for (token, remote), request in list(self.outgoing_requests.items()):
                 if token == response.token and request.request.opt.observe == 0:
-                    self._rebind(remote, response.remote)
+                    self.moved(remote, response.remote)
+                    self.rebind(remote, response.remote)
                     break
         return bool(super().process_response(response))
 
-    def _rebind(self, old: Any, new: Any) -> None:
-        for key in [k for k in self.outgoing_requests if k[1] == old]:
+    def rebind(self, old: Any, new: Any) -> None:
+        """Expect at `new` the responses that were expected at `old`."""
+        for key in [k for k in self.outgoing_requests if k[1] == old and old != new]:
             request = self.outgoing_requests.pop(key)
             moved = (key[0], new)
             self.outgoing_requests[moved] = request
@@ -72,44 +94,117 @@ class PeerTokenManager(TokenManager):
 
 
 class PeerMessageManager(MessageManager):
-    """One message-ID counter a peer, duplicates told by token too, time-outs that hit one request only."""
+    """One message-ID counter a peer, duplicates told by token too, time-outs that hit one request only.
 
-    def __init__(self, token_manager: PeerTokenManager, rng: random.Random) -> None:
+    What is for a device that sleeps waits here for its next message, in order.
+    """
+
+    def __init__(
+        self, token_manager: PeerTokenManager, rng: random.Random, sleepers: Sleepers | None = None
+    ) -> None:
         super().__init__(token_manager)
         self._rng = rng
-        self._counters: dict[Any, int] = {}
-        self._tokens: dict[tuple[Any, int], bytes] = {}
+        self._counters: OrderedDict[Any, int] = OrderedDict()
+        self._requests = RecentMessages(self.loop.time)
+        self._responses = RecentMessages(self.loop.time)
+        self._sent: dict[tuple[Any, int], Message] = {}
+        self._held: dict[Any, list[Unsent]] = {}
         self._sending_to: Any = None
+        self._sleepers = sleepers or Sleepers(self.loop)
+        self._sleepers.listen(self._fell_asleep, self._woke)
+
+    # ---- in
+
+    def dispatch_message(self, message: Message) -> None:
+        super().dispatch_message(message)
+        # after the answer to what woke it
+        self.loop.call_soon(self._sleepers.heard, message.remote)
+
+    def _deduplicate_message(self, message: Message) -> bool:
+        recent = self._requests.find(message.remote, message.mid)
+        if recent is None or recent.token != message.token:  # another token: the peer has restarted
+            self._requests.add(message.remote, message.mid, message.token)
+            return False
+        if message.mtype is CON and recent.answer is not None:
+            self._send_initially(recent.answer)
+        return True
+
+    def _store_response_for_duplicates(self, message: Message) -> None:
+        if message.mtype not in (ACK, RST):
+            return  # a message ID of our own
+        if message.request is not None and message.request.code is GET:
+            self._requests.drop(message.remote, message.mid)  # answered anew, at no harm
+            return
+        recent = self._requests.find(message.remote, message.mid)
+        if recent is not None:
+            recent.answer = message
+
+    def _process_response(self, response: Message) -> bool:
+        separate = response.mtype in (CON, NON)
+        if separate:
+            recent = self._responses.find(response.remote, response.mid)
+            if recent is not None and recent.token == response.token:
+                return True  # its acknowledgement was lost
+            self._acknowledged_by(response)
+        success = bool(super()._process_response(response))
+        if success and separate:
+            self._responses.add(response.remote, response.mid, response.token)
+        return success
+
+    def _acknowledged_by(self, response: Message) -> None:
+        """A response acknowledges its request (RFC 7252, 5.2.2)."""
+        for key in [k for k in self._active_exchanges if k[0] == response.remote]:
+            sent = self._sent.get(key)
+            if sent is not None and sent.code.is_request() and sent.token == response.token:
+                self._end_exchange(key)
+                self._continue_backlog(response.remote)
+
+    # ---- out
 
     def send_message(self, message: Message, messageerror_monitor: Callable[[], None]) -> Any:
+        if message.code.is_request() and self._sleepers.asleep_since(message.remote) is not None:
+            self._held.setdefault(message.remote, []).append((message, messageerror_monitor))
+            return None
         self._sending_to = message.remote
         return super().send_message(message, messageerror_monitor)
 
     def _next_message_id(self) -> int:
-        last = self._counters.get(self._sending_to)
+        last = self._counters.pop(self._sending_to, None)
         mid = self._rng.randrange(0x10000) if last is None else (last + 1) & 0xFFFF
         self._counters[self._sending_to] = mid
+        if len(self._counters) > PEERS:
+            self._counters.popitem(last=False)
         return mid
 
-    def _deduplicate_message(self, message: Message) -> bool:
+    def _add_exchange(self, message: Message, messageerror_monitor: Callable[[], None]) -> None:
+        tuning = message.transport_tuning
+        wait = self._rng.uniform(tuning.ACK_TIMEOUT, tuning.ACK_TIMEOUT * tuning.ACK_RANDOM_FACTOR)
         key = (message.remote, message.mid)
-        if key in self._recent_messages and self._tokens.get(key) != message.token:
-            # another request under a known ID: the peer has restarted
-            self._tokens[key] = message.token
-            self._recent_messages[key] = None
-            return False
-        self._tokens[key] = message.token
-        duplicate = bool(super()._deduplicate_message(message))
-        if not duplicate:
-            self.loop.call_later(message.transport_tuning.EXCHANGE_LIFETIME, self._tokens.pop, key, None)
-        return duplicate
+        self._backlogs.setdefault(message.remote, [])
+        self._active_exchanges[key] = (messageerror_monitor, self._schedule_retransmit(message, wait, 0))
+        self._sent[key] = message
+
+    def _end_exchange(self, key: tuple[Any, int]) -> Callable[[], None]:
+        """Stop repeating a message; returns who hears of a reset."""
+        monitor, handle = self._active_exchanges.pop(key)
+        handle.cancel()
+        self._sent.pop(key, None)
+        heard: Callable[[], None] = monitor
+        return heard
+
+    def _remove_exchange(self, message: Message) -> None:
+        self._sent.pop((message.remote, message.mid), None)
+        super()._remove_exchange(message)
 
     def _retransmit(self, message: Message, timeout: float, retransmission_counter: int) -> None:
-        if retransmission_counter < message.transport_tuning.MAX_RETRANSMIT:
+        tuning = message.transport_tuning
+        if retransmission_counter < tuning.MAX_RETRANSMIT:
+            if isinstance(tuning, BlockTuning):
+                tuning.repeats += 1
+                timeout = min(timeout, tuning.MAX_ACK_TIMEOUT / 2)  # it is doubled below
             super()._retransmit(message, timeout, retransmission_counter)
             return
-        monitor, handle = self._active_exchanges.pop((message.remote, message.mid))
-        handle.cancel()
+        monitor = self._end_exchange((message.remote, message.mid))
         request = self.token_manager.outgoing_requests.get((message.token, message.remote))
         if message.code.is_request() and request is not None:
             request.add_exception(error.ConRetransmitsExceeded("Retransmissions exceeded"))
@@ -117,9 +212,65 @@ class PeerMessageManager(MessageManager):
             monitor()
         self._continue_backlog(message.remote)
 
-    def forget(self, remote: Any) -> None:
-        """The device behind this address has restarted: nothing under way is repeated to it."""
+    # ---- devices that restart, move, sleep
+
+    def forget(self, remote: Any) -> list[Unsent]:
+        """The device behind this address has restarted: nothing under way is repeated to it.
+
+        Returns what was never sent to it, for `adopt`.
+        """
+        begun = self._withdraw(remote)
+        waiting = begun + self._held.pop(remote, [])
+        return [(message, monitor) for message, monitor in waiting if message.mid is None]
+
+    def adopt(self, remote: Any, messages: list[Unsent]) -> None:
+        """Send to `remote` what was meant for the address that the device had before."""
+        for message, monitor in messages:
+            message.remote = remote
+            self._send_again(message, monitor)
+
+    def move(self, old: Any, new: Any) -> None:
+        """The device speaks from another address now; what is under way goes on there."""
+        if old in self._counters:
+            self._counters[new] = self._counters.pop(old)
+        self.token_manager.rebind(old, new)
+        self._sleepers.move(old, new)
+        waiting = self._withdraw(old) + self._held.pop(old, [])
+        self.adopt(new, waiting)
+
+    def _withdraw(self, remote: Any) -> list[Unsent]:
+        """Take back all that is under way to this address, in order."""
+        messages = []
         for key in [k for k in self._active_exchanges if k[0] == remote]:
-            _, handle = self._active_exchanges.pop(key)
-            handle.cancel()
-        self._backlogs.pop(remote, None)
+            message = self._sent[key]
+            messages.append((message, self._end_exchange(key)))
+        for message, monitor in self._backlogs.pop(remote, ()):
+            message.mid = None  # never sent
+            messages.append((message, monitor))
+        return messages
+
+    def _fell_asleep(self, remote: Any) -> None:
+        waiting = self._withdraw(remote)
+        if waiting:
+            self._held[remote] = waiting
+
+    def _woke(self, remote: Any) -> None:
+        self.adopt(remote, self._held.pop(remote, []))
+
+    def _send_again(self, message: Message, monitor: Callable[[], None]) -> None:
+        """Under the same message ID where it had one: the device may know it."""
+        waits = self.token_manager.outgoing_requests
+        if message.code.is_request() and (message.token, message.remote) not in waits:
+            return  # given up meanwhile
+        if message.mid is None or self._sleepers.asleep_since(message.remote) is not None:
+            self.send_message(message, monitor)
+        elif message.remote in self._backlogs:
+            self._backlogs[message.remote].append((message, monitor))
+        else:
+            if isinstance(message.transport_tuning, BlockTuning):
+                message.transport_tuning.repeats += 1
+            self._send_initially(message, monitor)
+
+    async def shutdown(self) -> None:
+        self._held.clear()
+        await super().shutdown()

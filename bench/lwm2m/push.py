@@ -4,6 +4,10 @@ aiocoap's own block-wise sender goes on at a scaled offset after 4.13 and takes 
 end. This one sends block by block: it counts, restarts from 0 where the device demands it, accepts
 a smaller block size at any moment, and calls the transfer complete only when the response to the
 last block was 2.04.
+
+A lossy link adds a doubt: a device that does not recognise a repeated request judges it anew. Once a
+block has been sent more than once, a refusal may mean that its first copy was taken. In the middle of
+a transfer the next block tells; after the last block only the device's state does.
 """
 
 from __future__ import annotations
@@ -11,38 +15,57 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
-from aiocoap import CHANGED, CONTINUE, PUT, Context, Message, error
+from aiocoap import CHANGED, CONTINUE, PUT, Message, error
 from aiocoap.numbers.codes import (
     REQUEST_ENTITY_INCOMPLETE,
     REQUEST_ENTITY_TOO_LARGE,
     SERVICE_UNAVAILABLE,
     Code,
 )
-from aiocoap.numbers.constants import TransportTuning
+
+from bench.lwm2m.exchange import Exchange
+from bench.lwm2m.registration import Registration
+from bench.lwm2m.tuning import BlockTuning
+
+__all__ = ["BlockPush", "BlockTuning", "Outcome", "PushResult"]
 
 OCTET_STREAM = 42
-
-
-class BlockTuning(TransportTuning):
-    """Retransmission of one block. More tries than RFC 7252's four: 20 % loss defeats those."""
-
-    ACK_TIMEOUT = 2.0
-    MAX_RETRANSMIT = 6
-
-
 MAX_RESTARTS = 3
+"""Restarts on 4.08; those for a smaller block size end by themselves."""
 MAX_BUSY = 30
 BUSY_WAIT = 2.0
 """Seconds to wait after 5.03 without a Max-Age."""
+LONGEST_BUSY_WAIT = 60.0
+DOUBTFUL_BUSY = 3
+"""5.03 answers to a repeated block that mean no more than that it was repeated."""
+MAX_UNTOLD = 8
+"""Blocks in a row that are taken for arrived because only their repetitions were refused."""
 SEPARATE_RESPONSE_LIMIT = 120.0
-"""Seconds a device may take for the response after its empty acknowledgement."""
+"""Seconds a device may take for the response after its empty acknowledgement, before it is asked again."""
+BLOCK_LIMIT = 247.0 + SEPARATE_RESPONSE_LIMIT
+SEPARATE_TRIES = 2
+
+
+class Outcome(Enum):
+    """How a transfer stands.
+
+    UNKNOWN: the response to the last block was lost, and what its repetition was answered does not tell
+    whether the device has the whole package; its state does.
+    """
+
+    UNFINISHED = "unfinished"
+    COMPLETE = "complete"
+    REFUSED = "refused"
+    LOST = "no response"
+    UNKNOWN = "unknown; read the state"
 
 
 @dataclass
 class PushResult:
-    """How a transfer ended. `complete` only when the last block was answered 2.04.
+    """How a transfer went.
 
     `sent` is the offset up to which blocks were acknowledged, in bytes; `code` the last response.
     """
@@ -50,103 +73,213 @@ class PushResult:
     total: int
     sent: int = 0
     code: Code | None = None
-    complete: bool = False
+    outcome: Outcome = Outcome.UNFINISHED
     reason: str = ""
     restarts: int = 0
 
+    @property
+    def complete(self) -> bool:
+        """The last response was 2.04 for the last block."""
+        return self.outcome is Outcome.COMPLETE
+
+
+class _Break(Exception):
+    """The transfer cannot go on."""
+
+    def __init__(self, outcome: Outcome, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome = outcome
+
+
+@dataclass
+class _Block:
+    """The block under way. `doubtful`: sent more than once, so a copy may have been taken already."""
+
+    offset: int
+    exponent: int
+    last: bool
+    doubtful: bool = False
+    busy: int = 0
+
+    @property
+    def size(self) -> int:
+        return 1 << (self.exponent + 4)
+
+    @property
+    def number(self) -> int:
+        return self.offset >> (self.exponent + 4)
+
+    @property
+    def option(self) -> tuple[int, bool, int]:
+        return self.number, not self.last, self.exponent
+
 
 class BlockPush:
-    """One transfer. `on_progress(acknowledged_bytes)` may be a coroutine function, awaited between blocks."""
+    """One transfer. `on_progress(acknowledged_bytes)` may be a coroutine function, awaited between blocks.
+
+    `exponent` is the first block size, 16 << exponent bytes.
+    """
 
     def __init__(
         self,
-        context: Context,
-        remote: Any,
+        exchange: Exchange,
+        registration: Registration,
         path: tuple[str, ...],
         data: bytes,
         *,
         exponent: int = 6,
         on_progress: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
-        self._context = context
-        self._remote = remote
+        self._exchange = exchange
+        self._registration = registration
         self._path = path
         self._data = data
         self._exponent = exponent
         self._on_progress = on_progress
+        self._untold = 0
+        self._rewinds = 0
         self.result = PushResult(total=len(data))
 
     async def run(self, until: int | None = None) -> PushResult:
-        """Send until the end, until the device refuses, or until `until` bytes are acknowledged."""
-        result, offset, busy = self.result, self.result.sent, 0
-        while True:
-            if until is not None and offset >= until:
-                return result
-            size = 1 << (self._exponent + 4)
-            last = offset + size >= len(self._data)
-            try:
-                response = await self._send(offset, size, last)
-            except (error.Error, TimeoutError) as failure:
-                result.reason = f"no response to the block at {offset}: {type(failure).__name__}"
-                return result
-            result.code = response.code
-            block = response.opt.block1
-            if response.code is SERVICE_UNAVAILABLE and busy < MAX_BUSY:
-                busy += 1
-                await asyncio.sleep(response.opt.max_age or BUSY_WAIT)
-                continue
-            if response.code is CONTINUE and not last:
-                if block is None or block.block_number != offset >> (self._exponent + 4):
-                    result.reason = f"2.31 does not name the block at {offset}"
-                    return result
-                offset += size
-                result.sent = offset
-                self._exponent = min(self._exponent, block.size_exponent)
-                busy = 0
-                if self._on_progress is not None:
-                    await self._on_progress(offset)
-                continue
-            if response.code is CHANGED and last:
-                result.sent = len(self._data)
-                result.complete = True
-                if self._on_progress is not None:
-                    await self._on_progress(result.sent)
-                return result
-            if self._must_restart(response, offset):
-                result.restarts += 1
-                if block is not None:
-                    self._exponent = min(self._exponent, block.size_exponent)
-                offset = result.sent = 0
-                continue
-            result.reason = f"{response.code.dotted} to the block at {offset}"
-            if response.code is CHANGED:
-                result.reason += ", before the last block"
-            elif response.code is CONTINUE:
-                result.reason += ", which was the last"
+        """Send until the end, until the device refuses, or until `until` bytes are acknowledged.
+
+        May be called again to go on where the last call ended.
+        """
+        result = self.result
+        if result.complete:
             return result
+        result.outcome, result.reason = Outcome.UNFINISHED, ""
+        try:
+            while until is None or result.sent < until:
+                if await self._block(self._next(result.sent)):
+                    result.outcome = Outcome.COMPLETE
+                    break
+        except _Break as end:
+            result.outcome, result.reason = end.outcome, str(end)
+        return result
 
-    def _must_restart(self, response: Message, offset: int) -> bool:
-        if self.result.restarts >= MAX_RESTARTS:
+    def _next(self, offset: int) -> _Block:
+        last = offset + (1 << (self._exponent + 4)) >= len(self._data)
+        return _Block(offset, self._exponent, last)
+
+    async def _block(self, block: _Block) -> bool:
+        """Have one block answered, and move on as the answer says. Returns whether all is done."""
+        while True:
+            response = await self._ask(block)
+            self.result.code = response.code
+            if response.code is not SERVICE_UNAVAILABLE or block.busy >= MAX_BUSY:
+                break
+            block.busy += 1
+            if block.doubtful and block.busy >= DOUBTFUL_BUSY:
+                break
+            await asyncio.sleep(_busy_wait(response))
+        if response.code is CONTINUE and not block.last:
+            self._check_echo(block, response)
+            await self._advance(block, response)
             return False
-        if response.code is REQUEST_ENTITY_INCOMPLETE:
-            return offset > 0
-        hint = response.opt.block1
-        smaller = hint is not None and hint.size_exponent < self._exponent
-        return response.code is REQUEST_ENTITY_TOO_LARGE and smaller
+        if response.code is CHANGED and block.last:
+            self._check_echo(block, response)
+            await self._advance(block, response)
+            return True
+        self._refused(block, response)
+        return False
 
-    async def _send(self, offset: int, size: int, last: bool) -> Message:
+    async def _advance(self, block: _Block, response: Message) -> None:
+        self._untold = 0
+        self.result.sent = min(block.offset + block.size, len(self._data))
+        if response.opt.block1 is not None:
+            self._exponent = response.opt.block1.size_exponent
+        if self._on_progress is not None:
+            await self._on_progress(self.result.sent)
+
+    def _check_echo(self, block: _Block, response: Message) -> None:
+        """The response must name the block it is for, and may ask for smaller ones (RFC 7959, 2.3)."""
+        echo = response.opt.block1
+        if echo is None:
+            if block.last:
+                return
+            self._broken(block, f"{response.code.dotted} without Block1 to {_show(block.option)}")
+        fits = echo.block_number == block.number and echo.size_exponent <= block.exponent
+        if not fits or bool(echo.more) is block.last:
+            shown = _show((echo.block_number, bool(echo.more), echo.size_exponent))
+            self._broken(block, f"{response.code.dotted} for {shown} to {_show(block.option)}")
+
+    def _broken(self, block: _Block, reason: str) -> None:
+        raise _Break(Outcome.UNKNOWN if block.last and block.doubtful else Outcome.REFUSED, reason)
+
+    def _refused(self, block: _Block, response: Message) -> None:
+        """Whatever is neither 2.31 in the middle nor 2.04 at the end."""
+        code, hint = response.code, response.opt.block1
+        smaller = hint is not None and hint.size_exponent < self._exponent
+        if code is REQUEST_ENTITY_TOO_LARGE and smaller:
+            self._restart(hint.size_exponent)
+            return
+        if block.doubtful and not block.last and code in (REQUEST_ENTITY_INCOMPLETE, SERVICE_UNAVAILABLE):
+            if self._untold < MAX_UNTOLD:
+                self._untold += 1
+                self.result.sent = block.offset + block.size  # the next block's answer tells
+                return
+        if code is REQUEST_ENTITY_INCOMPLETE and not (block.last and block.doubtful):
+            if block.offset > 0 and self._rewinds < MAX_RESTARTS:
+                self._rewinds += 1
+                self._restart(hint.size_exponent if smaller else self._exponent)
+                return
+        reason = f"{code.dotted} to the block at {block.offset}"
+        if code is CHANGED:
+            reason += ", before the last block"
+        elif code is CONTINUE:
+            reason += ", which was the last"
+        if code is REQUEST_ENTITY_TOO_LARGE and response.opt.size1 is not None:
+            reason += f" (the device takes {response.opt.size1} bytes)"
+        self._broken(block, reason)
+
+    def _restart(self, exponent: int) -> None:
+        self.result.restarts += 1
+        self._exponent, self._untold, self.result.sent = exponent, 0, 0
+
+    async def _ask(self, block: _Block) -> Message:
+        """Send a block until it has a response, or none can be had."""
+        for attempt in range(SEPARATE_TRIES):
+            message = self._message(block)
+            tuning = message.transport_tuning
+            try:
+                return await self._exchange.respond(message, self._registration, BLOCK_LIMIT)
+            except error.MessageError:
+                self._broken(block, f"a reset to the block at {block.offset}")
+            except TimeoutError as silence:
+                block.doubtful = True  # acknowledged, and the response got lost: ask again
+                reason = str(silence)
+                if attempt + 1 < SEPARATE_TRIES:
+                    continue
+            except error.Error as failure:
+                reason = type(failure).__name__
+                block.doubtful = True
+            finally:
+                block.doubtful = block.doubtful or tuning.repeats > 0
+            outcome = Outcome.UNKNOWN if block.last else Outcome.LOST
+            raise _Break(outcome, f"no response to the block at {block.offset}: {reason}")
+        raise AssertionError("unreachable")
+
+    def _message(self, block: _Block) -> Message:
         options: dict[str, Any] = {"content_format": OCTET_STREAM}
-        if offset == 0:
+        if block.offset == 0:
             options["size1"] = len(self._data)
-        number = offset >> (self._exponent + 4)
         message = Message(
             code=PUT,
             uri_path=self._path,
-            payload=self._data[offset : offset + size],
-            block1=(number, not last, self._exponent),
+            payload=self._data[block.offset : block.offset + block.size],
+            block1=block.option,
             transport_tuning=BlockTuning(),
             **options,
         )
-        message.remote = self._remote
-        request = self._context.request(message, handle_blockwise=False)
-        return await asyncio.wait_for(request.response, SEPARATE_RESPONSE_LIMIT + 300)
+        message.remote = self._registration.remote
+        return message
+
+
+def _busy_wait(response: Message) -> float:
+    return min(response.opt.max_age or BUSY_WAIT, LONGEST_BUSY_WAIT)
+
+
+def _show(block: tuple[int, bool, int]) -> str:
+    number, more, exponent = block
+    return f"block {number}{'+' if more else '.'} of {16 << exponent}"

@@ -9,15 +9,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiocoap import CHANGED, CREATED, DELETED, Message, error
+from aiocoap.numbers.codes import SERVICE_UNAVAILABLE
 from aiocoap.resource import PathCapable, Resource
 
+from bench.lwm2m import parameters
 from bench.lwm2m.assembly import RepeatableSpool
 from bench.lwm2m.codecs import link_format
 from bench.lwm2m.codecs.error import CodecError
 
-DEFAULT_LIFETIME = 86400
-MAX_LIFETIME = 2**31 - 1
-VERSIONS = ("1.0", "1.1", "1.2")
+LINK_FORMAT = 40
+EXPIRY_MARGIN = 93.0
+"""Seconds after its lifetime in which a registration still holds: an Update sent in time may take as
+long to arrive (MAX_TRANSMIT_WAIT of RFC 7252)."""
+MAX_REGISTRATIONS = 1024
+FULL_RETRY = 60
+"""Seconds (Max-Age) after which a client may try again when the directory is full."""
 _OBJECT_PATH = re.compile(r"^/?(\d{1,5})(?:/(\d{1,5}))?$")
 
 
@@ -25,6 +31,7 @@ _OBJECT_PATH = re.compile(r"^/?(\d{1,5})(?:/(\d{1,5}))?$")
 class Registration:
     """One registered device. Times are bench seconds; `objects` maps object ID to its instances.
 
+    `lifetime` is seconds, 0 for ever; `parameters` is what the Register said, updates not included.
     `root` is the path that the device keeps its objects under, without slashes ("" for none).
     """
 
@@ -39,6 +46,7 @@ class Registration:
     formats: frozenset[int]
     objects: dict[int, set[int]]
     object_versions: dict[int, str]
+    parameters: parameters.Parameters
     registered_at: float
     updated_at: float
     expiry: asyncio.TimerHandle | None = field(default=None, repr=False)
@@ -47,7 +55,8 @@ class Registration:
 class Directory(Resource, PathCapable):
     """Who is registered. `changed(registration, event)` hears "registered", "updated", "gone", "expired".
 
-    It hears "replaced" of the old registration when its endpoint registers anew.
+    It hears "replaced" of the old registration when its endpoint registers anew, before "registered".
+    `moved(registration, old_remote)` hears, before "updated", that a device speaks from another address.
     """
 
     def __init__(
@@ -55,12 +64,14 @@ class Directory(Resource, PathCapable):
         loop: asyncio.AbstractEventLoop,
         now: Callable[[], float],
         changed: Callable[[Registration, str], None],
+        moved: Callable[[Registration, Any], None] = lambda registration, old: None,
     ) -> None:
         super().__init__()
         self._block1 = RepeatableSpool()
         self._loop = loop
         self._now = now
         self._changed = changed
+        self._moved = moved
         self._number = 0
         self.by_endpoint: dict[str, Registration] = {}
         self.by_location: dict[str, Registration] = {}
@@ -82,61 +93,64 @@ class Directory(Resource, PathCapable):
         return registration
 
     def _register(self, request: Message) -> Message:
-        query = _query(request)
-        endpoint = query.get("ep")
-        if not endpoint:
-            raise error.BadRequest("ep is missing")
-        version = query.get("lwm2m") or "1.0"
-        if version not in VERSIONS:
-            raise error.BadRequest(f"lwm2m={version} is not one of {', '.join(VERSIONS)}")
-        objects = _objects(request.payload)
-        old = self.by_endpoint.get(endpoint)
+        said = parameters.registered(request)
+        held = _objects(request)
+        old = self.by_endpoint.get(said.endpoint)
         if old is not None:
             self._drop(old, "replaced")
+        elif len(self.by_endpoint) >= MAX_REGISTRATIONS:
+            return Message(code=SERVICE_UNAVAILABLE, max_age=FULL_RETRY)
         self._number += 1
-        binding = query.get("b") or "U"
         registration = Registration(
-            endpoint=endpoint,
+            endpoint=said.endpoint,
             location=f"d{self._number}",
             remote=request.remote,
-            lifetime=_lifetime(query, DEFAULT_LIFETIME),
-            version=version,
-            binding=binding,
-            queue_mode="Q" in query or "Q" in binding,
-            root=objects.root,
-            formats=objects.formats,
-            objects=objects.instances,
-            object_versions=objects.versions,
+            lifetime=said.lifetime,
+            version=said.version,
+            binding=said.binding,
+            queue_mode=said.queue_mode,
+            root=held.root,
+            formats=held.formats,
+            objects=held.instances,
+            object_versions=held.versions,
+            parameters=said,
             registered_at=self._now(),
             updated_at=self._now(),
         )
-        self.by_endpoint[endpoint] = registration
+        self.by_endpoint[said.endpoint] = registration
         self.by_location[registration.location] = registration
         self._arm(registration)
         self._changed(registration, "registered")
         return Message(code=CREATED, location_path=("rd", registration.location))
 
     def _update(self, registration: Registration, request: Message) -> Message:
-        query = _query(request)
-        registration.lifetime = _lifetime(query, registration.lifetime)
-        if "b" in query:
-            registration.binding = query["b"] or "U"
-        if request.payload:
-            held = _objects(request.payload)
+        query = parameters.query_of(request)
+        lifetime = parameters.lifetime(query, registration.version, registration.lifetime)
+        binding = parameters.binding_of(query, registration.binding)
+        held = _objects(request) if request.payload else None
+        # nothing is changed by a request that is refused
+        registration.lifetime, registration.binding = lifetime, binding
+        if "b" in query or "Q" in query:
+            registration.queue_mode = parameters.is_queue_mode(query, binding)
+        if held is not None:
             registration.objects, registration.object_versions = held.instances, held.versions
             registration.root, registration.formats = held.root, held.formats or registration.formats
-        registration.remote = request.remote
+        old, registration.remote = registration.remote, request.remote
         registration.updated_at = self._now()
         self._arm(registration)
+        if old != request.remote:
+            self._moved(registration, old)
         self._changed(registration, "updated")
         return Message(code=CHANGED)
 
     def _arm(self, registration: Registration) -> None:
         if registration.expiry is not None:
             registration.expiry.cancel()
-        registration.expiry = self._loop.call_later(
-            registration.lifetime, self._drop, registration, "expired"
-        )
+            registration.expiry = None
+        if registration.lifetime:
+            registration.expiry = self._loop.call_later(
+                registration.lifetime + EXPIRY_MARGIN, self._drop, registration, "expired"
+            )
 
     def _drop(self, registration: Registration, event: str) -> None:
         self._forget(registration)
@@ -158,23 +172,6 @@ class Directory(Resource, PathCapable):
             self._forget(registration)
 
 
-def _query(request: Message) -> dict[str, str | None]:
-    query: dict[str, str | None] = {}
-    for item in request.opt.uri_query:
-        name, equals, value = item.partition("=")
-        query[name] = value if equals else None
-    return query
-
-
-def _lifetime(query: dict[str, str | None], default: int) -> int:
-    text = query.get("lt")
-    if text is None:
-        return default
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:12]) <= MAX_LIFETIME:
-        raise error.BadRequest(f"lt={text[:20]} is no lifetime")
-    return int(text)
-
-
 @dataclass(frozen=True)
 class _Objects:
     """What a registration's link list says. `root` is the alternate path, "" for none."""
@@ -185,9 +182,12 @@ class _Objects:
     versions: dict[int, str]
 
 
-def _objects(payload: bytes) -> _Objects:
+def _objects(request: Message) -> _Objects:
+    content_format = request.opt.content_format
+    if content_format is not None and int(content_format) != LINK_FORMAT:
+        raise error.UnsupportedContentFormat
     try:
-        links = link_format.decode(payload)
+        links = link_format.decode(request.payload)
     except CodecError as reason:
         raise error.BadRequest(str(reason)) from None
     instances: dict[int, set[int]] = {}

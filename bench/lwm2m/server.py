@@ -8,18 +8,21 @@ from collections.abc import Callable
 from typing import Any
 
 from aiocoap import Context, Message
-from aiocoap.resource import Resource, Site
+from aiocoap.resource import Resource
 
 from bench.clock import Clock
 from bench.errors import ServerError, WaitTimeout
 from bench.lwm2m.assembly import RepeatableSpool
 from bench.lwm2m.capture import Capture
-from bench.lwm2m.client import Client, Exchange
+from bench.lwm2m.client import Client
 from bench.lwm2m.endpoint import UdpEndpoint
-from bench.lwm2m.layers import PeerMessageManager, PeerTokenManager
+from bench.lwm2m.exchange import Exchange
+from bench.lwm2m.layers import DeviceGone, DeviceRestarted, PeerMessageManager, PeerTokenManager, Unsent
 from bench.lwm2m.packages import Package, PackageShelf
+from bench.lwm2m.queue_mode import AWAKE_WINDOW, Sleepers
 from bench.lwm2m.registration import Directory, Registration
 from bench.lwm2m.reports import ReportInterface
+from bench.lwm2m.site import GuardedSite
 from bench.lwm2m.trace import Trace
 from bench.timeline import Timeline
 
@@ -40,7 +43,14 @@ class LwM2mServer:
     """Call `start` first and `close` last; everything else in between, from the test thread."""
 
     def __init__(
-        self, clock: Clock, timeline: Timeline, *, host: str = "127.0.0.1", port: int = 0, seed: int = 0
+        self,
+        clock: Clock,
+        timeline: Timeline,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        seed: int = 0,
+        awake_window: float = AWAKE_WINDOW,
     ) -> None:
         self.clock = clock
         self.timeline = timeline
@@ -52,6 +62,9 @@ class LwM2mServer:
         self._endpoint: UdpEndpoint | None = None
         self._tokens: PeerTokenManager
         self._messages: PeerMessageManager
+        self._carried: tuple[Any, list[Unsent]] = (None, [])
+        self._awake_window = awake_window
+        self.sleepers = Sleepers(clock.loop, awake_window)
         self._directory: Directory | None = None
         self._listeners: list[Callable[[Registration, str], None]] = []
         self._report_listeners: list[Callable[[str, dict[str, Any]], None]] = []
@@ -65,8 +78,8 @@ class LwM2mServer:
 
     async def _start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._directory = Directory(loop, self.clock.now, self._registration_changed)
-        site = Site()
+        self._directory = Directory(loop, self.clock.now, self._registration_changed, self._follow)
+        site = GuardedSite()
         site.add_resource(["rd"], self._directory)
         site.add_resource(["rd"], _RegistrationInterface(self._directory))
         site.add_resource(["fw"], self.shelf)
@@ -75,8 +88,10 @@ class LwM2mServer:
         # a device would take the message IDs of the last life for duplicates
         self._lives += 1
         life = f"{self._seed}/{self._lives}"
+        self.sleepers = Sleepers(loop, self._awake_window)
         tokens = PeerTokenManager(self.context, random.Random(f"{life}/tokens"))
-        messages = PeerMessageManager(tokens, random.Random(f"{life}/mids"))
+        messages = PeerMessageManager(tokens, random.Random(f"{life}/mids"), self.sleepers)
+        tokens.moved = self._moved
         try:
             self._endpoint = await UdpEndpoint.open(messages, self._trace, self._host, self._port)
         except OSError as error:
@@ -96,6 +111,7 @@ class LwM2mServer:
         self._endpoint = None
         if self._directory is not None:
             self._directory.close()
+        self.sleepers.close()
         self.clock.run(self.context.shutdown(), timeout=10, reason="stop the LwM2M server")
 
     @property
@@ -108,16 +124,23 @@ class LwM2mServer:
     # ---- registrations
 
     def _registration_changed(self, registration: Registration, event: str) -> None:
-        address = registration.remote.address
-        if event in ("registered", "replaced"):
-            self._messages.forget(registration.remote)
-            self._tokens.abandon(registration.remote)
+        endpoint, remote = registration.endpoint, registration.remote
         if event == "replaced":
+            unsent = self._end_of(registration, DeviceRestarted("the device registered anew"))
+            self._carried = (remote, unsent)
             return
-        for other in [a for a, n in self._trace.names.items() if n == registration.endpoint]:
+        if event == "registered":
+            self._take_over(remote)
+        if event in ("gone", "expired"):
+            self._end_of(registration, DeviceGone(self._farewell(registration, event)))
+        for other in [a for a, n in self._trace.names.items() if n == endpoint]:
             del self._trace.names[other]
         if event in ("registered", "updated"):
-            self._trace.names[address] = registration.endpoint
+            self._trace.names[remote.address] = endpoint
+            if registration.queue_mode:
+                self.sleepers.watch(remote)
+            else:
+                self.sleepers.forget(remote)
         self.timeline.record(
             registration.endpoint,
             "registration",
@@ -128,6 +151,50 @@ class LwM2mServer:
         for listener in tuple(self._listeners):
             listener(registration, event)
         self.clock.changed()
+
+    def _farewell(self, registration: Registration, event: str) -> str:
+        asleep = self.sleepers.asleep_since(registration.remote)
+        nap = "" if asleep is None else f", asleep since {asleep:.1f} s"
+        return f"the registration is {event}{nap}"
+
+    def _take_over(self, remote: Any) -> None:
+        """A device that registers has restarted; what waited for it to wake is sent after the answer."""
+        (before, unsent), self._carried = self._carried, (None, [])
+        kept = {message.token for message, _ in unsent}
+        self._messages.forget(remote)
+        self._tokens.abandon(remote, DeviceRestarted("the device registered anew"), kept)
+        if unsent:
+            self._tokens.rebind(before, remote)
+            self.clock.loop.call_soon(self._messages.adopt, remote, unsent)
+
+    def _end_of(self, registration: Registration, why: DeviceRestarted | DeviceGone) -> list[Unsent]:
+        """End what is under way on a registration; returns what a new one may still be sent."""
+        unsent = self._messages.forget(registration.remote)
+        if isinstance(why, DeviceGone):
+            unsent = []
+        self._tokens.abandon(registration.remote, why, keep={message.token for message, _ in unsent})
+        self.sleepers.forget(registration.remote)
+        return unsent
+
+    def _moved(self, old: Any, new: Any) -> None:
+        """An observed device was heard from another address than it registered from."""
+        for registration in self._directory.by_location.values() if self._directory else ():
+            if registration.remote == old:
+                registration.remote = new
+                self._follow(registration, old)
+
+    def _follow(self, registration: Registration, old: Any) -> None:
+        self._messages.move(old, registration.remote)
+        if self._trace.names.pop(old.address, None) is not None:
+            self._trace.names[registration.remote.address] = registration.endpoint
+
+    def asleep_since(self, endpoint: str) -> float | None:
+        """Bench seconds since when a device in queue mode does not listen; None when it does."""
+        registration = self.registration(endpoint)
+        return None if registration is None else self.sleepers.asleep_since(registration.remote)
+
+    def _client(self, registration: Registration) -> Client:
+        return Client(Exchange(self.context, self.clock, self.timeline, self.sleepers), registration)
 
     def registration(self, endpoint: str) -> Registration | None:
         return self._directory.by_endpoint.get(endpoint) if self._directory else None
@@ -151,7 +218,7 @@ class LwM2mServer:
                 f"{endpoint} is not registered; registered are: {', '.join(known) or 'none'}",
                 help="see the device's console; does it know the server's address?",
             )
-        return Client(Exchange(self.context, self.clock, self.timeline), registration)
+        return self._client(registration)
 
     def wait_registered(self, endpoint: str, *, timeout: float, after: float | None = None) -> Client:
         """Wait until the device is registered, by a registration later than `after` (bench seconds).
@@ -173,7 +240,7 @@ class LwM2mServer:
                 help="see the device's console; if it is only slow, raise timeouts.registration",
             ) from None
         assert registration is not None
-        return Client(Exchange(self.context, self.clock, self.timeline), registration)
+        return self._client(registration)
 
     # ---- reports
 
