@@ -21,7 +21,7 @@ from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.firmware_update.watch import Watch
 from bench.lwm2m.client import Client, CoapError, NotReachable
 from bench.lwm2m.packages import Package
-from bench.lwm2m.push import BlockPush
+from bench.lwm2m.push import BlockPush, Outcome
 from bench.lwm2m.server import LwM2mServer
 from bench.timeline import Timeline
 
@@ -115,7 +115,8 @@ class Update:
             return
         self.record.delivered = push.result.sent
         if push.result.reason:
-            self.record.refused = push.result.reason
+            if push.result.outcome is not Outcome.UNKNOWN:  # else the device's state will tell
+                self.record.refused = push.result.reason
             self._timeline.record(self._endpoint, "warning", f"push ended: {push.result.reason}")
 
     async def _pushed(self, sent: int) -> None:
@@ -333,7 +334,9 @@ class Update:
                 self._timeline.record(self._endpoint, kind, text)
 
     def _run(self, work: Coroutine[Any, Any, Any], timeout: float, reason: str) -> Any:
-        return self._clock.run(work, timeout=timeout, reason=f"{self._endpoint}: {reason}")
+        """`timeout` is for a device that listens; one in queue mode has its sleep on top."""
+        patience = self._cycle.server.patience(self._endpoint)
+        return self._clock.run(work, timeout=timeout + patience, reason=f"{self._endpoint}: {reason}")
 
     def _client(self) -> Client:
         return self._cycle.server.client(self._endpoint)

@@ -28,9 +28,7 @@ class Exchange:
 
     async def respond(self, message: Message, registration: Registration, limit: float) -> Message:
         """Send one message and wait for its response. Raises as `answer` does."""
-        return await self.answer(
-            self.context.request(message, handle_blockwise=False), registration, limit
-        )
+        return await self.answer(self.context.request(message, handle_blockwise=False), registration, limit)
 
     async def answer(self, request: Any, registration: Registration, limit: float) -> Message:
         """The response to a request under way.

@@ -37,12 +37,19 @@ Unsent = tuple[Message, Callable[[], None]]
 """A message, and who hears that the peer reset it."""
 
 
-class DeviceRestarted(error.NetworkError):
+class RegistrationEnded(error.NetworkError):
+    """The registration under which a request was asked is no more; the text says why."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class DeviceRestarted(RegistrationEnded):
     """The device registered anew while the request was under way: it will not answer it."""
 
 
-class DeviceGone(error.NetworkError):
-    """The device's registration ended, by itself or by the device, while the request was under way."""
+class DeviceGone(RegistrationEnded):
+    """The registration expired, or the device de-registered, while the request was under way."""
 
 
 class PeerTokenManager(TokenManager):
@@ -66,7 +73,7 @@ class PeerTokenManager(TokenManager):
         wanted, self._wanted_token = self._wanted_token, b""
         return wanted or bytes(super().next_token())
 
-    def abandon(self, remote: Any, why: error.NetworkError, keep: Collection[bytes] = ()) -> None:
+    def abandon(self, remote: Any, why: RegistrationEnded, keep: Collection[bytes] = ()) -> None:
         """End every request and observation of this peer, but those whose tokens are to be kept."""
         for request in [
             r for (token, at), r in self.outgoing_requests.items() if at == remote and token not in keep

@@ -239,26 +239,23 @@ class BlockPush:
 
     async def _ask(self, block: _Block) -> Message:
         """Send a block until it has a response, or none can be had."""
-        for attempt in range(SEPARATE_TRIES):
+        failure: Exception | None = None
+        for _ in range(SEPARATE_TRIES):
             message = self._message(block)
-            tuning = message.transport_tuning
             try:
                 return await self._exchange.respond(message, self._registration, BLOCK_LIMIT)
-            except error.MessageError:
-                self._broken(block, f"a reset to the block at {block.offset}")
-            except TimeoutError as silence:
-                block.doubtful = True  # acknowledged, and the response got lost: ask again
-                reason = str(silence)
-                if attempt + 1 < SEPARATE_TRIES:
-                    continue
-            except error.Error as failure:
-                reason = type(failure).__name__
-                block.doubtful = True
+            except (error.Error, TimeoutError) as caught:
+                failure = caught
             finally:
-                block.doubtful = block.doubtful or tuning.repeats > 0
-            outcome = Outcome.UNKNOWN if block.last else Outcome.LOST
-            raise _Break(outcome, f"no response to the block at {block.offset}: {reason}")
-        raise AssertionError("unreachable")
+                block.doubtful = block.doubtful or message.transport_tuning.repeats > 0
+            if not isinstance(failure, TimeoutError):
+                break
+            block.doubtful = True  # acknowledged, but the response got lost: ask again
+        if isinstance(failure, error.MessageError):
+            self._broken(block, f"a reset to the block at {block.offset}")
+        outcome = Outcome.UNKNOWN if block.last else Outcome.LOST
+        reason = str(failure) or type(failure).__name__
+        raise _Break(outcome, f"no response to the block at {block.offset}: {reason}")
 
     def _message(self, block: _Block) -> Message:
         options: dict[str, Any] = {"content_format": OCTET_STREAM}

@@ -17,7 +17,14 @@ from bench.lwm2m.capture import Capture
 from bench.lwm2m.client import Client
 from bench.lwm2m.endpoint import UdpEndpoint
 from bench.lwm2m.exchange import Exchange
-from bench.lwm2m.layers import DeviceGone, DeviceRestarted, PeerMessageManager, PeerTokenManager, Unsent
+from bench.lwm2m.layers import (
+    DeviceGone,
+    DeviceRestarted,
+    PeerMessageManager,
+    PeerTokenManager,
+    RegistrationEnded,
+    Unsent,
+)
 from bench.lwm2m.packages import Package, PackageShelf
 from bench.lwm2m.queue_mode import AWAKE_WINDOW, Sleepers
 from bench.lwm2m.registration import Directory, Registration
@@ -167,7 +174,7 @@ class LwM2mServer:
             self._tokens.rebind(before, remote)
             self.clock.loop.call_soon(self._messages.adopt, remote, unsent)
 
-    def _end_of(self, registration: Registration, why: DeviceRestarted | DeviceGone) -> list[Unsent]:
+    def _end_of(self, registration: Registration, why: RegistrationEnded) -> list[Unsent]:
         """End what is under way on a registration; returns what a new one may still be sent."""
         unsent = self._messages.forget(registration.remote)
         if isinstance(why, DeviceGone):
@@ -193,8 +200,16 @@ class LwM2mServer:
         registration = self.registration(endpoint)
         return None if registration is None else self.sleepers.asleep_since(registration.remote)
 
+    def patience(self, endpoint: str) -> float:
+        """Seconds that a device may sleep before it is heard again; 0 for one that does not."""
+        registration = self.registration(endpoint)
+        return 0.0 if registration is None else self._exchange().patience(registration)
+
+    def _exchange(self) -> Exchange:
+        return Exchange(self.context, self.clock, self.timeline, self.sleepers)
+
     def _client(self, registration: Registration) -> Client:
-        return Client(Exchange(self.context, self.clock, self.timeline, self.sleepers), registration)
+        return Client(self._exchange(), registration)
 
     def registration(self, endpoint: str) -> Registration | None:
         return self._directory.by_endpoint.get(endpoint) if self._directory else None
