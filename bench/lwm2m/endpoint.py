@@ -85,6 +85,9 @@ class UdpEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
         )
         return endpoint
 
+    def peer(self, address: Address) -> Peer:
+        return Peer(self, address)
+
     # ---- asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -96,7 +99,7 @@ class UdpEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         address = (addr[0], addr[1])
         try:
-            message = wire.decode(data, Peer(self, address))
+            message = wire.decode(data, self.peer(address))
         except wire.Malformed as reason:
             self._trace.junk(address, len(data), str(reason))
             return

@@ -214,16 +214,16 @@ class BlockPush:
         if code is REQUEST_ENTITY_TOO_LARGE and smaller:
             self._restart(hint.size_exponent)
             return
-        if block.doubtful and not block.last and code in (REQUEST_ENTITY_INCOMPLETE, SERVICE_UNAVAILABLE):
-            if self._untold < MAX_UNTOLD:
-                self._untold += 1
-                self.result.sent = block.offset + block.size  # the next block's answer tells
-                return
-        if code is REQUEST_ENTITY_INCOMPLETE and not (block.last and block.doubtful):
-            if block.offset > 0 and self._rewinds < MAX_RESTARTS:
-                self._rewinds += 1
-                self._restart(hint.size_exponent if smaller else self._exponent)
-                return
+        incomplete = code is REQUEST_ENTITY_INCOMPLETE
+        repeated = block.doubtful and (incomplete or code is SERVICE_UNAVAILABLE)
+        if repeated and not block.last and self._untold < MAX_UNTOLD:
+            self._untold += 1
+            self.result.sent = block.offset + block.size  # the next block's answer tells
+            return
+        if incomplete and not (repeated and block.last) and block.offset > 0 and self._rewinds < MAX_RESTARTS:
+            self._rewinds += 1
+            self._restart(hint.size_exponent if smaller else self._exponent)
+            return
         reason = f"{code.dotted} to the block at {block.offset}"
         if code is CHANGED:
             reason += ", before the last block"

@@ -79,13 +79,13 @@ def decode(data: bytes, remote: object) -> Message:
     message.remote, message.direction = remote, Direction.INCOMING
     message.refusal = None
     found: set[int] = set()
-    position = 4 + length
-    for number, value, position in _options(data, position):
+    end = 4 + length
+    for number, value, end in _options(data, 4 + length):  # noqa: B007 (where the options end)
         refusal = _add(message, number, value, number in found)
         message.refusal = message.refusal or refusal
         found.add(number)
-    if position < len(data):
-        message.payload = data[position + 1 :]
+    if end < len(data):
+        message.payload = data[end + 1 :]
         if not message.payload:
             raise Malformed("a payload marker without payload")
     return message
