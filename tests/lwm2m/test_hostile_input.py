@@ -457,8 +457,7 @@ def mutated(draw: st.DrawFn) -> bytes:
 def test_the_decoder_knows_one_way_to_fail(data: bytes) -> None:
     try:
         message = wire.decode(data, None)
-    except wire.Malformed as reason:
-        assert str(reason)
+    except wire.Malformed:
         return
     assert len(message.token) <= 8
     assert message.code is not None
