@@ -13,6 +13,7 @@ from aiocoap.resource import Resource
 from bench.clock import Clock
 from bench.errors import ServerError, WaitTimeout
 from bench.lwm2m.assembly import RepeatableSpool
+from bench.lwm2m.bootstrap import Bootstrapped, BootstrapServer, Plan
 from bench.lwm2m.capture import Capture
 from bench.lwm2m.client import Client
 from bench.lwm2m.endpoint import UdpEndpoint
@@ -76,6 +77,7 @@ class LwM2mServer:
         self._listeners: list[Callable[[Registration, str], None]] = []
         self._report_listeners: list[Callable[[str, dict[str, Any]], None]] = []
         self.shelf = PackageShelf(lambda package: self.clock.changed())
+        self.bootstraps = BootstrapServer(timeline, lambda outcome: self.clock.changed())
 
     # ---- life
 
@@ -91,7 +93,9 @@ class LwM2mServer:
         site.add_resource(["rd"], _RegistrationInterface(self._directory))
         site.add_resource(["fw"], self.shelf)
         site.add_resource(["dp"], ReportInterface(self._is_registered, self._reported))
+        site.add_resource(["bs"], self.bootstraps)
         self.context = Context(loop=loop, serversite=site, loggername="bench.coap")
+        self.bootstraps.context, self.bootstraps.begun = self.context, self._take_over
         # a device would take the message IDs of the last life for duplicates
         self._lives += 1
         life = f"{self._seed}/{self._lives}"
@@ -119,6 +123,7 @@ class LwM2mServer:
         if self._directory is not None:
             self._directory.close()
         self.sleepers.close()
+        self.bootstraps.close()
         self.clock.run(self.context.shutdown(), timeout=10, reason="stop the LwM2M server")
 
     @property
@@ -256,6 +261,26 @@ class LwM2mServer:
             ) from None
         assert registration is not None
         return self._client(registration)
+
+    # ---- bootstrap
+
+    def plan_bootstrap(self, endpoint: str, plan: Plan) -> None:
+        """What the client of this name is given when it asks at /bs, from now on."""
+        self.bootstraps.plans[endpoint] = plan
+
+    def wait_bootstrapped(self, endpoint: str, *, timeout: float) -> Bootstrapped:
+        """Wait until the bootstrap that this client asked for has ended, well or not.
+
+        Raises `WaitTimeout` when it did not ask, or did not end, within `timeout` bench seconds.
+        """
+
+        def ended() -> Bootstrapped | None:
+            outcome = self.bootstraps.outcomes.get(endpoint)
+            return outcome if outcome is not None and (outcome.finished or outcome.reason) else None
+
+        outcome = self.clock.wait_for(ended, timeout=timeout, reason=f"{endpoint} is bootstrapped")
+        assert outcome is not None
+        return outcome
 
     # ---- reports
 

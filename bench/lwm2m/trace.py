@@ -68,6 +68,8 @@ class Trace:
         self._timeline.record(self.names.get(address, "?"), "coap", "-> " + describe(message))
 
     def sent(self, address: Any, message: Message, data: bytes) -> None:
+        if getattr(message, "secret", False):  # credentials: their length is told, no more
+            data = data[: len(data) - len(message.payload)] + bytes(len(message.payload))
         self._capture.add(address, False, data)
         self._timeline.record(self.names.get(address, "?"), "coap", "<- " + describe(message))
 

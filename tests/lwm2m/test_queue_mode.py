@@ -376,6 +376,7 @@ def test_an_update_cycle_with_a_sleeping_device(
         lambda name, transport: "",
         download_timeout=600,
         update_timeout=300,
+        registration_timeout=60,
     )
     update = Update(cycle, IMAGE, Delivery.PUSH, Transport.COAP)
     try:
