@@ -19,6 +19,7 @@ from bench.lwm2m import parameters
 from bench.lwm2m.assembly import RepeatableSpool
 from bench.lwm2m.codecs import link_format, tlv
 from bench.lwm2m.codecs.error import CodecError
+from bench.lwm2m.layers import DeviceRestarted
 from bench.lwm2m.tuning import BlockTuning
 from bench.timeline import Timeline
 
@@ -150,7 +151,7 @@ class BootstrapServer(Resource):
                 await self._write(outcome, remote, content_format, f"/0/{at}", _security(account))
             for account, at in zip(plan.accounts, servers, strict=True):
                 await self._write(outcome, remote, content_format, f"/1/{at}", _server(account))
-            await self._step(outcome, remote, POST, "/bs")
+            await self._finish(outcome, remote)
             outcome.finished = True
         except _Refused as reason:
             outcome.reason = str(reason)
@@ -161,6 +162,15 @@ class BootstrapServer(Resource):
             how = "finished" if outcome.finished else f"not finished: {outcome.reason}"
             self._timeline.record(outcome.endpoint, "bootstrap", how)
             self._ended(outcome)
+
+    async def _finish(self, outcome: Bootstrapped, remote: Any) -> None:
+        try:
+            await self._step(outcome, remote, POST, "/bs")
+        except _Refused as silence:
+            if not isinstance(silence.__cause__, DeviceRestarted):
+                raise
+            # it registers: its answer was lost, or is late
+            outcome.steps[-1] = (outcome.steps[-1][0], "registered")
 
     async def _discover(self, outcome: Bootstrapped, remote: Any) -> dict[int, set[int]]:
         """The instances that the client holds, by object; nothing where it does not say."""
@@ -220,7 +230,7 @@ class BootstrapServer(Resource):
             response = await asyncio.wait_for(request.response, STEP_LIMIT)
         except (error.Error, TimeoutError) as failure:
             outcome.steps.append((what, "no answer"))
-            raise _Refused(f"no answer to {what}: {failure or type(failure).__name__}") from None
+            raise _Refused(f"no answer to {what}: {failure or type(failure).__name__}") from failure
         answer = response.code.dotted
         outcome.steps.append((what, answer))
         if more and answer != "2.31":

@@ -211,6 +211,18 @@ def test_a_client_that_has_nothing_to_delete(client: Bootstrappee, server: LwM2m
     assert server.wait_bootstrapped("dev", timeout=30).finished
 
 
+def test_a_client_that_registers_has_taken_the_finish(client: Bootstrappee, server: LwM2mServer) -> None:
+    """Its answer to Bootstrap-Finish may be lost, or overtaken by its registration."""
+    client.refuses["POST /bs"] = Answer(None)
+    server.plan_bootstrap("dev", Plan((NO_SEC,)))
+    client.ask()
+    client.wait(lambda p: p.path == "/bs")
+    client.register()
+    outcome = server.wait_bootstrapped("dev", timeout=30)
+    assert outcome.finished
+    assert outcome.steps[-1] == ("POST /bs", "registered")
+
+
 def test_a_client_that_vanishes_half_way(client: Bootstrappee, server: LwM2mServer) -> None:
     client.refuses["PUT /1/0"] = Answer(None)
     server.plan_bootstrap("dev", Plan((NO_SEC,)))

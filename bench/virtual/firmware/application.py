@@ -7,11 +7,12 @@ What this build does differently is in the traits of its image: `selftest` ("ok"
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.virtual.boot.slots import UpdateSlots
 from bench.virtual.firmware import coap_message as coap
+from bench.virtual.firmware.bootstrap import Bootstrap
 from bench.virtual.firmware.client import Account, Client
 from bench.virtual.firmware.data_model import Instance, Path, Resource, Tree
 from bench.virtual.firmware.settings import Settings
@@ -81,15 +82,13 @@ class Application:
         )
         self._update = update
         yield from update.settle()
-        if self._provision() is None:
+        if self._told() is None:
             self._machine.print("lwm2m: not provisioned")
-            while self._provision() is None:
+            while self._told() is None:
                 yield self._provisioned
         self._machine.print("net: attaching")
         yield from self._modem.attach()
         self._machine.print("net: attached")
-        provision = self._provision()
-        assert provision is not None
         client = Client(
             self._machine,
             self._modem,
@@ -104,7 +103,18 @@ class Application:
             self._machine.cpu.spawn(self._trial(client, update))
             self._machine.cpu.after(TRIAL_LIMIT, lambda: self._give_up_trial(update))
         self._machine.cpu.spawn(self._resume(client, update))
+        while (provision := self._provision()) is None:
+            yield from self._bootstrap(client)
         yield from client.keep_registered(_account(provision))
+
+    def _bootstrap(self, client: Client) -> Steps:
+        """Learn the server, and keep it over restarts."""
+        told = self._told()
+        assert told is not None
+        bootstrap = Bootstrap(self._machine, client.engine, (told.host, told.port), told.endpoint)
+        learned = yield from bootstrap.run(lambda: self._told() == told)
+        if learned is not None and self._told() == told:  # else provisioned otherwise meanwhile
+            yield from self._settings.put("account", [learned.host, learned.port, learned.lifetime])
 
     def _trial(self, client: Client, update: UpdateObject) -> Steps:
         """A new image proves itself by registering; then it stays."""
@@ -192,14 +202,42 @@ class Application:
 
     def _use(self, wanted: Provision) -> Steps:
         """Keep a provision, and have the client work by it from now on."""
-        value = [wanted.host, wanted.port, wanted.endpoint, wanted.lifetime]
-        yield from self._settings.put("provision", value)
-        if self._client is not None:
+        yield from self._settings.put("account", None)
+        yield from self._settings.put(
+            "provision", [wanted.host, wanted.port, wanted.endpoint, wanted.lifetime, wanted.bootstrap]
+        )
+        if self._client is None:
+            return
+        if wanted.bootstrap:
+            self._machine.print("lwm2m: bootstrap at the next restart")
+        else:
             self._client.renew(_account(wanted))
 
-    def _provision(self) -> Provision | None:
+    def _use_lifetime(self, seconds: int) -> Steps:
+        """Keep another lifetime, wherever the present one came from."""
+        told, held = self._told(), self._settings.values.get("account")
+        if told is None:
+            return
+        if held:
+            yield from self._settings.put("account", [*held[:2], seconds])
+        else:
+            value = [told.host, told.port, told.endpoint, seconds, told.bootstrap]
+            yield from self._settings.put("provision", value)
+        provision = self._provision()
+        if provision is not None and self._client is not None:
+            self._client.renew(_account(provision))
+
+    def _told(self) -> Provision | None:
+        """What the shell was told: a server, or a bootstrap server."""
         held = self._settings.values.get("provision")
         return Provision(*held) if held else None
+
+    def _provision(self) -> Provision | None:
+        """Where to register; None until it is told or, from a bootstrap server, learned."""
+        told, held = self._told(), self._settings.values.get("account")
+        if told is None or not told.bootstrap:
+            return told
+        return Provision(held[0], held[1], told.endpoint, held[2]) if held else None
 
     # ---- objects
 
@@ -258,14 +296,13 @@ class Application:
 
         def lifetime() -> int:
             provision = self._provision()
-            assert provision is not None
-            return provision.lifetime
+            return provision.lifetime if provision is not None else 0
 
         def write_lifetime(value: int) -> int:
             provision = self._provision()
             if value < 1 or provision is None:
                 return coap.BAD_REQUEST
-            self._machine.cpu.spawn(self._use(replace(provision, lifetime=value)))
+            self._machine.cpu.spawn(self._use_lifetime(value))
             return coap.CHANGED
 
         def write_storing(value: bool) -> int:

@@ -142,6 +142,18 @@ def tlv_single(payload: bytes) -> tuple[int, bytes]:
     return number, payload[start:]
 
 
+def tlv_values(payload: bytes) -> list[tuple[int, bytes]]:
+    """Number and value of each resource in the TLV payload of an instance. Raises `ValueError`."""
+    values = []
+    while payload:
+        number, length, start = tlv_header(payload)
+        if start + length > len(payload):
+            raise ValueError("TLV value is cut off")
+        values.append((number, payload[start : start + length]))
+        payload = payload[start + length :]
+    return values
+
+
 # ---- SenML in CBOR (RFC 8428, LwM2M 1.1 7.4.4) -----------------------------------------------------
 
 _BASE_NAME, _NAME, _NUMBER, _STRING, _BOOLEAN, _DATA = -2, 0, 2, 3, 4, 8

@@ -12,12 +12,16 @@ MAX_LINE = 512
 
 @dataclass(frozen=True, slots=True)
 class Provision:
-    """Where to register, as whom, for how many seconds."""
+    """Where to register, as whom, for how many seconds.
+
+    With `bootstrap` the address is a bootstrap server's: it will say where, and for how long.
+    """
 
     host: str
     port: int
     endpoint: str
     lifetime: int
+    bootstrap: bool = False
 
 
 class Shell:
@@ -38,14 +42,20 @@ class Shell:
 
 
 def parse_provision(arguments: list[str]) -> Provision:
-    """`server=coap://HOST:PORT endpoint=NAME lifetime=SECONDS`. Raises `ValueError` saying what is wrong."""
+    """`server=coap://HOST:PORT endpoint=NAME lifetime=SECONDS`, or `bootstrap=` in the place of `server=`.
+
+    Raises `ValueError` saying what is wrong.
+    """
     values = dict(argument.partition("=")[::2] for argument in arguments)
-    unknown = sorted(set(values) - {"server", "endpoint", "lifetime"})
+    unknown = sorted(set(values) - {"server", "bootstrap", "endpoint", "lifetime"})
     if unknown:
         raise ValueError(f"unknown argument {unknown[0]}")
-    uri = urllib.parse.urlsplit(values.get("server", ""))
+    which = "bootstrap" if "bootstrap" in values else "server"
+    if {"server", "bootstrap"} <= values.keys():
+        raise ValueError("server and bootstrap exclude each other")
+    uri = urllib.parse.urlsplit(values.get(which, ""))
     if uri.scheme != "coap" or not uri.hostname:
-        raise ValueError("server must be coap://HOST:PORT")
+        raise ValueError(f"{which} must be coap://HOST:PORT")
     try:
         host = str(ipaddress.ip_address(uri.hostname))
     except ValueError:
@@ -56,4 +66,4 @@ def parse_provision(arguments: list[str]) -> Provision:
     lifetime = values.get("lifetime", "300")
     if not (lifetime.isascii() and lifetime.isdigit()) or int(lifetime) < 1:
         raise ValueError(f"lifetime {lifetime} is no number of seconds")
-    return Provision(host, uri.port or 5683, endpoint, int(lifetime))
+    return Provision(host, uri.port or 5683, endpoint, int(lifetime), which == "bootstrap")
