@@ -116,7 +116,7 @@ class _JumpingLoop(asyncio.SelectorEventLoop):
     def __init__(self, scheduler: Scheduler, pace: float | None) -> None:
         self._scheduler = scheduler
         super().__init__(_JumpingSelector(scheduler, pace))
-        self._clock_resolution = 1e-9
+        self._clock_resolution = 1e-7  # a float of thirty years still tells two such moments apart
 
     def time(self) -> float:
         return self._scheduler.now
