@@ -19,6 +19,12 @@ from bench.lwm2m.trace import Trace
 Address = tuple[str, int]
 
 
+def hostinfo(address: Address) -> str:
+    """ "host:port" as it stands in a URI."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 class Peer(interfaces.EndpointAddress):
     """The far end of a message: IP address and port."""
 
@@ -28,7 +34,7 @@ class Peer(interfaces.EndpointAddress):
     maximum_block_size_exp = 6
     maximum_payload_size = 1024
 
-    def __init__(self, interface: UdpEndpoint, address: Address) -> None:
+    def __init__(self, interface: Any, address: Address) -> None:
         self.interface = interface
         self.address = address
 
@@ -36,15 +42,14 @@ class Peer(interfaces.EndpointAddress):
         return hash(self.address)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Peer) and other.address == self.address
+        return type(other) is type(self) and other.address == self.address
 
     def __repr__(self) -> str:
         return f"<peer {self.hostinfo}>"
 
     @property
     def hostinfo(self) -> str:
-        host, port = self.address
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return hostinfo(self.address)
 
     @property
     def hostinfo_local(self) -> str:
@@ -64,6 +69,10 @@ class Peer(interfaces.EndpointAddress):
 
     def as_response_address(self) -> Peer:
         return self
+
+    def may_move_to(self, other: Peer) -> bool:
+        """Whether the same device may be heard from there; never from one kind of security to another."""
+        return type(other) is type(self)
 
 
 class UdpEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
@@ -94,7 +103,7 @@ class UdpEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
         self._transport = cast(asyncio.DatagramTransport, transport)  # no common base in asyncio
         host, port = transport.get_extra_info("sockname")[:2]
         self.address = (host, port)
-        self.hostinfo = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.hostinfo = hostinfo(self.address)
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         address = (addr[0], addr[1])

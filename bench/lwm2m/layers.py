@@ -85,7 +85,8 @@ class PeerTokenManager(TokenManager):
         if response.token and key not in self.outgoing_requests:
             # tokens come from one counter, so a token under another address is the same exchange
             for (token, remote), request in list(self.outgoing_requests.items()):
-                if token == response.token and request.request.opt.observe == 0:
+                observed = token == response.token and request.request.opt.observe == 0
+                if observed and remote.may_move_to(response.remote):
                     self.moved(remote, response.remote)
                     self.rebind(remote, response.remote)
                     break

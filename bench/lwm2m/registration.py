@@ -65,6 +65,7 @@ class Directory(Resource, PathCapable):
         now: Callable[[], float],
         changed: Callable[[Registration, str], None],
         moved: Callable[[Registration, Any], None] = lambda registration, old: None,
+        allowed: Callable[[str | None, str], bool] = lambda identity, endpoint: True,
     ) -> None:
         super().__init__()
         self._block1 = RepeatableSpool()
@@ -72,6 +73,7 @@ class Directory(Resource, PathCapable):
         self._now = now
         self._changed = changed
         self._moved = moved
+        self._allowed = allowed
         self._number = 0
         self.by_endpoint: dict[str, Registration] = {}
         self.by_location: dict[str, Registration] = {}
@@ -80,10 +82,19 @@ class Directory(Resource, PathCapable):
         path = request.opt.uri_path
         if not path:
             return self._register(request)
-        return self._update(self._at(path), request)
+        registration = self._at(path)
+        self._check_identity(request.remote, registration.endpoint)
+        return self._update(registration, request)
+
+    def _check_identity(self, remote: Any, endpoint: str) -> None:
+        """Raise 4.03 when whoever speaks has no right to be this endpoint."""
+        if not self._allowed(getattr(remote, "authenticated_as", None), endpoint):
+            raise error.Forbidden("another identity is needed for this endpoint")
 
     async def render_delete(self, request: Message) -> Message:
-        self._drop(self._at(request.opt.uri_path), "gone")
+        registration = self._at(request.opt.uri_path)
+        self._check_identity(request.remote, registration.endpoint)
+        self._drop(registration, "gone")
         return Message(code=DELETED)
 
     def _at(self, path: tuple[str, ...]) -> Registration:
@@ -94,6 +105,7 @@ class Directory(Resource, PathCapable):
 
     def _register(self, request: Message) -> Message:
         said = parameters.registered(request)
+        self._check_identity(request.remote, said.endpoint)
         held = _objects(request)
         old = self.by_endpoint.get(said.endpoint)
         if old is not None:

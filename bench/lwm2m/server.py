@@ -16,6 +16,9 @@ from bench.lwm2m.assembly import RepeatableSpool
 from bench.lwm2m.bootstrap import Bootstrapped, BootstrapServer, Plan
 from bench.lwm2m.capture import Capture
 from bench.lwm2m.client import Client
+from bench.lwm2m.dtls.context import ServerContext
+from bench.lwm2m.dtls.credentials import Credentials
+from bench.lwm2m.dtls.endpoint import DtlsEndpoint
 from bench.lwm2m.endpoint import UdpEndpoint
 from bench.lwm2m.exchange import Exchange
 from bench.lwm2m.layers import (
@@ -32,6 +35,7 @@ from bench.lwm2m.registration import Directory, Registration
 from bench.lwm2m.reports import ReportInterface
 from bench.lwm2m.site import GuardedSite
 from bench.lwm2m.trace import Trace
+from bench.lwm2m.transports import Transports
 from bench.timeline import Timeline
 
 
@@ -48,7 +52,10 @@ class _RegistrationInterface(Resource):
 
 
 class LwM2mServer:
-    """Call `start` first and `close` last; everything else in between, from the test thread."""
+    """Call `start` first and `close` last; everything else in between, from the test thread.
+
+    With `credentials` it also listens for CoAP over DTLS, on `secure_port`. A port 0 takes a free one.
+    """
 
     def __init__(
         self,
@@ -59,6 +66,8 @@ class LwM2mServer:
         port: int = 0,
         seed: int = 0,
         awake_window: float = AWAKE_WINDOW,
+        credentials: Credentials | None = None,
+        secure_port: int = 0,
     ) -> None:
         self.clock = clock
         self.timeline = timeline
@@ -67,7 +76,9 @@ class LwM2mServer:
         self._lives = 0
         self.capture = Capture(clock)
         self._trace = Trace(timeline, self.capture)
+        self._credentials, self._secure_port = credentials, secure_port
         self._endpoint: UdpEndpoint | None = None
+        self._secure: DtlsEndpoint | None = None
         self._tokens: PeerTokenManager
         self._messages: PeerMessageManager
         self._carried: tuple[Any, list[Unsent]] = (None, [])
@@ -87,7 +98,9 @@ class LwM2mServer:
 
     async def _start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._directory = Directory(loop, self.clock.now, self._registration_changed, self._follow)
+        self._directory = Directory(
+            loop, self.clock.now, self._registration_changed, self._follow, self._may_register
+        )
         site = GuardedSite()
         site.add_resource(["rd"], self._directory)
         site.add_resource(["rd"], _RegistrationInterface(self._directory))
@@ -106,20 +119,39 @@ class LwM2mServer:
         try:
             self._endpoint = await UdpEndpoint.open(messages, self._trace, self._host, self._port)
         except OSError as error:
-            raise ServerError(
-                f"the LwM2M server cannot listen on {self._host}:{self._port}: {error.strerror or error}",
-                help="stop the program that uses the port, or set another [server] port in the bench file",
-            ) from None
-        messages.message_interface = self._endpoint
+            raise _in_use("server", self._host, self._port, error) from None
+        endpoints: list[Any] = [self._endpoint]
+        if self._credentials is not None:
+            self._secure = await self._open_secure(messages, self._credentials)
+            endpoints.append(self._secure)
+        messages.message_interface = Transports(endpoints)
         tokens.token_interface = messages
         self._tokens, self._messages = tokens, messages
         self.context.request_interfaces.append(tokens)
+
+    async def _open_secure(self, messages: PeerMessageManager, credentials: Credentials) -> DtlsEndpoint:
+        def note(address: Any, text: str) -> None:
+            self.timeline.record(self._trace.names.get(address, "?"), "dtls", text)
+
+        context = ServerContext(credentials)
+        try:
+            return await DtlsEndpoint.open(
+                messages, self._trace, context, note, self._host, self._secure_port
+            )
+        except OSError as error:
+            assert self._endpoint is not None
+            await self._endpoint.shutdown()
+            self._endpoint = None
+            raise _in_use("secure server", self._host, self._secure_port, error) from None
+
+    def _may_register(self, identity: str | None, endpoint: str) -> bool:
+        return self._credentials is None or self._credentials.may_register(identity, endpoint)
 
     def close(self) -> None:
         """Close the port and forget every registration. Idempotent."""
         if self._endpoint is None:
             return
-        self._endpoint = None
+        self._endpoint = self._secure = None
         if self._directory is not None:
             self._directory.close()
         self.sleepers.close()
@@ -132,6 +164,16 @@ class LwM2mServer:
         if self._endpoint is None:
             raise ServerError("the LwM2M server is not running", help="call start() first")
         return f"coap://{self._endpoint.hostinfo}"
+
+    @property
+    def secure_uri(self) -> str:
+        """ "coaps://host:port" as bound. Raises `ServerError` without credentials."""
+        if self._secure is None:
+            raise ServerError(
+                "the LwM2M server does not listen for DTLS",
+                help="give a board [boards.NAME.security] in the bench file",
+            )
+        return f"coaps://{self._secure.hostinfo}"
 
     # ---- registrations
 
@@ -307,3 +349,10 @@ class LwM2mServer:
     def withdraw(self, name: str) -> None:
         """Stop offering a package: further requests get 4.04."""
         self.shelf.packages.pop(name, None)
+
+
+def _in_use(what: str, host: str, port: int, error: OSError) -> ServerError:
+    return ServerError(
+        f"the LwM2M {what} cannot listen on {host}:{port}: {error.strerror or error}",
+        help="stop the program that uses the port, or set another [server] port in the bench file",
+    )

@@ -1,0 +1,167 @@
+"""One DTLS association with one client, over memory: datagrams in, datagrams and messages out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from cryptography import x509
+from OpenSSL import SSL
+
+from bench.lwm2m.dtls.context import ServerContext
+from bench.lwm2m.dtls.records import datagrams
+
+FIRST_TIMEOUT, MAX_TIMEOUT = 1.0, 16.0
+"""Seconds after which the last flight is sent again, doubling (RFC 6347, 4.2.4.1)."""
+CIPHERTEXT_MTU = 1200
+_READ = 65536
+
+
+class HandshakeFailed(Exception):
+    """The handshake cannot succeed any more; the message says why."""
+
+
+class Session:
+    """`send(datagram)` is how datagrams leave. The last flight is repeated until the client goes on."""
+
+    def __init__(
+        self,
+        context: ServerContext,
+        connection: SSL.Connection,
+        loop: asyncio.AbstractEventLoop,
+        send: Callable[[bytes], None],
+        random: bytes,
+    ) -> None:
+        self.random = random
+        """The client's random value, which tells one attempt of a client from its next."""
+        self._context = context
+        self._connection = connection
+        connection.set_ciphertext_mtu(CIPHERTEXT_MTU)
+        self._loop = loop
+        self._send_datagram = send
+        self._flight: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._pause = FIRST_TIMEOUT
+        self.established = False
+        self.identity: str | None = None
+        """Who the client has proved to be: its PSK identity, or its certificate's common name."""
+        self.named: str | None = None
+        """The PSK identity that the client named, proved or not."""
+        self.heard = loop.time()
+
+    def receive(self, datagram: bytes) -> list[bytes]:
+        """Take a datagram (b"": only go on); returns the messages in it.
+
+        Raises `HandshakeFailed`, or `ConnectionResetError` when the client has closed.
+        """
+        if datagram:
+            self._connection.bio_write(datagram)
+        if not self.established and not self._shake_hands():
+            return []
+        return self._messages()
+
+    def _shake_hands(self) -> bool:
+        self._context.named = None
+        try:
+            self._connection.do_handshake()
+        except SSL.WantReadError:
+            self._note_identity()
+            self._flush(keep=True)
+            return False
+        except SSL.Error as error:
+            self._note_identity()
+            self._flush(keep=False)
+            self.close_quietly()
+            raise HandshakeFailed(_reason(error)) from None
+        self._note_identity()
+        self.established = True
+        certificate = self._connection.get_peer_certificate(as_cryptography=True)
+        self.identity = self.named if certificate is None else _common_name(certificate)
+        self._flush(keep=False)
+        self._stop_timer()
+        return True
+
+    def _note_identity(self) -> None:
+        if self._context.named is not None:
+            self.named = self._context.named.decode("utf-8", "backslashreplace")
+
+    def _messages(self) -> list[bytes]:
+        found = []
+        try:
+            while True:
+                found.append(self._connection.recv(_READ))
+        except SSL.WantReadError:
+            pass
+        except (SSL.ZeroReturnError, SSL.SysCallError):
+            if not found:
+                raise ConnectionResetError("the client has closed its session") from None
+        except SSL.Error as error:
+            raise ConnectionResetError(_reason(error)) from None
+        finally:
+            self._flush(keep=False)  # OpenSSL repeats its last flight when the client missed it
+        if found:
+            self.heard = self._loop.time()
+        return found
+
+    def send(self, message: bytes) -> None:
+        """Encrypt one message and send it."""
+        self._connection.send(message)
+        self._flush(keep=False)
+
+    def close(self) -> None:
+        """Tell the client, without waiting for it."""
+        if self.established:
+            try:
+                self._connection.shutdown()
+            except SSL.Error:
+                pass
+            self._flush(keep=False)
+        self.close_quietly()
+
+    def close_quietly(self) -> None:
+        self._stop_timer()
+        self._flight.clear()
+
+    # ---- flights
+
+    def _flush(self, *, keep: bool) -> None:
+        try:
+            out = self._connection.bio_read(_READ)
+        except SSL.WantReadError:
+            return
+        sent = list(datagrams(out))
+        for datagram in sent:
+            self._send_datagram(datagram)
+        if keep:
+            self._flight = sent
+            self._pause = FIRST_TIMEOUT
+            self._arm()
+
+    def _arm(self) -> None:
+        self._stop_timer()
+        self._timer = self._loop.call_later(self._pause, self._repeat)
+
+    def _repeat(self) -> None:
+        for datagram in self._flight:
+            self._send_datagram(datagram)
+        self._pause = min(MAX_TIMEOUT, self._pause * 2)
+        self._arm()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _common_name(certificate: x509.Certificate) -> str:
+    names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return str(names[0].value) if names else certificate.subject.rfc4514_string()
+
+
+def _reason(error: SSL.Error) -> str:
+    """OpenSSL's words for what went wrong, without its file and function names."""
+    details: Any = error.args[0] if error.args else None
+    if isinstance(details, list) and details:
+        return str(details[0][-1])
+    return type(error).__name__
