@@ -10,12 +10,13 @@ from cryptography import x509
 from OpenSSL import SSL
 
 from bench.lwm2m.dtls.context import ServerContext
-from bench.lwm2m.dtls.records import datagrams
+from bench.lwm2m.dtls.records import CHANGE_CIPHER_SPEC, HANDSHAKE, datagrams
 
 FIRST_TIMEOUT, MAX_TIMEOUT = 1.0, 16.0
 """Seconds after which the last flight is sent again, doubling (RFC 6347, 4.2.4.1)."""
 CIPHERTEXT_MTU = 1200
 _READ = 65536
+_OF_HANDSHAKE = (bytes([CHANGE_CIPHER_SPEC]), bytes([HANDSHAKE]))
 
 
 class HandshakeFailed(Exception):
@@ -41,6 +42,7 @@ class Session:
         self._loop = loop
         self._send_datagram = send
         self._flight: list[bytes] = []
+        self._final: list[bytes] = []  # until the client has shown that it got it
         self._timer: asyncio.TimerHandle | None = None
         self._pause = FIRST_TIMEOUT
         self.established = False
@@ -59,7 +61,11 @@ class Session:
             self._connection.bio_write(datagram)
         if not self.established and not self._shake_hands():
             return []
-        return self._messages()
+        found = self._messages()
+        if self._final and datagram[:1] in _OF_HANDSHAKE:
+            for flight in self._final:  # the client has missed it, or it would not repeat its own
+                self._send_datagram(flight)
+        return found
 
     def _shake_hands(self) -> bool:
         self._context.named = None
@@ -78,7 +84,7 @@ class Session:
         self.established = True
         certificate = self._connection.get_peer_certificate(as_cryptography=True)
         self.identity = self.named if certificate is None else _common_name(certificate)
-        self._flush(keep=False)
+        self._final = self._flush(keep=False)
         self._stop_timer()
         return True
 
@@ -102,6 +108,7 @@ class Session:
             self._flush(keep=False)  # OpenSSL repeats its last flight when the client missed it
         if found:
             self.heard = self._loop.time()
+            self._final = []
         return found
 
     def send(self, message: bytes) -> None:
@@ -125,11 +132,11 @@ class Session:
 
     # ---- flights
 
-    def _flush(self, *, keep: bool) -> None:
+    def _flush(self, *, keep: bool) -> list[bytes]:
         try:
             out = self._connection.bio_read(_READ)
         except SSL.WantReadError:
-            return
+            return []
         sent = list(datagrams(out))
         for datagram in sent:
             self._send_datagram(datagram)
@@ -137,6 +144,7 @@ class Session:
             self._flight = sent
             self._pause = FIRST_TIMEOUT
             self._arm()
+        return sent
 
     def _arm(self) -> None:
         self._stop_timer()
