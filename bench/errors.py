@@ -50,6 +50,10 @@ class ServerError(BenchError):
     """The LwM2M server could not start, or a device cannot be reached through it."""
 
 
+class NetworkError(BenchError):
+    """The path between a device and the server cannot be opened, or is given an impossible setting."""
+
+
 class WaitTimeout(BenchError):
     """Something that was waited for did not happen in time; the message says what and how long."""
 

@@ -1,0 +1,146 @@
+"""UDP between many clients and one server, with a socket of its own towards the server for each client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections import OrderedDict, deque
+from collections.abc import Callable
+
+from bench.network.way import Stream, Way
+
+Address = tuple[str, int]
+MAX_DATAGRAM = 65536
+MAX_CLIENTS = 1024
+"""Addresses of clients remembered at once; the one that has been silent longest gives way."""
+BATCH = 64
+"""Datagrams taken from one socket before others get their turn."""
+KEPT_AFTER_REBIND = 8
+"""Sockets of earlier bindings that stay open, so that their ports are nobody else's and answer nothing."""
+
+
+class Relay:
+    """Lives on `loop`, which must be able to watch sockets (a selector loop).
+
+    What clients send to `address` leaves for `server` from the client's own port towards the server,
+    as behind a NAT; what comes back there goes to the client.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, seed: str, up: Way, down: Way, server: Address
+    ) -> None:
+        self.server = server
+        self._loop = loop
+        self._seed = seed
+        self.up, self.down = up, down
+        self._family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
+        self._front = socket.socket(self._family, socket.SOCK_DGRAM)
+        self._bindings: OrderedDict[Address, _Binding] = OrderedDict()
+        self._clients = 0
+
+    def open(self, listen: Address) -> Address:
+        """Bind. Raises `OSError`."""
+        self._front.setblocking(False)
+        self._front.bind(listen)
+        self.watch(self._front, self._from_client)
+        host, port = self._front.getsockname()[:2]
+        return host, port
+
+    def _from_client(self) -> None:
+        for data, client in _received(self._front):
+            binding = self._bindings.get(client)
+            if binding is None:
+                binding = self._bind(client)
+            self._bindings.move_to_end(client)
+            self.up.carry(binding.upward, data)
+
+    def _bind(self, client: Address) -> _Binding:
+        self._clients += 1
+        binding = self._bindings[client] = _Binding(self, f"{self._seed}/{self._clients}", client)
+        if len(self._bindings) > MAX_CLIENTS:
+            self._bindings.popitem(last=False)[1].close()
+        return binding
+
+    def watch(self, opened: socket.socket, heard: Callable[[], None]) -> None:
+        """Call `heard` when there is something to receive."""
+        self._loop.add_reader(opened.fileno(), heard)
+
+    def connected(self, heard: Callable[[], None]) -> socket.socket:
+        """A new socket towards the server."""
+        opened = socket.socket(self._family, socket.SOCK_DGRAM)
+        opened.setblocking(False)
+        opened.connect(self.server)
+        self.watch(opened, heard)
+        return opened
+
+    def closed(self, opened: socket.socket) -> None:
+        if not self._loop.is_closed():
+            self._loop.remove_reader(opened.fileno())
+        opened.close()
+
+    def answer(self, client: Address, data: bytes) -> None:
+        with contextlib.suppress(OSError):  # a client that has gone: a lost datagram
+            self._front.sendto(data, client)
+
+    def rebind(self) -> None:
+        """From now on the server sees every client at a new port; what it sends to the old one is lost."""
+        for binding in self._bindings.values():
+            binding.renew()
+
+    def close(self) -> None:
+        """Idempotent."""
+        for binding in self._bindings.values():
+            binding.close()
+        self._bindings.clear()
+        if self._front.fileno() != -1:
+            self.closed(self._front)
+
+
+class _Binding:
+    """One client's place at the server's side."""
+
+    def __init__(self, relay: Relay, seed: str, client: Address) -> None:
+        self._relay = relay
+        self.upward = Stream(f"{seed}/up", self._send)
+        self._downward = Stream(f"{seed}/down", lambda data: relay.answer(client, data))
+        self._old: deque[socket.socket] = deque()
+        self._socket = relay.connected(self._heard)
+
+    def _send(self, data: bytes) -> None:
+        with contextlib.suppress(OSError):  # nobody listens: a lost datagram
+            self._socket.send(data)
+
+    def _heard(self) -> None:
+        for data, _ in _received(self._socket):
+            self._relay.down.carry(self._downward, data)
+
+    def _heard_too_late(self) -> None:
+        for opened in self._old:
+            self._relay.down.counters.stale += sum(1 for _ in _received(opened))
+
+    def renew(self) -> None:
+        old, self._socket = self._socket, self._relay.connected(self._heard)
+        self._relay.watch(old, self._heard_too_late)
+        self._old.append(old)
+        if len(self._old) > KEPT_AFTER_REBIND:
+            self._relay.closed(self._old.popleft())
+
+    def close(self) -> None:
+        for opened in (self._socket, *self._old):
+            self._relay.closed(opened)
+        self._old.clear()
+
+
+def _received(opened: socket.socket) -> list[tuple[bytes, Address]]:
+    """What has arrived, `BATCH` datagrams at most; the loop calls again for the rest."""
+    found: list[tuple[bytes, Address]] = []
+    for _ in range(BATCH):
+        try:
+            data, (host, port, *_) = opened.recvfrom(MAX_DATAGRAM)
+        except BlockingIOError:
+            break
+        except OSError:  # an ICMP refusal of something sent earlier; it is gone once it was read
+            continue
+        found.append((data, (host, port)))
+    return found
