@@ -20,6 +20,7 @@ from bench.config import (
     BenchSettings,
     BoardSettings,
     BoardType,
+    NetworkSettings,
     ProcessSettings,
     ProcessType,
     RomSerialAttachment,
@@ -43,6 +44,9 @@ from bench.firmware_update.states import Transport
 from bench.instruments.models import open_instrument
 from bench.instruments.power_supply import PowerSupply
 from bench.lwm2m.server import LwM2mServer
+from bench.network.address import coap_uri, reachable
+from bench.network.impairment import Impairment
+from bench.network.path import NetworkPath
 from bench.timeline import Timeline
 
 DUT_DRIVERS: dict[str, type[HardwareDut]] = {"nrf9160": Nrf9160, "esp32": Esp32}
@@ -69,6 +73,7 @@ class Station:
         self._closing = contextlib.ExitStack()
         self.duts: dict[str, Dut] = {}
         self.supplies: dict[str, PowerSupply] = {}
+        self._uris: dict[str, str] = {}
         self.clock: Clock
         self.timeline: Timeline
         self.server: LwM2mServer
@@ -117,6 +122,9 @@ class Station:
         )
         self.server.start()
         self._closing.callback(self.server.close)
+        for name, board in settings.boards.items():
+            if board.network is not None:
+                self._open_network(name, board.network)
         for dut in self.duts.values():  # what is missing is an error now, not in the tenth test
             dut.check()
         for dut in self.duts.values():
@@ -171,21 +179,41 @@ class Station:
             case RomSerialAttachment(mac=mac, baud=baud):
                 return RomSerialFlasher(name, board.console, self.timeline, baud=baud, mac=mac)
 
-    @property
-    def server_uri(self) -> str:
-        """What devices are told; `advertise` in the bench file where the bench PC is behind a router."""
-        return self.bench.settings.server.advertise or self.server.uri
+    def _open_network(self, name: str, network: NetworkSettings) -> None:
+        path = NetworkPath(
+            name,
+            self.clock,
+            self.timeline,
+            seed=self.seed,
+            impairment=Impairment(**network.model_dump(exclude={"port", "advertise"})),
+        )
+        self._closing.callback(path.close)
+        server = self.server.address
+        bound = path.open(server, (server[0], network.port))
+        self.duts[name].network = path
+        self._uris[name] = network.advertise or coap_uri(reachable(bound))
+
+    def server_uri(self, board: str) -> str:
+        """Where a board is told that the server is.
+
+        That is its own path where it has one. A program is on this PC; any other board is told
+        `advertise` of the bench file's [server], where the PC is behind a router.
+        """
+        known = self._uris.get(board)
+        if known is None and not isinstance(self.bench.settings.boards[board], ProcessSettings):
+            known = self.bench.settings.server.advertise
+        return known or coap_uri(reachable(self.server.address))
 
     @property
     def updates(self) -> UpdateService:
         """The server as testcases see it."""
         return UpdateService(self.server, self.server_uri, self.package_uri, self.clock, self.timeline)
 
-    def package_uri(self, name: str, transport: Transport) -> str:
-        """Where a device fetches the package `name`. Raises `ServerError` for a transport not served."""
+    def package_uri(self, board: str, name: str, transport: Transport) -> str:
+        """Where a board fetches the package `name`. Raises `ServerError` for a transport not served."""
         if transport is not Transport.COAP:
             raise ServerError(f"packages are not served over {transport}", help="use one of: coap")
-        return f"{self.server_uri}/fw/{name}"
+        return f"{self.server_uri(board)}/fw/{name}"
 
     def _switch_off(self, supply: PowerSupply) -> None:
         for number in supply.channels:

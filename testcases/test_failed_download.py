@@ -57,7 +57,7 @@ INVALID_URIS = {
 def test_invalid_uri(dut, server, images, object5, uri):
     """Result 7, or the Write is refused and nothing changes."""
     with server.begin(dut, images.update, Delivery.PULL) as update:
-        answer = object5.write_uri(uri.format(server=server.uri))
+        answer = object5.write_uri(uri.format(server=server.uri_for(dut)))
         if answer == "2.04":
             update.await_pair(State.IDLE, Result.INVALID_URI, timeout=dut.type.timeouts.download)
             assert update.record.outcome == (State.IDLE, Result.INVALID_URI)

@@ -22,7 +22,7 @@ def test_uri_written_during_a_download(dut, server, images, delivery, object5):
     """Refused, or taken without effect; the download goes on and succeeds."""
     with server.begin(dut, images.update, delivery) as update:
         update.deliver(0.3)
-        object5.write_uri(f"{server.uri}/fw/another.bin")
+        object5.write_uri(f"{server.uri_for(dut)}/fw/another.bin")
         assert update.record.state is State.DOWNLOADING
         record = update.finish()
 
@@ -48,7 +48,7 @@ def test_delivery_when_downloaded(dut, server, images, object5):
         update.deliver()
         assert update.await_downloaded()
         assert object5.write_package(SOMETHING_ELSE).startswith("4.")
-        object5.write_uri(f"{server.uri}/fw/another.bin")
+        object5.write_uri(f"{server.uri_for(dut)}/fw/another.bin")
         assert object5.pair == (State.DOWNLOADED, Result.INITIAL)
         assert update.execute()
         update.await_finish()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, NonNegativeFloat, SecretStr, Tag, model_validator
+from pydantic import Discriminator, Field, NonNegativeFloat, PositiveFloat, SecretStr, Tag, model_validator
 
 from bench.config.images import ImageFiles
 from bench.config.table import Table
@@ -31,15 +31,19 @@ class NetworkSettings(Table):
     """A path of the bench's own between a device and the server, which it may impair.
 
     The device is told `advertise`, or else the address of the path, on `port` (0: a free one) of the
-    server's host. Probabilities `loss` and `duplicate`, seconds `delay` and `jitter`: each way.
+    server's host. The rest is how bad the path is each way, until a testcase makes it worse:
+    probabilities `loss`, `duplicate` and `reorder`, seconds `delay` and `jitter`, bits a second
+    `bandwidth`.
     """
 
     port: int = Field(0, ge=0, le=65535)
     advertise: str | None = None
     loss: float = Field(0.0, ge=0, lt=1)
     duplicate: float = Field(0.0, ge=0, lt=1)
+    reorder: float = Field(0.0, ge=0, lt=1)
     delay: NonNegativeFloat = 0.0
     jitter: NonNegativeFloat = 0.0
+    bandwidth: PositiveFloat | None = None
 
 
 class SecuritySettings(Table):
@@ -123,6 +127,8 @@ class BenchSettings(Table):
         seen: dict[str, str] = {}
         for name, board in self.boards.items():
             unique = [("endpoint", board.endpoint)]
+            if board.network is not None and board.network.port:
+                unique.append(("network.port", str(board.network.port)))
             if isinstance(board, BoardSettings):
                 supply = board.supply.partition(":")[0]
                 if supply not in self.instruments:

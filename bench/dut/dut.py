@@ -16,11 +16,15 @@ from bench.dut.console import Console
 from bench.errors import ConsoleError, NotApplicable
 from bench.firmware.image import FirmwareImage
 from bench.firmware.image_set import ImageSet
+from bench.network.path import NetworkPath
 from bench.timeline import Timeline
 
 
 class Dut(ABC):
-    """`name` is its name in the bench file, `type` its board file, `images` what it is tested with."""
+    """`name` is its name in the bench file, `type` its board file, `images` what it is tested with.
+
+    `network` is the bench's own path between it and the server, where the bench file gives one.
+    """
 
     def __init__(
         self,
@@ -42,6 +46,7 @@ class Dut(ABC):
         self._clock = clock
         self._timeline = timeline
         self.installed: FirmwareImage | None = None
+        self.network: NetworkPath | None = None
 
     def __repr__(self) -> str:
         return f"<{self.type.name} {self.name} {self.serial}>"
@@ -97,7 +102,30 @@ class Dut(ABC):
             help="correct version.console in the board file",
         )
 
-    # ---- what the board file says it can do
+    # ---- what it can do, by its board file and by what is attached
+
+    def why_not(self, capability: str) -> str | None:
+        """The reason why a capability is lacking here, or None."""
+        if capability == "outage" and self.network is not None:
+            return None
+        reason = self.type.why_not(capability)
+        if capability == "outage" and reason is not None:
+            return f"{reason}, and the bench file gives no [boards.{self.name}.network]"
+        return reason
+
+    @contextlib.contextmanager
+    def outage(self) -> Iterator[None]:
+        """The way between the device and the server is cut inside the block, and nothing else.
+
+        Raises `NotApplicable` when the bench cannot do it.
+        """
+        with self._timeline.step(self.name, "outage"):
+            if self.network is not None:
+                with self.network.outage():
+                    yield
+            else:
+                with self.using("outage"):
+                    yield
 
     @contextlib.contextmanager
     def using(self, capability: str) -> Iterator[None]:
@@ -115,7 +143,7 @@ class Dut(ABC):
                 self.console.send(how.undo + "\r\n")
 
     def _how(self, capability: str) -> Capability:
-        reason = self.type.why_not(capability)
+        reason = self.why_not(capability)
         if reason is not None:
             raise NotApplicable(reason)
         return self.type.capabilities[capability]

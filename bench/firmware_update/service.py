@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from bench.clock import Clock
 from bench.dut.dut import Dut
@@ -19,24 +20,32 @@ from bench.timeline import Timeline
 
 
 class UpdateService:
-    """The server as testcases see it. `uri_of(name, transport)` is where a device fetches a package."""
+    """The server as testcases see it.
+
+    `server_uri(board)` is where a board is told that the server is, `package_uri(board, name,
+    transport)` where it fetches a package.
+    """
 
     def __init__(
         self,
         server: LwM2mServer,
-        server_uri: str,
-        uri_of: Callable[[str, Transport], str],
+        server_uri: Callable[[str], str],
+        package_uri: Callable[[str, str, Transport], str],
         clock: Clock,
         timeline: Timeline,
     ) -> None:
         self.lwm2m = server
-        self.uri = server_uri
-        self.uri_of = uri_of
+        self._server_uri = server_uri
+        self._package_uri = package_uri
         self._clock = clock
         self._timeline = timeline
 
     def client(self, dut: Dut) -> Client:
         return self.lwm2m.client(dut.endpoint)
+
+    def uri_for(self, dut: Dut) -> str:
+        """The server's URI as the board knows it."""
+        return self._server_uri(dut.name)
 
     def object5(self, dut: Dut) -> Object5:
         """The board's Firmware Update Object, operation by operation."""
@@ -45,7 +54,7 @@ class UpdateService:
     def commission(self, dut: Dut) -> Client:
         """Power the freshly installed board, tell it its server, wait until it has registered."""
         before = self._clock.now()
-        dut.commission(self.uri)
+        dut.commission(self.uri_for(dut))
         return self.lwm2m.wait_registered(dut.endpoint, timeout=dut.type.timeouts.registration, after=before)
 
     def restart(self, dut: Dut) -> Client:
@@ -113,7 +122,7 @@ class UpdateService:
             dut.type.profile,
             self._clock,
             self._timeline,
-            self.uri_of,
+            partial(self._package_uri, dut.name),
             download_timeout=timeouts.download,
             update_timeout=timeouts.update + timeouts.registration,
             # a device notices only at its next Update that the server has forgotten it

@@ -19,7 +19,7 @@ from bench.lwm2m.client import Client
 from bench.lwm2m.dtls.context import ServerContext
 from bench.lwm2m.dtls.credentials import Credentials
 from bench.lwm2m.dtls.endpoint import DtlsEndpoint
-from bench.lwm2m.endpoint import UdpEndpoint
+from bench.lwm2m.endpoint import Address, UdpEndpoint, hostinfo
 from bench.lwm2m.exchange import Exchange
 from bench.lwm2m.layers import (
     DeviceGone,
@@ -168,12 +168,24 @@ class LwM2mServer:
     @property
     def secure_uri(self) -> str:
         """ "coaps://host:port" as bound. Raises `ServerError` without credentials."""
+        return f"coaps://{hostinfo(self.secure_address)}"
+
+    @property
+    def secure_address(self) -> Address:
+        """Host and port for DTLS, as bound. Raises `ServerError` without credentials."""
         if self._secure is None:
             raise ServerError(
                 "the LwM2M server does not listen for DTLS",
                 help="give a board [boards.NAME.security] in the bench file",
             )
-        return f"coaps://{self._secure.hostinfo}"
+        return self._secure.address
+
+    @property
+    def address(self) -> Address:
+        """Host and port as bound."""
+        if self._endpoint is None:
+            raise ServerError("the LwM2M server is not running", help="call start() first")
+        return self._endpoint.address
 
     # ---- registrations
 

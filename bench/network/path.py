@@ -19,13 +19,11 @@ from typing import Any
 
 from bench.clock import Clock
 from bench.errors import NetworkError
+from bench.network.address import Address, reachable
 from bench.network.impairment import Counters, Impairment
-from bench.network.relay import Address, Relay
+from bench.network.relay import Relay
 from bench.network.way import Impaired, Way
 from bench.timeline import Timeline
-
-ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
-"""A server that listens everywhere is reached here."""
 
 
 class NetworkPath(Impaired):
@@ -63,7 +61,6 @@ class NetworkPath(Impaired):
 
         May be called for several ports of a server: they share the path. Raises `NetworkError`.
         """
-        host, port = server
 
         async def open() -> Address:
             relay = Relay(
@@ -71,7 +68,7 @@ class NetworkPath(Impaired):
                 f"{self._seed}/{len(self._relays)}",
                 self.up,
                 self.down,
-                (ANY.get(host, host), port),
+                reachable(server),
             )
             try:
                 bound = relay.open(listen)

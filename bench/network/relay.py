@@ -8,9 +8,9 @@ import socket
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
+from bench.network.address import Address
 from bench.network.way import Stream, Way
 
-Address = tuple[str, int]
 MAX_DATAGRAM = 65536
 MAX_CLIENTS = 1024
 """Addresses of clients remembered at once; the one that has been silent longest gives way."""

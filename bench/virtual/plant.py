@@ -10,6 +10,7 @@ import urllib.parse
 import serial
 
 from bench.config import (
+    AnyBoardSettings,
     Bench,
     BenchSettings,
     BoardSettings,
@@ -18,6 +19,7 @@ from bench.config import (
     SwdAttachment,
 )
 from bench.errors import ConfigError
+from bench.network.address import Address, reachable
 from bench.virtual import protocol_vboard
 from bench.virtual.boards.board import VirtualBoard
 from bench.virtual.boards.esp32 import VirtualEsp32
@@ -25,7 +27,6 @@ from bench.virtual.boards.nrf9160 import VirtualNrf9160
 from bench.virtual.clock import VirtualClock
 from bench.virtual.instruments.models import start_instrument
 from bench.virtual.machine import Region
-from bench.virtual.modem import Address
 from bench.virtual.nrf91.registry import PROBES
 from bench.virtual.rail import Rail
 from bench.virtual.scheduler import Scheduler
@@ -52,7 +53,7 @@ class VirtualBench:
         random.seed(seed)  # aiocoap draws its retransmission times from the global stream
 
     def start(self) -> BenchSettings:
-        settings = self._place_server(self.bench.settings)
+        settings = self._place_networks(self._place_server(self.bench.settings))
         if "bench.virtual" not in serial.protocol_handler_packages:
             serial.protocol_handler_packages.append("bench.virtual")
         for name, board in settings.boards.items():
@@ -77,14 +78,26 @@ class VirtualBench:
         Devices then know the same address in every run, as they do behind a real network.
         """
         server = settings.server
-        if server.port == 0:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                probe.bind((server.host, 0))
-                server = server.model_copy(update={"port": probe.getsockname()[1]})
-        if server.advertise is not None:
-            public = urllib.parse.urlsplit(server.advertise)
-            self._routes[public.hostname or "", public.port or COAP_PORT] = (server.host, server.port)
+        server = server.model_copy(update={"port": server.port or _free_port(server.host)})
+        self._route(server.advertise, (server.host, server.port))
         return settings.model_copy(update={"server": server})
+
+    def _place_networks(self, settings: BenchSettings) -> BenchSettings:
+        """The same for the network paths that boards have of their own."""
+        boards: dict[str, AnyBoardSettings] = {}
+        for name, board in settings.boards.items():
+            network = board.network
+            if network is not None:
+                host = settings.server.host
+                network = network.model_copy(update={"port": network.port or _free_port(host)})
+                self._route(network.advertise, (host, network.port))
+            boards[name] = board.model_copy(update={"network": network})
+        return settings.model_copy(update={"boards": boards})
+
+    def _route(self, advertised: str | None, real: Address) -> None:
+        if advertised is not None:
+            public = urllib.parse.urlsplit(advertised)
+            self._routes[public.hostname or "", public.port or COAP_PORT] = reachable(real)
 
     def _start_board(self, name: str, board: BoardSettings, board_type: BoardType) -> VirtualBoard:
         regions = {n: Region(r.offset, r.size) for n, r in board_type.regions.items()}
@@ -120,3 +133,10 @@ class VirtualBench:
 
     def close(self) -> None:
         self._closing.close()
+
+
+def _free_port(host: str) -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from bench.clock import Clock
-from bench.network.relay import Address
+from bench.network.address import Address
 
 
 class Post(asyncio.DatagramProtocol):

@@ -1,0 +1,19 @@
+"""Host and port, and what they are called elsewhere."""
+
+from __future__ import annotations
+
+Address = tuple[str, int]
+
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+
+
+def reachable(address: Address) -> Address:
+    """Where something on this PC reaches what listens at `address`, which may be "everywhere"."""
+    host, port = address
+    return _LOOPBACK.get(host, host), port
+
+
+def coap_uri(address: Address) -> str:
+    """ "coap://HOST:PORT", an IPv6 address in brackets."""
+    host, port = address
+    return f"coap://[{host}]:{port}" if ":" in host else f"coap://{host}:{port}"
