@@ -43,6 +43,7 @@ from bench.firmware_update.service import UpdateService
 from bench.firmware_update.states import Transport
 from bench.instruments.models import open_instrument
 from bench.instruments.power_supply import PowerSupply
+from bench.lwm2m.dtls.credentials import Credentials
 from bench.lwm2m.server import LwM2mServer
 from bench.network.address import coap_uri, reachable
 from bench.network.impairment import Impairment
@@ -118,13 +119,19 @@ class Station:
             self.duts[name] = dut
         server = settings.server
         self.server = LwM2mServer(
-            self.clock, self.timeline, host=server.host, port=server.port, seed=self.seed
+            self.clock,
+            self.timeline,
+            host=server.host,
+            port=server.port,
+            seed=self.seed,
+            credentials=_credentials(settings),
+            secure_port=server.secure_port,
         )
         self.server.start()
         self._closing.callback(self.server.close)
         for name, board in settings.boards.items():
             if board.network is not None:
-                self._open_network(name, board.network)
+                self._open_network(name, board.network, secure=board.security is not None)
         for dut in self.duts.values():  # what is missing is an error now, not in the tenth test
             dut.check()
         for dut in self.duts.values():
@@ -179,7 +186,7 @@ class Station:
             case RomSerialAttachment(mac=mac, baud=baud):
                 return RomSerialFlasher(name, board.console, self.timeline, baud=baud, mac=mac)
 
-    def _open_network(self, name: str, network: NetworkSettings) -> None:
+    def _open_network(self, name: str, network: NetworkSettings, secure: bool) -> None:
         path = NetworkPath(
             name,
             self.clock,
@@ -188,10 +195,10 @@ class Station:
             impairment=Impairment(**network.model_dump(exclude={"port", "advertise"})),
         )
         self._closing.callback(path.close)
-        server = self.server.address
+        server = self.server.secure_address if secure else self.server.address
         bound = path.open(server, (server[0], network.port))
         self.duts[name].network = path
-        self._uris[name] = network.advertise or coap_uri(reachable(bound))
+        self._uris[name] = network.advertise or coap_uri(reachable(bound), secure)
 
     def server_uri(self, board: str) -> str:
         """Where a board is told that the server is.
@@ -199,10 +206,13 @@ class Station:
         That is its own path where it has one. A program is on this PC; any other board is told
         `advertise` of the bench file's [server], where the PC is behind a router.
         """
+        settings, server = self.bench.settings.boards[board], self.bench.settings.server
+        secure = settings.security is not None
         known = self._uris.get(board)
-        if known is None and not isinstance(self.bench.settings.boards[board], ProcessSettings):
-            known = self.bench.settings.server.advertise
-        return known or coap_uri(reachable(self.server.address))
+        if known is None and not isinstance(settings, ProcessSettings):
+            known = server.secure_advertise if secure else server.advertise
+        address = self.server.secure_address if secure else self.server.address
+        return known or coap_uri(reachable(address), secure)
 
     @property
     def updates(self) -> UpdateService:
@@ -211,9 +221,13 @@ class Station:
 
     def package_uri(self, board: str, name: str, transport: Transport) -> str:
         """Where a board fetches the package `name`. Raises `ServerError` for a transport not served."""
-        if transport is not Transport.COAP:
-            raise ServerError(f"packages are not served over {transport}", help="use one of: coap")
-        return f"{self.server_uri(board)}/fw/{name}"
+        own = self.server_uri(board)
+        if transport is self.updates.transport_of(self.duts[board]):
+            return f"{own}/fw/{name}"
+        if transport is Transport.COAP:
+            known = self.bench.settings.server.advertise or coap_uri(reachable(self.server.address))
+            return f"{known}/fw/{name}"
+        raise ServerError(f"packages are not served to {board} over {transport}", help="use coap")
 
     def _switch_off(self, supply: PowerSupply) -> None:
         for number in supply.channels:
@@ -242,3 +256,13 @@ def images_of(bench: Bench, name: str, work: Path) -> ImageSet:
         case _, ProcessType() as process:
             return load_packages(process)
     raise AssertionError("the settings were checked when they were read")
+
+
+def _credentials(settings: BenchSettings) -> Credentials | None:
+    """Those of every board that has some; None when none has."""
+    credentials = Credentials()
+    for board in settings.boards.values():
+        if board.security is not None:
+            key = bytes.fromhex(board.security.psk_key.get_secret_value())
+            credentials.add_psk(board.security.psk_identity, key, board.endpoint)
+    return credentials if credentials.keys else None

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, NonNegativeFloat, PositiveFloat, SecretStr, Tag, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    SecretStr,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from bench.config.images import ImageFiles
 from bench.config.table import Table
@@ -52,6 +61,17 @@ class SecuritySettings(Table):
     psk_identity: str = Field(min_length=1)
     psk_key: SecretStr
 
+    @field_validator("psk_key")
+    @classmethod
+    def _is_hexadecimal(cls, key: SecretStr) -> SecretStr:
+        try:
+            length = len(bytes.fromhex(key.get_secret_value()))
+        except ValueError:
+            raise ValueError("not hexadecimal digits") from None
+        if not 1 <= length <= 256:
+            raise ValueError(f"{length} bytes, where 1 to 256 are needed")
+        return key
+
 
 class ProcessSettings(Table):
     """A client program under test; everything else is in its board file."""
@@ -70,6 +90,7 @@ class BoardSettings(Table):
     serial: str = Field(min_length=1)
     endpoint: str = Field(min_length=1)
     network: NetworkSettings | None = None
+    security: SecuritySettings | None = None
     console: str = Field(min_length=1)
     flasher: Annotated[SwdAttachment | RomSerialAttachment, Field(discriminator="kind")]
     supply: str = Field(pattern=r"^[\w-]+:\d+$", description="instrument:channel")
@@ -94,11 +115,16 @@ class InstrumentSettings(Table):
 
 
 class ServerSettings(Table):
-    """Where the LwM2M server listens; port 0 takes a free one. `advertise` is what devices are told."""
+    """Where the LwM2M server listens; port 0 takes a free one. `advertise` is what devices are told.
+
+    `secure_port` and `secure_advertise` are the same for devices with credentials, over DTLS.
+    """
 
     host: str = "127.0.0.1"
     port: int = Field(5683, ge=0, le=65535)
     advertise: str | None = None
+    secure_port: int = Field(5684, ge=0, le=65535)
+    secure_advertise: str | None = None
 
 
 class BenchTable(Table):
@@ -110,7 +136,7 @@ class BenchSettings(Table):
     """One bench file, with the board types it uses."""
 
     bench: BenchTable
-    server: ServerSettings = ServerSettings(port=5683)
+    server: ServerSettings = ServerSettings(port=5683, secure_port=5684)
     instruments: dict[str, InstrumentSettings] = {}
     boards: dict[
         str,

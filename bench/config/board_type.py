@@ -61,12 +61,14 @@ class FirmwareSettings(Table):
 class ProvisionSettings(Table):
     """How the device is told its server over the console.
 
-    `ready` is the line that says it waits; `command` may use {server}, {endpoint} and {lifetime};
-    `answer` is the line that says it was taken.
+    `ready` is the line that says it waits; `command` may use {server}, {endpoint} and {lifetime},
+    and `secure_command`, for a device with credentials, {psk_identity} and {psk_key} too; `answer` is
+    the line that says it was taken.
     """
 
     ready: str
     command: str
+    secure_command: str | None = None
     answer: str
     lifetime: int = Field(300, gt=0)
 

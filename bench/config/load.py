@@ -161,4 +161,6 @@ def _explain(path: Path, error: Any) -> str:
         return f"{path}: {key} = {error['input']!r}: no such key"
     if not key:
         return f"{path}: {reason}"
+    if key.endswith("psk_key"):  # a key, even a wrong one, is nobody's business
+        return f"{path}: {key}: {reason}"
     return f"{path}: {key} = {error['input']!r}: {reason}"

@@ -311,8 +311,11 @@ class Console:
 
     # ---- using it
 
-    def send(self, text: str) -> None:
-        """Write `text`, as it is, in UTF-8. Raises `ConsoleError` when the port is not open or is gone."""
+    def send(self, text: str, *, secret: str = "") -> None:
+        """Write `text`, as it is, in UTF-8; what is `secret` in it is not recorded.
+
+        Raises `ConsoleError` when the port is not open or is gone.
+        """
         port = self._port
         if port is None:
             raise self._gone("cannot send")
@@ -323,7 +326,8 @@ class Console:
                 f"{self.name}: cannot send to console port {self.url}: {fault}",
                 help="check the cable and the board's supply",
             ) from fault
-        self._timeline.record(self.source, "sent", text.rstrip("\r\n"))
+        shown = text.replace(secret, "(secret)") if secret else text
+        self._timeline.record(self.source, "sent", shown.rstrip("\r\n"))
 
     def mark(self) -> Position:
         """Where the output ends now; pass it to `expect` or `lines`."""

@@ -47,6 +47,12 @@ class Dut(ABC):
         self._timeline = timeline
         self.installed: FirmwareImage | None = None
         self.network: NetworkPath | None = None
+        self._security = settings.security
+
+    @property
+    def is_secured(self) -> bool:
+        """Whether it has credentials, and so talks to the server over DTLS."""
+        return self._security is not None
 
     def __repr__(self) -> str:
         return f"<{self.type.name} {self.name} {self.serial}>"

@@ -14,7 +14,7 @@ from bench.config import BoardSettings, BoardType, Region
 from bench.dut.console import Console
 from bench.dut.dut import Dut
 from bench.dut.flasher import Flasher
-from bench.errors import ImageError
+from bench.errors import ConfigError, ImageError
 from bench.firmware.image import FirmwareImage
 from bench.firmware.image_set import ImageSet
 from bench.instruments.power_supply import SupplyChannel
@@ -153,8 +153,18 @@ class HardwareDut(Dut):
         """Tell the device its server over the console, as the board file says."""
         how = self.type.provision
         self.console.expect(how.ready, timeout=self.type.timeouts.boot)
-        command = how.command.format(server=server_uri, endpoint=self.endpoint, lifetime=how.lifetime)
-        self.console.send(command + "\r\n")
+        values = {"server": server_uri, "endpoint": self.endpoint, "lifetime": str(how.lifetime)}
+        template, key = how.command, ""
+        if self._security is not None:
+            if how.secure_command is None:
+                raise ConfigError(
+                    f"{self.name} has credentials, but {self.type.name} has no provision.secure_command",
+                    help="say in the board file how the device is given its key, or remove [security]",
+                )
+            key = self._security.psk_key.get_secret_value()
+            values |= {"psk_identity": self._security.psk_identity, "psk_key": key}
+            template = how.secure_command
+        self.console.send(template.format(**values) + "\r\n", secret=key)
         self.console.expect(how.answer, timeout=self.type.timeouts.boot)
 
 

@@ -47,6 +47,10 @@ class UpdateService:
         """The server's URI as the board knows it."""
         return self._server_uri(dut.name)
 
+    def transport_of(self, dut: Dut) -> Transport:
+        """What the board talks to the server over, and fetches packages over unless told otherwise."""
+        return Transport.COAPS if dut.is_secured else Transport.COAP
+
     def object5(self, dut: Dut) -> Object5:
         """The board's Firmware Update Object, operation by operation."""
         return Object5(self.lwm2m, dut.endpoint)
@@ -96,11 +100,14 @@ class UpdateService:
         dut: Dut,
         image: FirmwareImage,
         delivery: Delivery,
-        transport: Transport = Transport.COAP,
+        transport: Transport | None = None,
         *,
         gate: SignalGate | None = None,
     ) -> UpdateRecord:
-        """A whole update cycle. What the device did is in the record, good or bad."""
+        """A whole update cycle. What the device did is in the record, good or bad.
+
+        `transport` (PULL) is the one the board registers over unless given.
+        """
         with self.begin(dut, image, delivery, transport) as update:
             if gate is not None and not update.wait_until_open(gate):
                 return update.record
@@ -112,7 +119,7 @@ class UpdateService:
         dut: Dut,
         image: FirmwareImage,
         delivery: Delivery,
-        transport: Transport = Transport.COAP,
+        transport: Transport | None = None,
     ) -> Iterator[Update]:
         """An update to be taken step by step inside the block."""
         timeouts = dut.type.timeouts
@@ -128,7 +135,7 @@ class UpdateService:
             # a device notices only at its next Update that the server has forgotten it
             registration_timeout=dut.type.lifetime + timeouts.registration,
         )
-        update = Update(cycle, image.data, delivery, transport)
+        update = Update(cycle, image.data, delivery, transport or self.transport_of(dut))
         try:
             update.prepare()
             yield update

@@ -13,7 +13,8 @@ def reachable(address: Address) -> Address:
     return _LOOPBACK.get(host, host), port
 
 
-def coap_uri(address: Address) -> str:
-    """ "coap://HOST:PORT", an IPv6 address in brackets."""
+def coap_uri(address: Address, secure: bool = False) -> str:
+    """ "coap://HOST:PORT", or "coaps://"; an IPv6 address in brackets."""
     host, port = address
-    return f"coap://[{host}]:{port}" if ":" in host else f"coap://{host}:{port}"
+    scheme = "coaps" if secure else "coap"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -31,7 +31,7 @@ from bench.virtual.nrf91.registry import PROBES
 from bench.virtual.rail import Rail
 from bench.virtual.scheduler import Scheduler
 
-COAP_PORT = 5683
+COAP_PORT, COAPS_PORT = 5683, 5684
 
 
 class VirtualBench:
@@ -78,8 +78,14 @@ class VirtualBench:
         Devices then know the same address in every run, as they do behind a real network.
         """
         server = settings.server
-        server = server.model_copy(update={"port": server.port or _free_port(server.host)})
+        server = server.model_copy(
+            update={
+                "port": server.port or _free_port(server.host),
+                "secure_port": server.secure_port or _free_port(server.host),
+            }
+        )
         self._route(server.advertise, (server.host, server.port))
+        self._route(server.secure_advertise, (server.host, server.secure_port))
         return settings.model_copy(update={"server": server})
 
     def _place_networks(self, settings: BenchSettings) -> BenchSettings:
@@ -97,7 +103,8 @@ class VirtualBench:
     def _route(self, advertised: str | None, real: Address) -> None:
         if advertised is not None:
             public = urllib.parse.urlsplit(advertised)
-            self._routes[public.hostname or "", public.port or COAP_PORT] = reachable(real)
+            usual = COAPS_PORT if public.scheme == "coaps" else COAP_PORT
+            self._routes[public.hostname or "", public.port or usual] = reachable(real)
 
     def _start_board(self, name: str, board: BoardSettings, board_type: BoardType) -> VirtualBoard:
         regions = {n: Region(r.offset, r.size) for n, r in board_type.regions.items()}

@@ -176,7 +176,7 @@ def test_senml_cbor_of_a_resource_and_an_instance(rig: Rig, server: Server) -> N
         return found
 
     assert pack("/5/0/3") == {"/5/0/3": 0}
-    assert pack("/5/0/8") == {"/5/0/8/0": 0}
+    assert pack("/5/0/8") == {"/5/0/8/0": 0, "/5/0/8/1": 1}
     device = pack("/3/0")
     assert device["/3/0/3"] == "1.0.0"
     assert device["/3/0/11/0"] == 0

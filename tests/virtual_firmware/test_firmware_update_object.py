@@ -266,7 +266,7 @@ def test_uri_that_is_not_there_is_result_7(rig: Rig, server: Server) -> None:
 def test_scheme_it_does_not_speak_is_result_9(rig: Rig, server: Server, scheme: bytes) -> None:
     pull(server, scheme + b"://127.0.0.1/fw")
     server.wait_fota(IDLE, 9)
-    assert server.get("/5/0/8", accept=11542).payload == bytes.fromhex("83 08 41 00 00")
+    assert server.get("/5/0/8", accept=11542).payload == bytes.fromhex("86 08 41 00 00 41 01 01")
 
 
 # ---- resets and wrong states

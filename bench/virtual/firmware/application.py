@@ -7,7 +7,7 @@ What this build does differently is in the traits of its image: `selftest` ("ok"
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from bench.virtual.boot.slots import UpdateSlots
@@ -15,6 +15,7 @@ from bench.virtual.firmware import coap_message as coap
 from bench.virtual.firmware.bootstrap import Bootstrap
 from bench.virtual.firmware.client import Account, Client
 from bench.virtual.firmware.data_model import Instance, Path, Resource, Tree
+from bench.virtual.firmware.dtls import SecureLink
 from bench.virtual.firmware.settings import Settings
 from bench.virtual.firmware.shell import Provision, Shell, parse_provision
 from bench.virtual.firmware.update.machine import Stack
@@ -53,6 +54,7 @@ class Application:
         self._running = running
         self._slots = slots
         self._modem = modem
+        self._link = SecureLink(machine, modem)
         self._device = device
         region = next(machine.regions[name] for name in SETTINGS_REGIONS if name in machine.regions)
         self._settings = Settings(machine, region)
@@ -89,15 +91,18 @@ class Application:
         self._machine.print("net: attaching")
         yield from self._modem.attach()
         self._machine.print("net: attached")
+        told = self._told()
+        assert told is not None
+        self._secure(told)
         client = Client(
             self._machine,
-            self._modem,
+            self._link,
             self._machine.rng,
             self._tree(update),
             self._device.stack,
             update.write_package,
         )
-        update.engine = client.engine
+        update.connect(client.engine, self._link)
         self._client = client
         if update.on_trial:
             self._machine.cpu.spawn(self._trial(client, update))
@@ -203,15 +208,20 @@ class Application:
     def _use(self, wanted: Provision) -> Steps:
         """Keep a provision, and have the client work by it from now on."""
         yield from self._settings.put("account", None)
-        yield from self._settings.put(
-            "provision", [wanted.host, wanted.port, wanted.endpoint, wanted.lifetime, wanted.bootstrap]
-        )
+        yield from self._settings.put("provision", list(astuple(wanted)))
+        self._secure(wanted)
         if self._client is None:
             return
         if wanted.bootstrap:
             self._machine.print("lwm2m: bootstrap at the next restart")
         else:
             self._client.renew(_account(wanted))
+
+    def _secure(self, told: Provision) -> None:
+        """Talk to the server as the provision says."""
+        self._link.use(told.identity, told.key)
+        if told.secure:
+            self._link.secure((told.host, told.port))
 
     def _use_lifetime(self, seconds: int) -> Steps:
         """Keep another lifetime, wherever the present one came from."""
@@ -221,8 +231,7 @@ class Application:
         if held:
             yield from self._settings.put("account", [*held[:2], seconds])
         else:
-            value = [told.host, told.port, told.endpoint, seconds, told.bootstrap]
-            yield from self._settings.put("provision", value)
+            yield from self._settings.put("provision", list(astuple(replace(told, lifetime=seconds))))
         provision = self._provision()
         if provision is not None and self._client is not None:
             self._client.renew(_account(provision))

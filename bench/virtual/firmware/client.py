@@ -12,10 +12,11 @@ from bench.virtual.firmware import data_model as model
 from bench.virtual.firmware.coap_engine import CoapEngine, Request
 from bench.virtual.firmware.coap_message import Block, Message
 from bench.virtual.firmware.data_model import Path, Resource, Tree
+from bench.virtual.firmware.dtls import SecureLink
 from bench.virtual.firmware.observe import Attributes, Observations
 from bench.virtual.firmware.update.machine import Stack
 from bench.virtual.machine import Machine
-from bench.virtual.modem import Address, Modem
+from bench.virtual.modem import Address
 from bench.virtual.process import Signal, Steps
 
 RETRY_FIRST, RETRY_MOST = 10.0, 120.0
@@ -39,14 +40,15 @@ class Client:
     def __init__(
         self,
         machine: Machine,
-        modem: Modem,
+        link: SecureLink,
         rng: random.Random,
         tree: Tree,
         stack: Stack,
         package_writer: Callable[[Request], None],
     ) -> None:
         self.machine = machine
-        self.engine = CoapEngine(machine, modem, rng)
+        self._link = link
+        self.engine = CoapEngine(machine, link, rng)
         self.engine.on_request = self._requested
         self.tree = tree
         self._stack = stack
@@ -70,6 +72,7 @@ class Client:
             self.observations.clear()  # servers observe anew after a registration
             answer = yield from self._exchange(self._register_message(account), account.server)
             if answer is None or answer.code != coap.CREATED:
+                self._link.forget(account.server)  # the server may have lost the session
                 self.machine.print(f"lwm2m: registration failed, again in {retry:.0f} s")
                 yield from self._pause(retry)
                 retry = RETRY_FIRST if self.account is not account else min(RETRY_MOST, retry * 2)
@@ -96,6 +99,8 @@ class Client:
             answer = yield from self._exchange(update, account.server)
             if answer is None or answer.code != coap.CHANGED:
                 self.machine.print("lwm2m: registration lost")
+                if answer is None:
+                    self._link.forget(account.server)
                 return
 
     def renew(self, account: Account | None = None) -> None:

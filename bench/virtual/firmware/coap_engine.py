@@ -6,11 +6,12 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from bench.virtual.firmware import coap_message as coap
 from bench.virtual.firmware.coap_message import Message
 from bench.virtual.machine import Machine
-from bench.virtual.modem import Address, Modem
+from bench.virtual.modem import Address
 from bench.virtual.scheduler import Handle
 
 ACK_TIMEOUT = 2.0
@@ -22,6 +23,13 @@ RESPONSE_LIMIT = 60.0
 REMEMBERED = 32
 """Exchanges kept for de-duplication; an embedded engine has little memory."""
 EXCHANGE_LIFETIME = 247.0
+
+
+class Link(Protocol):
+    """What carries datagrams: the modem, or DTLS over it."""
+
+    def send(self, data: bytes, address: Address) -> None: ...
+    def listen(self, heard: Callable[[bytes, Address], None]) -> None: ...
 
 
 class Request:
@@ -80,25 +88,25 @@ class _Exchange:
 
 
 class CoapEngine:
-    """One peer-to-peer CoAP endpoint on the modem's socket."""
+    """One peer-to-peer CoAP endpoint on a link."""
 
-    def __init__(self, machine: Machine, modem: Modem, rng: random.Random) -> None:
+    def __init__(self, machine: Machine, link: Link, rng: random.Random) -> None:
         self.machine = machine
         self.on_request: Callable[[Request], None] = lambda request: None
-        self._modem = modem
+        self._link = link
         self._rng = rng
         self._mid = rng.randrange(0x10000)
         self._token = rng.randrange(1 << 32)
         self._exchanges: dict[tuple[Address, int], _Exchange] = {}
         self._waiting: dict[bytes, Callable[[Message | None], None]] = {}
         self._answered: OrderedDict[tuple[Address, int], tuple[float, bytes | None]] = OrderedDict()
-        modem.listen(self._heard)
+        link.listen(self._heard)
 
     # ---- out
 
     def transmit(self, data: bytes, destination: Address) -> None:
         self.machine.activity("tx")
-        self._modem.send(data, destination)
+        self._link.send(data, destination)
         self.machine.activity("idle")
 
     def empty(self, kind: int, request: Request) -> bytes:

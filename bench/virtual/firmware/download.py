@@ -26,6 +26,7 @@ class Source:
     address: Address
     path: tuple[str, ...]
     query: tuple[str, ...]
+    secure: bool = False
 
 
 class Download:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import urllib.parse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MAX_LINE = 512
 
@@ -14,7 +14,8 @@ MAX_LINE = 512
 class Provision:
     """Where to register, as whom, for how many seconds.
 
-    With `bootstrap` the address is a bootstrap server's: it will say where, and for how long.
+    With `bootstrap` the address is a bootstrap server's: it will say where, and for how long. With
+    `secure` it is to be talked to over DTLS, by the pre-shared `key` of `identity`.
     """
 
     host: str
@@ -22,6 +23,9 @@ class Provision:
     endpoint: str
     lifetime: int
     bootstrap: bool = False
+    secure: bool = False
+    identity: str = ""
+    key: bytes = field(default=b"", repr=False)
 
 
 class Shell:
@@ -44,17 +48,22 @@ class Shell:
 def parse_provision(arguments: list[str]) -> Provision:
     """`server=coap://HOST:PORT endpoint=NAME lifetime=SECONDS`, or `bootstrap=` in the place of `server=`.
 
+    A server at `coaps://HOST:PORT` needs `psk-identity=NAME psk-key=HEX` too; they may be given, and
+    are kept, with a plain one.
+
     Raises `ValueError` saying what is wrong.
     """
     values = dict(argument.partition("=")[::2] for argument in arguments)
-    unknown = sorted(set(values) - {"server", "bootstrap", "endpoint", "lifetime"})
+    known = {"server", "bootstrap", "endpoint", "lifetime", "psk-identity", "psk-key"}
+    unknown = sorted(set(values) - known)
     if unknown:
         raise ValueError(f"unknown argument {unknown[0]}")
     which = "bootstrap" if "bootstrap" in values else "server"
     if {"server", "bootstrap"} <= values.keys():
         raise ValueError("server and bootstrap exclude each other")
     uri = urllib.parse.urlsplit(values.get(which, ""))
-    if uri.scheme != "coap" or not uri.hostname:
+    secure = uri.scheme == "coaps" and which == "server"
+    if not (uri.scheme == "coap" or secure) or not uri.hostname:
         raise ValueError(f"{which} must be coap://HOST:PORT")
     try:
         host = str(ipaddress.ip_address(uri.hostname))
@@ -66,4 +75,12 @@ def parse_provision(arguments: list[str]) -> Provision:
     lifetime = values.get("lifetime", "300")
     if not (lifetime.isascii() and lifetime.isdigit()) or int(lifetime) < 1:
         raise ValueError(f"lifetime {lifetime} is no number of seconds")
-    return Provision(host, uri.port or 5683, endpoint, int(lifetime), which == "bootstrap")
+    identity = values.get("psk-identity", "")
+    try:
+        key = bytes.fromhex(values.get("psk-key", ""))
+    except ValueError:
+        raise ValueError("psk-key is not hexadecimal") from None
+    if secure and not (identity and key):
+        raise ValueError("a coaps server needs psk-identity and psk-key")
+    port = uri.port or (5684 if secure else 5683)
+    return Provision(host, port, endpoint, int(lifetime), which == "bootstrap", secure, identity, key)

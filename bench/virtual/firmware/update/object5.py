@@ -12,6 +12,7 @@ from bench.virtual.firmware import coap_message as coap
 from bench.virtual.firmware.coap_engine import CoapEngine, Request
 from bench.virtual.firmware.data_model import Instance, Path, Resource
 from bench.virtual.firmware.download import NO_SUCH_PACKAGE, TOO_LARGE, Download, Source
+from bench.virtual.firmware.dtls import SecureLink
 from bench.virtual.firmware.settings import Settings
 from bench.virtual.firmware.update.machine import (
     CONNECTION_LOST,
@@ -40,7 +41,7 @@ RESTART_DELAY = 1.0
 """Seconds between the answer to Update and the restart, so that answer and notification get out."""
 KEPT_EVERY = 4 * SECTOR
 """Bytes of a PULL after which its progress is kept for the time after a restart."""
-COAP_PORT = 5683
+PORTS = {"coap": 5683, "coaps": 5684}
 MAX_URI = 255
 """Bytes of Package URI, by the object's definition."""
 DEFAULT_SEVERITY = 1
@@ -69,12 +70,17 @@ class UpdateObject:
         self.fota.load()
         self._store = PackageStore(machine, slots, self.heap)
         self._receiver = PushReceiver(machine, self.fota, self._store, self)
-        self.engine: CoapEngine | None = None
+        self._engine: CoapEngine | None = None
+        self._link: SecureLink | None = None
         self.attempt = 0
         self.uri = ""
         self.on_trial = False
         self._severity = DEFAULT_SEVERITY
         self._max_defer: int | None = None
+
+    def connect(self, engine: CoapEngine, link: SecureLink) -> None:
+        """What packages are fetched over, once the network is there."""
+        self._engine, self._link = engine, link
 
     @property
     def state(self) -> int:
@@ -89,7 +95,7 @@ class UpdateObject:
             5: Resource("int", read=lambda: self.fota.result),
             6: Resource("str", read=lambda: self._package()[0]),
             7: Resource("str", read=lambda: self._package()[1]),
-            8: Resource("int", read=lambda: {0: 0}),  # CoAP
+            8: Resource("int", read=lambda: {0: 0, 1: 1}),  # CoAP, CoAPS
             9: Resource("int", read=lambda: 2),  # both PULL and PUSH
         }
         if self._stack.object5 != "1.0":
@@ -171,7 +177,7 @@ class UpdateObject:
         progress = self.fota.progress
         if self.fota.state != DOWNLOADING or not progress.uri or self._receiver.source is not None:
             return
-        source, _ = _parse_uri(progress.uri)
+        source, _ = self._source(progress.uri)
         if source is not None:
             self.uri = progress.uri
             self.attempt += 1
@@ -197,7 +203,7 @@ class UpdateObject:
             return coap.BAD_REQUEST
         if self.fota.state != IDLE:
             return coap.NOT_ALLOWED
-        source, failure = _parse_uri(uri)
+        source, failure = self._source(uri)
         self.begin_attempt()
         self.uri = uri
         # the answer to the Write goes out first
@@ -212,17 +218,26 @@ class UpdateObject:
         self._machine.cpu.spawn(self._pull(source, self.attempt))
         return coap.CHANGED
 
+    def _source(self, uri: str) -> tuple[Source | None, int]:
+        """Where to fetch from, or None and the result that says why not."""
+        source, failure = _parse_uri(uri)
+        if source is not None and source.secure:
+            if self._link is None or not self._link.has_credentials:
+                return None, UNSUPPORTED_PROTOCOL  # no key to do it with
+            self._link.secure(source.address)
+        return source, failure
+
     def _refuse(self, failure: int) -> None:
         if self.fota.state == IDLE:
             self.fota.event("started")
             self._machine.cpu.spawn(self.drop("download failed", failure))
 
     def _pull(self, source: Source, attempt: int) -> Steps:
-        assert self.engine is not None
+        assert self._engine is not None
         progress = self.fota.progress
         yield from self.fota.keep()
         yield from self._store.begin(progress.offset)
-        download = Download(self.engine, self._machine, source, self._store.capacity)
+        download = Download(self._engine, self._machine, source, self._store.capacity)
         download.resume(progress.offset, progress.etag)
         while attempt == self.attempt:
             block = yield from download.next_block()
@@ -304,7 +319,7 @@ def _parse_uri(uri: str) -> tuple[Source | None, int]:
         return None, INVALID_URI
     if not parts.scheme or not parts.netloc:
         return None, INVALID_URI
-    if parts.scheme != "coap":
+    if parts.scheme not in PORTS:
         return None, UNSUPPORTED_PROTOCOL
     try:
         host = str(ipaddress.ip_address(parts.hostname or ""))
@@ -312,4 +327,4 @@ def _parse_uri(uri: str) -> tuple[Source | None, int]:
         return None, INVALID_URI
     path = tuple(urllib.parse.unquote(part) for part in parts.path.split("/")[1:])
     query = tuple(parts.query.split("&")) if parts.query else ()
-    return Source((host, port or COAP_PORT), path, query), 0
+    return Source((host, port or PORTS[parts.scheme]), path, query, parts.scheme == "coaps"), 0
