@@ -36,7 +36,7 @@ from bench.dut.nrf9160 import Nrf9160
 from bench.dut.process import ProcessDut
 from bench.dut.rom_serial import RomSerialFlasher
 from bench.dut.swd import SwdFlasher
-from bench.errors import BenchError, ConfigError, ServerError
+from bench.errors import BenchError, ConfigError
 from bench.firmware.image_set import ImageSet
 from bench.firmware.provider import load_images, load_packages
 from bench.firmware_update.service import UpdateService
@@ -48,6 +48,7 @@ from bench.lwm2m.server import LwM2mServer
 from bench.network.address import coap_uri, reachable
 from bench.network.impairment import Impairment
 from bench.network.path import NetworkPath
+from bench.packages.server import Door, PackageServer
 from bench.timeline import Timeline
 
 DUT_DRIVERS: dict[str, type[HardwareDut]] = {"nrf9160": Nrf9160, "esp32": Esp32}
@@ -78,6 +79,7 @@ class Station:
         self.clock: Clock
         self.timeline: Timeline
         self.server: LwM2mServer
+        self.packages: PackageServer
 
     def __enter__(self) -> Self:
         try:
@@ -129,6 +131,7 @@ class Station:
         )
         self.server.start()
         self._closing.callback(self.server.close)
+        self._open_packages(settings)
         for name, board in settings.boards.items():
             if board.network is not None:
                 self._open_network(name, board.network, secure=board.security is not None)
@@ -186,6 +189,19 @@ class Station:
             case RomSerialAttachment(mac=mac, baud=baud):
                 return RomSerialFlasher(name, board.console, self.timeline, baud=baud, mac=mac)
 
+    def _open_packages(self, settings: BenchSettings) -> None:
+        """The doors that the attached boards can use."""
+        schemes = {scheme for name in self.duts for scheme in self.bench.type_of(name).profile.transports}
+        doors = {str(scheme): Door(door.port, door.advertise) for scheme, door in settings.packages.items()}
+        self.packages = PackageServer(
+            self.clock, self.server.shelf, host=settings.server.host, doors=doors, schemes=schemes
+        )
+        self._closing.callback(self.packages.close)
+        self.packages.start()
+        for dut in self.duts.values():
+            if "https" in dut.type.profile.transports:
+                dut.trusted_ca = self.packages.ca
+
     def _open_network(self, name: str, network: NetworkSettings, secure: bool) -> None:
         path = NetworkPath(
             name,
@@ -227,7 +243,7 @@ class Station:
         if transport is Transport.COAP:
             known = self.bench.settings.server.advertise or coap_uri(reachable(self.server.address))
             return f"{known}/fw/{name}"
-        raise ServerError(f"packages are not served to {board} over {transport}", help="use coap")
+        return self.packages.uri_of(name, transport.value)
 
     def _switch_off(self, supply: PowerSupply) -> None:
         for number in supply.channels:

@@ -127,6 +127,13 @@ class ServerSettings(Table):
     secure_advertise: str | None = None
 
 
+class DoorSettings(Table):
+    """Where packages are served over one scheme: port 0 takes a free one; `advertise` is "scheme://HOST:PORT"."""
+
+    port: int = Field(0, ge=0, le=65535)
+    advertise: str | None = None
+
+
 class BenchTable(Table):
     name: str
     plant: str | None = None
@@ -137,6 +144,7 @@ class BenchSettings(Table):
 
     bench: BenchTable
     server: ServerSettings = ServerSettings(port=5683, secure_port=5684)
+    packages: dict[Literal["http", "https", "coap+tcp"], DoorSettings] = {}
     instruments: dict[str, InstrumentSettings] = {}
     boards: dict[
         str,

@@ -63,13 +63,16 @@ class ProvisionSettings(Table):
 
     `ready` is the line that says it waits; `command` may use {server}, {endpoint} and {lifetime},
     and `secure_command`, for a device with credentials, {psk_identity} and {psk_key} too; `answer` is
-    the line that says it was taken.
+    the line that says it was taken. `trust_command` may use {ca}, the CA certificate of the bench's
+    https server (DER in base64), and is answered by `trust_answer`.
     """
 
     ready: str
     command: str
     secure_command: str | None = None
     answer: str
+    trust_command: str | None = None
+    trust_answer: str = "ok"
     lifetime: int = Field(300, gt=0)
 
 

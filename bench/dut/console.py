@@ -311,8 +311,8 @@ class Console:
 
     # ---- using it
 
-    def send(self, text: str, *, secret: str = "") -> None:
-        """Write `text`, as it is, in UTF-8; what is `secret` in it is not recorded.
+    def send(self, text: str, *, shown: str | None = None) -> None:
+        """Write `text`, as it is, in UTF-8; `shown` is recorded in its place where it holds a secret.
 
         Raises `ConsoleError` when the port is not open or is gone.
         """
@@ -326,8 +326,7 @@ class Console:
                 f"{self.name}: cannot send to console port {self.url}: {fault}",
                 help="check the cable and the board's supply",
             ) from fault
-        shown = text.replace(secret, "(secret)") if secret else text
-        self._timeline.record(self.source, "sent", shown.rstrip("\r\n"))
+        self._timeline.record(self.source, "sent", (text if shown is None else shown).rstrip("\r\n"))
 
     def mark(self) -> Position:
         """Where the output ends now; pass it to `expect` or `lines`."""

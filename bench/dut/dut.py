@@ -48,6 +48,8 @@ class Dut(ABC):
         self.installed: FirmwareImage | None = None
         self.network: NetworkPath | None = None
         self._security = settings.security
+        self.trusted_ca: bytes | None = None
+        """The CA, in PEM, of the bench's https server, for devices that can be told."""
 
     @property
     def is_secured(self) -> bool:

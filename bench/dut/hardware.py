@@ -5,7 +5,9 @@ The drivers (`nrf9160`, `esp32`) differ only in how the flash is reached and whi
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import ssl
 from abc import abstractmethod
 from collections.abc import Iterator
 
@@ -153,18 +155,26 @@ class HardwareDut(Dut):
         """Tell the device its server over the console, as the board file says."""
         how = self.type.provision
         self.console.expect(how.ready, timeout=self.type.timeouts.boot)
+        if self.trusted_ca is not None and how.trust_command is not None:
+            ca = base64.b64encode(ssl.PEM_cert_to_DER_cert(self.trusted_ca.decode())).decode()
+            shown = how.trust_command.format(ca="(certificate)")  # another one in each run
+            self.console.send(how.trust_command.format(ca=ca) + "\r\n", shown=shown)
+            self.console.expect(how.trust_answer, timeout=self.type.timeouts.boot)
         values = {"server": server_uri, "endpoint": self.endpoint, "lifetime": str(how.lifetime)}
-        template, key = how.command, ""
+        template = how.command
         if self._security is not None:
             if how.secure_command is None:
                 raise ConfigError(
                     f"{self.name} has credentials, but {self.type.name} has no provision.secure_command",
                     help="say in the board file how the device is given its key, or remove [security]",
                 )
-            key = self._security.psk_key.get_secret_value()
-            values |= {"psk_identity": self._security.psk_identity, "psk_key": key}
+            values["psk_identity"] = self._security.psk_identity
             template = how.secure_command
-        self.console.send(template.format(**values) + "\r\n", secret=key)
+        key = "" if self._security is None else self._security.psk_key.get_secret_value()
+        self.console.send(
+            template.format(**values, psk_key=key) + "\r\n",
+            shown=template.format(**values, psk_key="(secret)"),
+        )
         self.console.expect(how.answer, timeout=self.type.timeouts.boot)
 
 

@@ -29,13 +29,14 @@ from bench.lwm2m.layers import (
     RegistrationEnded,
     Unsent,
 )
-from bench.lwm2m.packages import Package, PackageShelf
 from bench.lwm2m.queue_mode import AWAKE_WINDOW, Sleepers
 from bench.lwm2m.registration import Directory, Registration
 from bench.lwm2m.reports import ReportInterface
 from bench.lwm2m.site import GuardedSite
 from bench.lwm2m.trace import Trace
 from bench.lwm2m.transports import Transports
+from bench.packages.coap import CoapDoor
+from bench.packages.shelf import Package, Shelf
 from bench.timeline import Timeline
 
 
@@ -87,7 +88,7 @@ class LwM2mServer:
         self._directory: Directory | None = None
         self._listeners: list[Callable[[Registration, str], None]] = []
         self._report_listeners: list[Callable[[str, dict[str, Any]], None]] = []
-        self.shelf = PackageShelf(lambda package: self.clock.changed())
+        self.shelf = Shelf(self.clock.changed)
         self.bootstraps = BootstrapServer(timeline, lambda outcome: self.clock.changed())
 
     # ---- life
@@ -104,7 +105,7 @@ class LwM2mServer:
         site = GuardedSite()
         site.add_resource(["rd"], self._directory)
         site.add_resource(["rd"], _RegistrationInterface(self._directory))
-        site.add_resource(["fw"], self.shelf)
+        site.add_resource(["fw"], CoapDoor(self.shelf))
         site.add_resource(["dp"], ReportInterface(self._is_registered, self._reported))
         site.add_resource(["bs"], self.bootstraps)
         self.context = Context(loop=loop, serversite=site, loggername="bench.coap")
@@ -355,12 +356,11 @@ class LwM2mServer:
 
     def publish(self, name: str, data: bytes) -> Package:
         """Offer `data` at `uri_of(name)` for PULL."""
-        package = self.shelf.packages[name] = Package(name, data)
-        return package
+        return self.shelf.publish(name, data)
 
     def withdraw(self, name: str) -> None:
         """Stop offering a package: further requests get 4.04."""
-        self.shelf.packages.pop(name, None)
+        self.shelf.withdraw(name)
 
 
 def _in_use(what: str, host: str, port: int, error: OSError) -> ServerError:

@@ -7,10 +7,11 @@ between the board and that socket.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
@@ -19,6 +20,12 @@ from bench.virtual.process import Steps
 
 Address = tuple[str, int]
 MAX_DATAGRAM = 2048
+SEGMENT = 1400
+"""Bytes of a TCP segment."""
+RETRANSMISSION = 1.0
+"""Seconds that a lost segment costs a stream (RFC 6298: the least time-out)."""
+WINDOW = 4096
+"""Bytes taken from the real connection at a time: how they were cut on the way must not show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +46,18 @@ WIFI = Link(attach=2.0, latency=0.003, jitter=0.002, bits_per_second=10_000_000)
 """A quiet 802.11n network near the access point; association and DHCP about 2 s."""
 
 
+@dataclass
+class Routes:
+    """Where the addresses that a board knows really are: UDP ports, and TCP ports."""
+
+    datagrams: dict[Address, Address] = field(default_factory=dict)
+    streams: dict[Address, Address] = field(default_factory=dict)
+
+
 class Modem:
     """Everything in flight ends with `close` (reset or power loss); each boot makes a new one.
 
-    `routes` maps addresses as the board knows them to where they really are.
+    `routes` leads from addresses as the board knows them to where they really are.
     """
 
     def __init__(
@@ -51,16 +66,18 @@ class Modem:
         loop: asyncio.AbstractEventLoop,
         rng: random.Random,
         link: Link,
-        routes: Mapping[Address, Address],
+        routes: Routes,
     ) -> None:
         self.link = link
         self._machine = machine
         self._loop = loop
         self._rng = rng
-        self._outward = routes
-        self._inward = {real: public for public, real in routes.items()}
+        self._outward = routes.datagrams
+        self._streams = routes.streams
+        self._inward = {real: public for public, real in routes.datagrams.items()}
         self._socket: socket.socket | None = None
         self._heard: Callable[[bytes, Address], None] = lambda data, address: None
+        self._connections: list[TcpConnection] = []
         self._free = [0.0, 0.0]  # when each direction has sent what it has to send
 
     def attach(self) -> Steps:
@@ -84,7 +101,18 @@ class Modem:
         if delay is not None:
             self._machine.cpu.after(delay, lambda: self._transmit(data, address))
 
+    def connect(
+        self, address: Address, heard: Callable[[bytes], None], ended: Callable[[bool], None]
+    ) -> TcpConnection:
+        """Begin a TCP connection; see `TcpConnection`."""
+        connection = TcpConnection(self, self._streams.get(address, address), heard, ended)
+        self._connections.append(connection)
+        return connection
+
     def close(self) -> None:
+        for connection in self._connections:
+            connection.close()
+        self._connections.clear()
         opened, self._socket = self._socket, None
         if opened is not None:
             if not self._loop.is_closed():
@@ -111,6 +139,16 @@ class Modem:
             if delay is not None:
                 self._machine.cpu.after(delay, partial(self._heard, data, address))
 
+    def stream_delay(self, direction: int, size: int) -> tuple[float, float]:
+        """Seconds until `size` bytes of a stream have left, and until they arrive; loss costs time."""
+        now = self._machine.now()
+        start = max(now, self._free[direction])
+        segments = -(-size // SEGMENT)
+        lost = sum(self._rng.random() < self.link.loss for _ in range(segments))
+        self._free[direction] = start + (size + 40 * segments) * 8 / self.link.bits_per_second
+        left = self._free[direction] - now
+        return left, left + self.link.latency + lost * RETRANSMISSION
+
     def _delay(self, direction: int, size: int) -> float | None:
         """Seconds until a datagram arrives, or None when it is lost."""
         now = self._machine.now()
@@ -119,3 +157,109 @@ class Modem:
         if self._rng.random() < self.link.loss:
             return None
         return self._free[direction] - now + self.link.latency + self._rng.random() * self.link.jitter
+
+
+class TcpConnection:
+    """A stream over the link: `heard(data)` for what arrives, `ended(orderly)` when it is over.
+
+    The far side is a real TCP connection on loopback. It is read only when everything else waits,
+    window by window, so that simulated time does not depend on how the kernel cuts the stream.
+    """
+
+    def __init__(
+        self, modem: Modem, real: Address, heard: Callable[[bytes], None], ended: Callable[[bool], None]
+    ) -> None:
+        self._modem, self._real = modem, real
+        self._machine, self._loop = modem._machine, modem._loop
+        self._heard, self._ended = heard, ended
+        self._socket: socket.socket | None = None
+        self._arrival = 0.0  # of the last bytes: a stream keeps its order
+        self._later: list[Callable[[], None]] = []
+        self._closed = False
+        # the handshake: one round trip before anything can be sent
+        self._machine.cpu.after(2 * modem.link.latency, self._connect)
+
+    def _connect(self) -> None:
+        if self._closed:
+            return
+        opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * WINDOW)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        opened.settimeout(2.0)
+        try:
+            opened.connect(self._real)
+        except OSError:
+            opened.close()
+            self._finish(False)
+            return
+        opened.setblocking(False)
+        self._socket = opened
+        self._loop.add_reader(opened.fileno(), self._readable)
+        later, self._later = self._later, []
+        for send in later:
+            send()
+
+    def send(self, data: bytes) -> None:
+        """Send; what is sent before the connection stands waits for it."""
+
+        def transmit() -> None:
+            if self._socket is not None:
+                with contextlib.suppress(OSError):  # the reading side will notice
+                    self._socket.sendall(data)
+
+        def start() -> None:
+            self._machine.cpu.after(self._modem.stream_delay(0, len(data))[1], transmit)
+
+        if self._socket is None:
+            self._later.append(start)
+        else:
+            start()
+
+    def _readable(self) -> None:
+        """There is something: take it once nothing else moves at this moment."""
+        assert self._socket is not None
+        self._loop.remove_reader(self._socket.fileno())
+        self._machine.cpu.after(0.0, self._take)
+
+    def _take(self) -> None:
+        if self._socket is None:
+            return
+        try:
+            data = self._socket.recv(WINDOW)
+        except BlockingIOError:
+            self._loop.add_reader(self._socket.fileno(), self._readable)
+            return
+        except OSError:
+            self._at_arrival(0, lambda: self._finish(False))
+            return
+        if not data:
+            self._at_arrival(0, lambda: self._finish(True))
+            return
+        left = self._at_arrival(len(data), partial(self._deliver, data))
+        self._machine.cpu.after(left, self._take)
+
+    def _at_arrival(self, size: int, what: Callable[[], None]) -> float:
+        """Do it when `size` further bytes have arrived. Returns the seconds until they have left."""
+        left, arrives = self._modem.stream_delay(1, size)
+        now = self._machine.now()
+        self._arrival = max(self._arrival, now + arrives)
+        self._machine.cpu.after(self._arrival - now, what)
+        return left
+
+    def _deliver(self, data: bytes) -> None:
+        if not self._closed:
+            self._heard(data)
+
+    def _finish(self, orderly: bool) -> None:
+        if not self._closed:
+            self.close()
+            self._ended(orderly)
+
+    def close(self) -> None:
+        """Idempotent. Nothing is heard any more."""
+        self._closed = True
+        opened, self._socket = self._socket, None
+        if opened is not None:
+            if not self._loop.is_closed():
+                self._loop.remove_reader(opened.fileno())
+            opened.close()

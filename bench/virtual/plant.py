@@ -27,11 +27,12 @@ from bench.virtual.boards.nrf9160 import VirtualNrf9160
 from bench.virtual.clock import VirtualClock
 from bench.virtual.instruments.models import start_instrument
 from bench.virtual.machine import Region
+from bench.virtual.modem import Routes
 from bench.virtual.nrf91.registry import PROBES
 from bench.virtual.rail import Rail
 from bench.virtual.scheduler import Scheduler
 
-COAP_PORT, COAPS_PORT = 5683, 5684
+USUAL_PORTS = {"coap": 5683, "coaps": 5684, "http": 80, "https": 443, "coap+tcp": 5683}
 
 
 class VirtualBench:
@@ -47,13 +48,13 @@ class VirtualBench:
         self.clock = VirtualClock(self.scheduler, pace)
         self.boards: dict[str, VirtualBoard] = {}
         self.rails: dict[str, Rail] = {}
-        self._routes: dict[Address, Address] = {}
+        self._routes = Routes()
         self._closing = contextlib.ExitStack()
         self._closing.callback(self.clock.close)
         random.seed(seed)  # aiocoap draws its retransmission times from the global stream
 
     def start(self) -> BenchSettings:
-        settings = self._place_networks(self._place_server(self.bench.settings))
+        settings = self._place_packages(self._place_networks(self._place_server(self.bench.settings)))
         if "bench.virtual" not in serial.protocol_handler_packages:
             serial.protocol_handler_packages.append("bench.virtual")
         for name, board in settings.boards.items():
@@ -84,8 +85,8 @@ class VirtualBench:
                 "secure_port": server.secure_port or _free_port(server.host),
             }
         )
-        self._route(server.advertise, (server.host, server.port))
-        self._route(server.secure_advertise, (server.host, server.secure_port))
+        self._lead(self._routes.datagrams, server.advertise, (server.host, server.port))
+        self._lead(self._routes.datagrams, server.secure_advertise, (server.host, server.secure_port))
         return settings.model_copy(update={"server": server})
 
     def _place_networks(self, settings: BenchSettings) -> BenchSettings:
@@ -96,15 +97,27 @@ class VirtualBench:
             if network is not None:
                 host = settings.server.host
                 network = network.model_copy(update={"port": network.port or _free_port(host)})
-                self._route(network.advertise, (host, network.port))
+                self._lead(self._routes.datagrams, network.advertise, (host, network.port))
             boards[name] = board.model_copy(update={"network": network})
         return settings.model_copy(update={"boards": boards})
 
-    def _route(self, advertised: str | None, real: Address) -> None:
+    def _place_packages(self, settings: BenchSettings) -> BenchSettings:
+        """The same for the doors of the package server, which are TCP ports."""
+        host = settings.server.host
+        doors = {}
+        for scheme, door in settings.packages.items():
+            port = door.port or _free_port(host, socket.SOCK_STREAM)
+            doors[scheme] = door.model_copy(update={"port": port})
+            self._lead(self._routes.streams, door.advertise, (host, port))
+        return settings.model_copy(update={"packages": doors})
+
+    @staticmethod
+    def _lead(routes: dict[Address, Address], advertised: str | None, real: Address) -> None:
+        """Have what devices are told lead to where it is."""
         if advertised is not None:
             public = urllib.parse.urlsplit(advertised)
-            usual = COAPS_PORT if public.scheme == "coaps" else COAP_PORT
-            self._routes[public.hostname or "", public.port or usual] = reachable(real)
+            usual = USUAL_PORTS[public.scheme]
+            routes[public.hostname or "", public.port or usual] = reachable(real)
 
     def _start_board(self, name: str, board: BoardSettings, board_type: BoardType) -> VirtualBoard:
         regions = {n: Region(r.offset, r.size) for n, r in board_type.regions.items()}
@@ -142,8 +155,8 @@ class VirtualBench:
         self._closing.close()
 
 
-def _free_port(host: str) -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+def _free_port(host: str, kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port

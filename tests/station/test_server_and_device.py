@@ -39,7 +39,7 @@ def test_resources_answer_by_their_operations() -> None:
         server = station.updates
         client = server.commission(dut)
         assert client.read("/3/0/2") == dut.serial
-        assert client.read("/5/0/8") == {0: 0, 1: 1}
+        assert client.read("/5/0/8") == {0: 0, 1: 1, 2: 2, 3: 3, 4: 4}
         assert client.read("/3/0")[3] == "1.0.0"
         assert "/5/0/3" in [link.target for link in client.discover("/5")]
         client.write("/1/0/1", 120)

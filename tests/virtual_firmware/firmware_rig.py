@@ -25,7 +25,7 @@ from bench.virtual.firmware.application import Application, DeviceIdentity
 from bench.virtual.firmware.update.machine import Stack
 from bench.virtual.flash import Flash, FlashTiming
 from bench.virtual.machine import Region, RunningImage
-from bench.virtual.modem import LTE_M, Link, Modem
+from bench.virtual.modem import LTE_M, Link, Modem, Routes
 from bench.virtual.process import Cpu, Steps
 
 SETTINGS = Region(0x0, 0x4000)
@@ -190,7 +190,7 @@ class Rig:
         elif self.running.arrival != "normal":
             self.running = replace(self.running, arrival="normal", confirmed=True)
         self.modem = Modem(
-            self, self.clock.loop, self.cpu.scheduler.rng(f"rig/link/{self.boots}"), self.link, {}
+            self, self.clock.loop, self.cpu.scheduler.rng(f"rig/link/{self.boots}"), self.link, Routes()
         )
         identity = DeviceIdentity("Rig Works", "nRF9160", "SN1", self.stack)
         self.application = Application(self, self.running, RigSlots(self), self.modem, identity)

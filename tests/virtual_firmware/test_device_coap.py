@@ -146,7 +146,7 @@ def test_unacknowledged_notification_is_retransmitted_with_back_off_and_given_up
     peer.send(1, aiocoap.GET, "/5/0/5", observe=0, token=b"OB")
     peer.wait(1)
     peer.times.clear()
-    server.request(aiocoap.PUT, "/5/0/1", b"http://x/y", content_format=0)
+    server.request(aiocoap.PUT, "/5/0/1", b"ftp://x/y", content_format=0)
     tries = peer.wait(200)
     assert {m.token for m in tries} == {b"OB"}
     assert len({m.mid for m in tries}) == 1
@@ -161,7 +161,7 @@ def test_unacknowledged_notification_is_retransmitted_with_back_off_and_given_up
 def test_reset_to_a_notification_ends_the_observation(rig: Rig, server: Server, peer: RawPeer) -> None:
     peer.send(1, aiocoap.GET, "/5/0/5", observe=0)
     peer.wait(1)
-    server.request(aiocoap.PUT, "/5/0/1", b"http://x/y", content_format=0)
+    server.request(aiocoap.PUT, "/5/0/1", b"ftp://x/y", content_format=0)
     (notification,) = peer.wait(1)
     peer.raw(b"\x70\x00" + notification.mid.to_bytes(2, "big"))
     assert peer.wait(60) == []
@@ -176,7 +176,7 @@ def test_cancelled_observation_falls_silent(server: Server, peer: RawPeer) -> No
     (cancelled,) = peer.wait(1)
     assert begun.opt.observe is not None
     assert cancelled.opt.observe is None
-    server.request(aiocoap.PUT, "/5/0/1", b"http://x/y", content_format=0)
+    server.request(aiocoap.PUT, "/5/0/1", b"ftp://x/y", content_format=0)
     assert peer.wait(30) == []
 
 

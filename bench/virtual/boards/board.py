@@ -13,7 +13,7 @@ from bench.virtual.draw import current
 from bench.virtual.firmware.application import Application, DeviceIdentity
 from bench.virtual.flash import Flash
 from bench.virtual.machine import Region, RunningImage
-from bench.virtual.modem import Address, Link, Modem
+from bench.virtual.modem import Link, Modem, Routes
 from bench.virtual.process import Cpu, Steps
 from bench.virtual.scheduler import Scheduler
 from bench.virtual.uart import VirtualUart
@@ -41,7 +41,7 @@ class VirtualBoard(ABC):
         scheduler: Scheduler,
         loop: asyncio.AbstractEventLoop,
         regions: Mapping[str, Region],
-        routes: Mapping[Address, Address],
+        routes: Routes,
     ) -> None:
         self.name = name
         self.kind = kind

@@ -13,7 +13,7 @@ from bench.virtual.firmware.application import DeviceIdentity
 from bench.virtual.firmware.update.machine import Stack
 from bench.virtual.flash import Flash
 from bench.virtual.machine import Region, RunningImage
-from bench.virtual.modem import WIFI, Address
+from bench.virtual.modem import WIFI, Routes
 from bench.virtual.process import Cpu, Steps
 from bench.virtual.scheduler import Scheduler
 
@@ -30,7 +30,7 @@ class VirtualEsp32(VirtualBoard):
         scheduler: Scheduler,
         loop: asyncio.AbstractEventLoop,
         regions: Mapping[str, Region],
-        routes: Mapping[Address, Address],
+        routes: Routes,
         *,
         mac: str,
     ) -> None:

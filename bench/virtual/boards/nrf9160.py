@@ -11,7 +11,7 @@ from bench.virtual.boot.slots import UpdateSlots
 from bench.virtual.firmware.application import DeviceIdentity
 from bench.virtual.flash import Flash
 from bench.virtual.machine import Region, RunningImage
-from bench.virtual.modem import LTE_M, Address
+from bench.virtual.modem import LTE_M, Routes
 from bench.virtual.nrf91.chip import Nrf91Chip
 from bench.virtual.process import Cpu, Steps
 from bench.virtual.scheduler import Scheduler
@@ -29,7 +29,7 @@ class VirtualNrf9160(VirtualBoard):
         scheduler: Scheduler,
         loop: asyncio.AbstractEventLoop,
         regions: Mapping[str, Region],
-        routes: Mapping[Address, Address],
+        routes: Routes,
         *,
         serial: str,
     ) -> None:

@@ -6,6 +6,8 @@ What this build does differently is in the traits of its image: `selftest` ("ok"
 
 from __future__ import annotations
 
+import base64
+import ssl
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, field, replace
 from typing import Any
@@ -15,6 +17,7 @@ from bench.virtual.firmware import coap_message as coap
 from bench.virtual.firmware.bootstrap import Bootstrap
 from bench.virtual.firmware.client import Account, Client
 from bench.virtual.firmware.data_model import Instance, Path, Resource, Tree
+from bench.virtual.firmware.downloads.source import Means
 from bench.virtual.firmware.dtls import SecureLink
 from bench.virtual.firmware.settings import Settings
 from bench.virtual.firmware.shell import Provision, Shell, parse_provision
@@ -55,6 +58,7 @@ class Application:
         self._slots = slots
         self._modem = modem
         self._link = SecureLink(machine, modem)
+        self._trusted: list[str] = []
         self._device = device
         region = next(machine.regions[name] for name in SETTINGS_REGIONS if name in machine.regions)
         self._settings = Settings(machine, region)
@@ -74,6 +78,7 @@ class Application:
             self._machine.reset("soft")
             yield 0.0
         self._settings.load()
+        self._trusted[:] = [c for c in [self._settings.values.get("trusted")] if c]
         update = UpdateObject(
             self._machine,
             self._running,
@@ -102,7 +107,7 @@ class Application:
             self._device.stack,
             update.write_package,
         )
-        update.connect(client.engine, self._link)
+        update.connect(Means(self._machine, self._modem, self._link, client.engine, self._trusted))
         self._client = client
         if update.on_trial:
             self._machine.cpu.spawn(self._trial(client, update))
@@ -156,6 +161,8 @@ class Application:
         name, *arguments = line.split()
         if name == "provision":
             self._machine.cpu.spawn(self._take_provision(arguments))
+        elif name == "trust":
+            self._machine.cpu.spawn(self._trust(arguments))
         elif name == "version":
             self._machine.print(f"version: {self._running.version}")
         elif name == "status":
@@ -194,6 +201,18 @@ class Application:
         else:
             action(self._update)
             self._machine.print(f"{name}: {word}")
+
+    def _trust(self, arguments: list[str]) -> Steps:
+        """Keep a CA certificate, DER in base64, for downloads over https."""
+        try:
+            certificate = ssl.DER_cert_to_PEM_cert(base64.b64decode("".join(arguments), validate=True))
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=certificate)
+        except (ValueError, ssl.SSLError):
+            self._machine.print("trust: error, no certificate")
+            return
+        yield from self._settings.put("trusted", certificate)
+        self._trusted[:] = [certificate]
+        self._machine.print("trust: ok")
 
     def _take_provision(self, arguments: list[str]) -> Steps:
         try:

@@ -7,7 +7,7 @@ import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-MAX_LINE = 512
+MAX_LINE = 2048
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import ipaddress
-import urllib.parse
 from collections.abc import Callable
 
 from bench.virtual.boot import slots as checks
 from bench.virtual.boot.slots import UpdateSlots
 from bench.virtual.firmware import coap_message as coap
-from bench.virtual.firmware.coap_engine import CoapEngine, Request
+from bench.virtual.firmware.coap_engine import Request
 from bench.virtual.firmware.data_model import Instance, Path, Resource
-from bench.virtual.firmware.download import NO_SUCH_PACKAGE, TOO_LARGE, Download, Source
-from bench.virtual.firmware.dtls import SecureLink
+from bench.virtual.firmware.downloads.schemes import (
+    SCHEMES,
+    NoUri,
+    UnsupportedScheme,
+    open_download,
+    understand,
+)
+from bench.virtual.firmware.downloads.source import NO_SUCH_PACKAGE, TOO_LARGE, Means, Source
 from bench.virtual.firmware.settings import Settings
 from bench.virtual.firmware.update.machine import (
     CONNECTION_LOST,
@@ -41,7 +45,6 @@ RESTART_DELAY = 1.0
 """Seconds between the answer to Update and the restart, so that answer and notification get out."""
 KEPT_EVERY = 4 * SECTOR
 """Bytes of a PULL after which its progress is kept for the time after a restart."""
-PORTS = {"coap": 5683, "coaps": 5684}
 MAX_URI = 255
 """Bytes of Package URI, by the object's definition."""
 DEFAULT_SEVERITY = 1
@@ -70,17 +73,16 @@ class UpdateObject:
         self.fota.load()
         self._store = PackageStore(machine, slots, self.heap)
         self._receiver = PushReceiver(machine, self.fota, self._store, self)
-        self._engine: CoapEngine | None = None
-        self._link: SecureLink | None = None
+        self._means: Means | None = None
         self.attempt = 0
         self.uri = ""
         self.on_trial = False
         self._severity = DEFAULT_SEVERITY
         self._max_defer: int | None = None
 
-    def connect(self, engine: CoapEngine, link: SecureLink) -> None:
-        """What packages are fetched over, once the network is there."""
-        self._engine, self._link = engine, link
+    def connect(self, means: Means) -> None:
+        """What packages are fetched with, once the network is there."""
+        self._means = means
 
     @property
     def state(self) -> int:
@@ -95,7 +97,7 @@ class UpdateObject:
             5: Resource("int", read=lambda: self.fota.result),
             6: Resource("str", read=lambda: self._package()[0]),
             7: Resource("str", read=lambda: self._package()[1]),
-            8: Resource("int", read=lambda: {0: 0, 1: 1}),  # CoAP, CoAPS
+            8: Resource("int", read=lambda: {n: s.protocol for n, s in enumerate(SCHEMES.values())}),
             9: Resource("int", read=lambda: 2),  # both PULL and PUSH
         }
         if self._stack.object5 != "1.0":
@@ -220,12 +222,12 @@ class UpdateObject:
 
     def _source(self, uri: str) -> tuple[Source | None, int]:
         """Where to fetch from, or None and the result that says why not."""
-        source, failure = _parse_uri(uri)
-        if source is not None and source.secure:
-            if self._link is None or not self._link.has_credentials:
-                return None, UNSUPPORTED_PROTOCOL  # no key to do it with
-            self._link.secure(source.address)
-        return source, failure
+        try:
+            return understand(uri, self._means is not None and self._means.link.has_credentials), 0
+        except UnsupportedScheme:
+            return None, UNSUPPORTED_PROTOCOL
+        except NoUri:
+            return None, INVALID_URI
 
     def _refuse(self, failure: int) -> None:
         if self.fota.state == IDLE:
@@ -233,11 +235,11 @@ class UpdateObject:
             self._machine.cpu.spawn(self.drop("download failed", failure))
 
     def _pull(self, source: Source, attempt: int) -> Steps:
-        assert self._engine is not None
+        assert self._means is not None
         progress = self.fota.progress
         yield from self.fota.keep()
         yield from self._store.begin(progress.offset)
-        download = Download(self._engine, self._machine, source, self._store.capacity)
+        download = open_download(self._means, source, self._store.capacity)
         download.resume(progress.offset, progress.etag)
         while attempt == self.attempt:
             block = yield from download.next_block()
@@ -308,23 +310,3 @@ class UpdateObject:
             return coap.BAD_REQUEST
         self._max_defer = value
         return coap.CHANGED
-
-
-def _parse_uri(uri: str) -> tuple[Source | None, int]:
-    """Where to fetch from, or None and the result that says why not."""
-    try:
-        parts = urllib.parse.urlsplit(uri)
-        port = parts.port
-    except ValueError:
-        return None, INVALID_URI
-    if not parts.scheme or not parts.netloc:
-        return None, INVALID_URI
-    if parts.scheme not in PORTS:
-        return None, UNSUPPORTED_PROTOCOL
-    try:
-        host = str(ipaddress.ip_address(parts.hostname or ""))
-    except ValueError:
-        return None, INVALID_URI
-    path = tuple(urllib.parse.unquote(part) for part in parts.path.split("/")[1:])
-    query = tuple(parts.query.split("&")) if parts.query else ()
-    return Source((host, port or PORTS[parts.scheme]), path, query, parts.scheme == "coaps"), 0

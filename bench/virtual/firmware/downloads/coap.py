@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bench.virtual.firmware import coap_message as coap
-from bench.virtual.firmware.coap_engine import CoapEngine
 from bench.virtual.firmware.coap_message import Block, Message
-from bench.virtual.machine import Machine
-from bench.virtual.modem import Address
+from bench.virtual.firmware.downloads.source import (
+    ATTEMPTS,
+    LOST,
+    MAX_RESTARTS,
+    NO_SUCH_PACKAGE,
+    PAUSE,
+    TOO_LARGE,
+    Means,
+    Source,
+)
 from bench.virtual.process import Signal, Steps
 
-NO_SUCH_PACKAGE, TOO_LARGE, LOST = "no such package", "too large", "lost"
 EXPONENT = 5
 """Asks for blocks of 512 bytes, as Zephyr's client does."""
-ATTEMPTS = 4
-"""Requests for one block, each with its own retransmissions, before the connection counts as lost."""
-PAUSE = 10.0
-"""Seconds before a block is asked for again."""
-MAX_RESTARTS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    address: Address
-    path: tuple[str, ...]
-    query: tuple[str, ...]
-    secure: bool = False
-
-
-class Download:
+class CoapDownload:
     """Call `next_block` until `complete` or `failure`; `restarted` says that the bytes begin anew."""
 
-    def __init__(self, engine: CoapEngine, machine: Machine, source: Source, capacity: int) -> None:
-        self._engine, self._machine, self._source = engine, machine, source
+    def __init__(self, means: Means, source: Source, capacity: int) -> None:
+        self._engine, self._source = means.engine, source
         self._capacity = capacity
         self._offset = 0
         self._exponent = EXPONENT

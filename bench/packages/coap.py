@@ -1,0 +1,63 @@
+"""The CoAP door: each block stateless, without a copy and without a cache (RFC 7959)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiocoap import CONTENT, GET, NOT_FOUND, SERVICE_UNAVAILABLE, Message, error
+from aiocoap.pipe import Pipe
+from aiocoap.resource import PathCapable, Resource
+
+from bench.packages.shelf import Package, Shelf
+
+OCTET_STREAM = 42
+CODES = {"4.04": NOT_FOUND, "5.03": SERVICE_UNAVAILABLE}
+
+
+class CoapDoor(Resource, PathCapable):
+    """Serves each block with ETag and Size2, whatever block size is asked for."""
+
+    def __init__(self, shelf: Shelf, name: str = "coap") -> None:
+        super().__init__()
+        self._shelf = shelf
+        self._name = name
+
+    async def render_to_pipe(self, pipe: Pipe) -> None:
+        request: Message = pipe.request
+        if request.code is not GET:
+            raise error.UnallowedMethod
+        package = self._shelf.packages.get("/".join(request.opt.uri_path))
+        if package is None:
+            raise error.NotFound
+        refusal = package.refusal()
+        if refusal is not None:
+            options = {} if refusal.retry_after is None else {"max_age": refusal.retry_after}
+            package.note(self._name, 0, 0, refusal.code)
+            pipe.add_response(Message(code=CODES[refusal.code], **options), is_last=True)
+            return
+        message = await self._block(package, request)
+        if message is not None:
+            pipe.add_response(message, is_last=True)
+
+    async def _block(self, package: Package, request: Message) -> Message | None:
+        block = request.opt.block2
+        number, exponent = (block.block_number, min(block.size_exponent, 6)) if block else (0, 6)
+        size = 1 << (exponent + 4)
+        start = number * size
+        if start >= len(package.data) and number:
+            raise error.BadRequest(f"block {number} of {size} bytes is beyond {len(package.data)} bytes")
+        end = min(start + size, len(package.data))
+        if package.room(end - 1) == 0 and package.cuts_at(end - 1):
+            package.note(self._name, start, 0, "cut")
+            return None
+        await package.pause(end - 1, end - start)
+        options: dict[str, Any] = {"etag": package.etag, "content_format": OCTET_STREAM}
+        if number == 0:
+            options["size2"] = package.announced
+        more = end < len(package.data)
+        if more or number or block is not None:
+            options["block2"] = (number, more, exponent)
+        payload = package.data[start:end]
+        package.note(self._name, start, end - start)
+        package.pass_on(end)
+        return Message(code=CONTENT, payload=payload, **options)

@@ -1,0 +1,52 @@
+"""The CoAP over TCP door (RFC 8323), by aiocoap's own connections on a port of our choice."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from aiocoap import Context
+from aiocoap.resource import Site
+from aiocoap.tokenmanager import TokenManager
+from aiocoap.transports.tcp import TcpConnection, TCPServer
+
+from bench.packages.coap import CoapDoor
+from bench.packages.shelf import Shelf
+
+
+class CoapTcpDoor:
+    """`start` opens it; `port` is the one that was taken."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._context: Context | None = None
+        self._server: Any = None
+        self.port = 0
+
+    async def start(self, host: str, port: int) -> None:
+        """Raises `OSError` when the port is in use (aiocoap itself would share it)."""
+        loop = asyncio.get_running_loop()
+        site = Site()
+        site.add_resource(["fw"], CoapDoor(self._shelf, "coap+tcp"))
+        context = Context(loop=loop, serversite=site, loggername="bench.coap")
+        tokens = TokenManager(context)
+        server = TCPServer()
+        server._tokenmanager = tokens
+        server.log = log = logging.getLogger("bench.coap.tcp")
+
+        def accept() -> TcpConnection:
+            connection = TcpConnection(server, log, loop, is_server=True)
+            server._pool.add(connection)
+            return connection
+
+        server.server = self._server = await loop.create_server(accept, host, port)
+        tokens.token_interface = server
+        context.request_interfaces.append(tokens)
+        self._context = context
+        self.port = int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        context, self._context = self._context, None
+        if context is not None:
+            await context.shutdown()

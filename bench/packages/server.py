@@ -1,0 +1,120 @@
+"""The package server beside the LwM2M server: the doors that the boards of a bench can use."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from bench.clock import Clock
+from bench.errors import ServerError
+from bench.packages.certificates import Authority
+from bench.packages.coap_tcp import CoapTcpDoor
+from bench.packages.http import HttpDoor
+from bench.packages.shelf import Shelf
+
+SCHEMES = ("http", "https", "coap+tcp")
+"""Those with a door of their own; coap and coaps go through the LwM2M server's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where a scheme listens (port 0: a free one), and what devices are told (None: the address itself)."""
+
+    port: int = 0
+    advertise: str | None = None
+
+
+class PackageServer:
+    """Opens the doors in `schemes`. `host` is this PC's address, as in [server]."""
+
+    def __init__(
+        self, clock: Clock, shelf: Shelf, *, host: str, doors: dict[str, Door], schemes: Collection[str]
+    ) -> None:
+        self._clock = clock
+        self._shelf = shelf
+        self._host = host
+        self._doors = doors
+        self._schemes = [scheme for scheme in SCHEMES if scheme in schemes]
+        self._open: dict[str, HttpDoor | CoapTcpDoor] = {}
+        self._authority: Authority | None = None
+        self._names: list[str] = []
+
+    def start(self) -> None:
+        """Raises `ServerError` when a port is in use."""
+        self._clock.run(self._start(), timeout=30, reason="open the package server's doors")
+
+    async def _start(self) -> None:
+        for scheme in self._schemes:
+            port = self._doors.get(scheme, Door()).port
+            try:
+                await self._open_door(scheme, port)
+            except OSError as error:
+                raise ServerError(
+                    f"the package server cannot listen for {scheme} on {self._host}:{port}: "
+                    f"{error.strerror or error}",
+                    help=f"stop the program that uses the port, or set packages.{scheme}.port",
+                ) from None
+
+    async def _open_door(self, scheme: str, port: int, *, expired: bool = False) -> None:
+        door: HttpDoor | CoapTcpDoor
+        if scheme == "coap+tcp":
+            door = CoapTcpDoor(self._shelf)
+            await door.start(self._host, port)
+        elif scheme == "https":
+            door = HttpDoor(self._shelf, "https")
+            hosts = sorted({self._host, _host_of(self._doors.get("https", Door()).advertise or self._host)})
+            await door.start(self._host, port, self._trusted().server_context(hosts, expired=expired))
+        else:
+            door = HttpDoor(self._shelf)
+            await door.start(self._host, port)
+        self._open[scheme] = door
+
+    def _trusted(self) -> Authority:
+        if self._authority is None:
+            self._authority = Authority()
+        return self._authority
+
+    @property
+    def ca(self) -> bytes:
+        """The certificate, in PEM, that a device must trust to fetch over https."""
+        return self._trusted().pem
+
+    def expire_certificate(self, expired: bool = True) -> None:
+        """From now on https shows a certificate that has expired (or a good one again)."""
+        door = self._open["https"]
+        port = door.port
+
+        async def again() -> None:
+            await door.close()
+            await self._open_door("https", port, expired=expired)
+
+        self._clock.run(again(), timeout=30, reason="change the certificate")
+
+    def uri_of(self, name: str, scheme: str) -> str:
+        """Where a device fetches a package. Raises `ServerError` for a scheme that has no door."""
+        if scheme not in self._open:
+            raise ServerError(
+                f"packages are not served over {scheme}",
+                help="list it in the transports of a board file's [profile]",
+            )
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        base = self._doors.get(scheme, Door()).advertise or f"{scheme}://{host}:{self._open[scheme].port}"
+        return f"{base}/fw/{name}"
+
+    def close(self) -> None:
+        """Idempotent."""
+
+        async def closing() -> None:
+            for door in self._open.values():
+                await door.close()
+            self._open.clear()
+
+        if not self._clock.loop.is_closed():
+            self._clock.run(closing(), timeout=30, reason="close the package server's doors")
+
+
+def _host_of(uri: str) -> str:
+    """The host of a URI, or the text itself."""
+    host = uri.partition("://")[2] or uri
+    host = host.partition("/")[0]
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]

@@ -1,0 +1,128 @@
+"""The shelf: packages by name, what was asked of each, and how it is to misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from bench.packages.misbehaviour import Cut, Misbehaviour, Redirect, Refuse, Replace, Slow, Stall, WrongSize
+
+F = TypeVar("F", Cut, Redirect, Refuse, Replace, Slow, Stall, WrongSize)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One answer: which door, from which byte, how many, and what else it was ("" for the bytes)."""
+
+    door: str
+    offset: int
+    size: int
+    note: str = ""
+
+
+@dataclass
+class Package:
+    """One file on offer.
+
+    `served` is the end of the furthest bytes sent, `sent` the sum of all bytes sent; `log` has every
+    answer. `misbehave` arms what is to go wrong.
+    """
+
+    name: str
+    data: bytes
+    served: int = 0
+    sent: int = 0
+    log: list[Served] = field(default_factory=list)
+    faults: list[Misbehaviour] = field(default_factory=list)
+    _used: dict[Misbehaviour, int] = field(default_factory=dict)
+    on_change: Callable[[], None] = lambda: None
+
+    @property
+    def etag(self) -> bytes:
+        return hashlib.sha256(self.data).digest()[:8]
+
+    def misbehave(self, *faults: Misbehaviour) -> None:
+        """Have these go wrong from now on, and nothing that was armed before."""
+        self.faults = list(faults)
+        self._used.clear()
+
+    def note(self, door: str, offset: int, size: int, what: str = "") -> None:
+        """An answer goes out."""
+        self.log.append(Served(door, offset, size, what))
+        self.sent += size
+        self.served = max(self.served, offset + size)
+        self.on_change()
+
+    # ---- what the doors ask
+
+    def refusal(self) -> Refuse | None:
+        """The refusal that this request is to get, if any."""
+        return next((f for f in self._armed(Refuse) if self._counts(f, f.times)), None)
+
+    def redirect(self) -> Redirect | None:
+        return next((f for f in self._armed(Redirect) if self._counts(f, f.times)), None)
+
+    @property
+    def announced(self) -> int:
+        """The size to announce."""
+        return len(self.data) + sum(f.by for f in self._armed(WrongSize))
+
+    def room(self, offset: int) -> int | None:
+        """Bytes that may still be sent from `offset` before a stall or a cut; None: all of them."""
+        stops: list[Stall | Cut] = [*self._armed(Stall), *self._armed(Cut)]
+        limits = [stop.after for stop in stops if self._is_open(stop)]
+        return max(0, min(limits) - offset) if limits else None
+
+    def cuts_at(self, offset: int) -> bool:
+        """Whether the connection is to be broken here; counts as one time."""
+        return any(self._counts(f, f.times) for f in self._armed(Cut) if f.after <= offset)
+
+    async def pause(self, offset: int, size: int) -> None:
+        """Wait as `Slow` and `Stall` say before `size` bytes from `offset` go out."""
+        for slow in self._armed(Slow):
+            await asyncio.sleep(size / slow.rate)
+        for stall in self._armed(Stall):
+            if stall.after <= offset and self._is_open(stall):
+                if stall.seconds is None:
+                    await asyncio.get_running_loop().create_future()
+                else:
+                    await asyncio.sleep(stall.seconds)
+                    self._used[stall] = 1
+
+    def pass_on(self, offset: int) -> None:
+        """Bytes up to `offset` have gone out: replace the package where that is due."""
+        for fault in self._armed(Replace):
+            if fault.after <= offset and self._counts(fault, 1):
+                self.data = fault.data
+
+    def _armed(self, kind: type[F]) -> list[F]:
+        return [fault for fault in self.faults if isinstance(fault, kind)]
+
+    def _is_open(self, fault: Stall | Cut) -> bool:
+        times = 1 if isinstance(fault, Stall) else fault.times
+        return self._used.get(fault, 0) < times
+
+    def _counts(self, fault: Misbehaviour, times: int | None) -> bool:
+        used = self._used.get(fault, 0)
+        if times is not None and used >= times:
+            return False
+        self._used[fault] = used + 1
+        return True
+
+
+class Shelf:
+    """`on_change` hears of every answer."""
+
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        self._on_change = on_change
+        self.packages: dict[str, Package] = {}
+
+    def publish(self, name: str, data: bytes) -> Package:
+        package = self.packages[name] = Package(name, data, on_change=self._on_change)
+        return package
+
+    def withdraw(self, name: str) -> None:
+        self.packages.pop(name, None)

@@ -1,0 +1,1 @@
+"""PULL: how the device fetches packages, one module a protocol."""

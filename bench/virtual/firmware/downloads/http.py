@@ -1,0 +1,188 @@
+"""PULL over HTTP/1.1 or HTTPS (RFC 9110, 9112): resumes by Range, minds the ETag, follows redirects."""
+
+from __future__ import annotations
+
+from bench.virtual.firmware.downloads import source as sources
+from bench.virtual.firmware.downloads.source import (
+    ATTEMPTS,
+    LOST,
+    MAX_RESTARTS,
+    NO_SUCH_PACKAGE,
+    PAUSE,
+    TOO_LARGE,
+    Means,
+    Source,
+)
+from bench.virtual.firmware.downloads.stream import Broken, Stream
+from bench.virtual.process import Steps
+
+CHUNK = 4096
+MAX_REDIRECTS = 3
+MAX_HEADER = 8192
+PORTS = {"http": 80, "https": 443}
+
+
+class HttpDownload:
+    """See `Download`. Chunks of 4096 bytes, the last one shorter."""
+
+    def __init__(self, means: Means, source: Source, capacity: int) -> None:
+        self._means, self._source, self._capacity = means, source, capacity
+        self._stream: Stream | None = None
+        self._ready = bytearray()
+        self._offset = 0  # of what was handed on
+        self._left: int | None = None  # bytes of the body still to come; None: until the end
+        self._redirects = 0
+        self._restarts = 0
+        self._tries = 0
+        self._begins_anew = False
+        self.etag = b""
+        self.complete = False
+        self.restarted = False
+        self.failure: str | None = None
+
+    def resume(self, offset: int, etag: bytes) -> None:
+        self._offset, self.etag = offset, etag
+
+    def next_block(self) -> Steps:
+        """The next bytes of the package; b"" with `failure` set when there are none."""
+        self.restarted = False
+        while self.failure is None:
+            try:
+                if self._stream is None:
+                    yield from self._ask()
+                    continue
+                block = yield from self._chunk()
+            except Broken:
+                yield from self._try_again()
+                continue
+            self._tries = 0
+            self._offset += len(block)
+            self.restarted, self._begins_anew = self._begins_anew, False
+            if self._offset > self._capacity:
+                return self._fail(TOO_LARGE)
+            return block
+        return b""
+
+    def _fail(self, why: str) -> bytes:
+        self.failure = why
+        self._drop()
+        return b""
+
+    def _drop(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+        self._stream = None
+        self._ready.clear()
+
+    def _try_again(self, wait: float | None = None) -> Steps:
+        self._drop()
+        self._tries += 1
+        if self._tries >= ATTEMPTS:
+            self._fail(LOST)
+        else:
+            yield PAUSE * self._tries if wait is None else wait
+
+    # ---- the request
+
+    def _ask(self) -> Steps:
+        source = self._source
+        stream = self._stream = Stream(self._means, source.address, source.scheme == "https")
+        yield from stream.shake_hands()
+        host = "{}:{}".format(*source.address)
+        lines = [f"GET {source.target} HTTP/1.1", f"Host: {host}", "Connection: close"]
+        if self._offset:
+            lines.append(f"Range: bytes={self._offset}-")
+            if self.etag:
+                lines.append(f"If-Range: {self.etag.decode()}")
+        stream.send(("\r\n".join(lines) + "\r\n\r\n").encode())
+        head = bytearray()
+        while b"\r\n\r\n" not in head:
+            data = yield from stream.receive()
+            if not data or len(head) > MAX_HEADER:
+                raise Broken("no HTTP response")
+            head += data
+        text, _, body = bytes(head).partition(b"\r\n\r\n")
+        status, headers = _parsed(text)
+        self._ready = bytearray(body)
+        yield from self._judge(status, headers)
+
+    def _judge(self, status: int, headers: dict[str, str]) -> Steps:
+        etag = headers.get("etag", "").encode()
+        length = headers.get("content-length", "")
+        self._left = int(length) if length.isdigit() else None
+        if status == 206 and _starts_at(headers) == self._offset and etag == self.etag:
+            pass
+        elif status == 200:
+            if self._offset:
+                if self._restarts >= MAX_RESTARTS:
+                    self._fail(LOST)
+                    return
+                self._restarts += 1
+                self._offset, self._begins_anew = 0, True
+            self.etag = etag
+        elif status in (301, 302, 307, 308):
+            self._redirect(headers.get("location", ""))
+            return
+        elif status in (404, 410):
+            self._fail(NO_SUCH_PACKAGE)
+            return
+        elif status == 503:
+            after = headers.get("retry-after", "")
+            yield from self._try_again(float(after) if after.isdigit() else None)
+            return
+        else:
+            self._fail(LOST)
+            return
+        if self._left is not None and self._offset + self._left > self._capacity:
+            self._fail(TOO_LARGE)
+
+    def _redirect(self, location: str) -> None:
+        self._drop()
+        self._redirects += 1
+        try:
+            target = sources.parse(location, PORTS)
+        except KeyError:
+            target = None
+        if target is None or self._redirects > MAX_REDIRECTS:
+            self._fail(LOST)
+        else:
+            self._source = target
+
+    # ---- the body
+
+    def _chunk(self) -> Steps:
+        """A full chunk, or the rest of the body."""
+        assert self._stream is not None
+        while len(self._ready) < CHUNK and (self._left is None or len(self._ready) < self._left):
+            data = yield from self._stream.receive()
+            if not data:
+                if self._left is not None:
+                    raise Broken("the body is shorter than announced")
+                self._left = len(self._ready)
+                break
+            self._ready += data
+        size = min(CHUNK, len(self._ready) if self._left is None else self._left)
+        block = bytes(self._ready[:size])
+        del self._ready[:size]
+        if self._left is not None:
+            self._left -= size
+            if self._left == 0:
+                self.complete = True
+                self._drop()
+        return block
+
+
+def _parsed(head: bytes) -> tuple[int, dict[str, str]]:
+    """Status and headers by lower-case name. Raises `Broken`."""
+    first, *rest = head.decode("latin-1").split("\r\n")
+    parts = first.split(" ")
+    if len(parts) < 2 or not parts[0].startswith("HTTP/1.") or not parts[1].isdigit():
+        raise Broken("no HTTP response")
+    pairs = (line.partition(":") for line in rest)
+    return int(parts[1]), {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
+def _starts_at(headers: dict[str, str]) -> int:
+    """First byte of a partial response; -1 when it does not say."""
+    start = headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
+    return int(start) if start.isdigit() else -1
