@@ -233,7 +233,9 @@ class Station:
     @property
     def updates(self) -> UpdateService:
         """The server as testcases see it."""
-        return UpdateService(self.server, self.server_uri, self.package_uri, self.clock, self.timeline)
+        return UpdateService(
+            self.server, self.server_uri, self.package_uri, self.packages, self.clock, self.timeline
+        )
 
     def package_uri(self, board: str, name: str, transport: Transport) -> str:
         """Where a board fetches the package `name`. Raises `ServerError` for a transport not served."""

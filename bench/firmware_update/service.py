@@ -16,6 +16,7 @@ from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.firmware_update.update import Cycle, Update
 from bench.lwm2m.client import Client
 from bench.lwm2m.server import LwM2mServer
+from bench.packages.server import PackageServer
 from bench.timeline import Timeline
 
 
@@ -31,12 +32,14 @@ class UpdateService:
         server: LwM2mServer,
         server_uri: Callable[[str], str],
         package_uri: Callable[[str, str, Transport], str],
+        packages: PackageServer,
         clock: Clock,
         timeline: Timeline,
     ) -> None:
         self.lwm2m = server
         self._server_uri = server_uri
         self._package_uri = package_uri
+        self._packages = packages
         self._clock = clock
         self._timeline = timeline
 
@@ -83,6 +86,15 @@ class UpdateService:
                 yield
             finally:
                 self.lwm2m.start()
+
+    @contextlib.contextmanager
+    def expired_certificate(self) -> Iterator[None]:
+        """The https server shows an expired certificate inside the block."""
+        self._packages.expire_certificate()
+        try:
+            yield
+        finally:
+            self._packages.expire_certificate(False)
 
     def version_of(self, dut: Dut) -> str:
         """The firmware version that the running device reports, as its board file says where."""

@@ -58,6 +58,7 @@ class Update:
         self._watch = Watch(cycle.server, cycle.endpoint, cycle.profile, cycle.clock, cycle.timeline)
         self._push: BlockPush | None = None
         self._package: Package | None = None
+        self._named = False
         self._polled = False
         self._executed: float | None = None
         self.object5 = Object5(cycle.server, cycle.endpoint)
@@ -130,16 +131,14 @@ class Update:
                     pass  # busy with the transfer: the notification will have to do
 
     def _deliver_pull(self, until: int | None) -> None:
-        if self._package is None:
-            name = f"{self._endpoint.replace(':', '-')}.bin"
-            self._package = self._cycle.server.publish(name, self._data)
-            uri = self._cycle.uri_of(name, self.record.transport)
+        package = self.publish()
+        if not self._named:
+            self._named = True
             try:
-                self._client().write(PACKAGE_URI, uri)
+                self._client().write(PACKAGE_URI, self._cycle.uri_of(package.name, self.record.transport))
             except CoapError as refusal:
                 self.record.refused = str(refusal)
                 return
-        package = self._package
         goal = len(self._data) if until is None else until
         shown = -1
 
@@ -154,11 +153,17 @@ class Update:
         self.record.delivered = package.served
         self.record.sent = package.sent
 
+    def publish(self) -> Package:
+        """The package on the shelf (PULL), before or after the device has been told its URI."""
+        if self._package is None:
+            name = f"{self._endpoint.replace(':', '-')}.bin"
+            self._package = self._cycle.server.publish(name, self._data)
+        return self._package
+
     def replace_package(self, data: bytes) -> None:
         """From now on another package is served under the same URI (PULL)."""
-        assert self._package is not None
         self._data = data
-        self._package = self._cycle.server.publish(self._package.name, data)
+        self.publish().data = data
 
     def _progress(self, done: int) -> None:
         elapsed = self._clock.now() - self.record.started

@@ -1,0 +1,128 @@
+"""A package server that misbehaves: whatever happens, the device ends with a whole image or the old one."""
+
+import pytest
+
+from bench.firmware_update.states import Delivery, Result, State, Transport
+from bench.packages.misbehaviour import Cut, Redirect, Refuse, Replace, Slow, Stall, WrongSize
+
+FAILED = (Result.CONNECTION_LOST, Result.INTEGRITY_FAILED)
+
+
+@pytest.fixture
+def pull(dut, server, images, transport):
+    """Runs an update whose package server misbehaves as given."""
+
+    def run(*faults, image=None):
+        with server.begin(dut, image or images.update, Delivery.PULL, transport) as update:
+            update.publish().misbehave(*faults)
+            update.finish()
+        assert update.record.violations == []
+        return update.record
+
+    return run
+
+
+def assert_updated(dut, server, images, record):
+    assert record.outcome == (State.IDLE, Result.SUCCESS)
+    assert server.version_of(dut) == images.update.version
+    dut.assert_running(images.update)
+
+
+def assert_unchanged(dut, server, images, record, *results):
+    assert record.state is State.IDLE
+    assert record.result in results
+    assert server.version_of(dut) == images.baseline.version
+    dut.assert_running(images.baseline)
+
+
+def test_server_that_stalls(dut, server, images, pull):
+    """Half-way nothing more comes: the device gives up with result 4."""
+    record = pull(Stall(after=images.update.size // 2))
+    assert_unchanged(dut, server, images, record, Result.CONNECTION_LOST)
+
+
+def test_server_that_stalls_for_a_while(dut, server, images, pull):
+    """A pause that is shorter than the device's patience costs only time."""
+    record = pull(Stall(after=images.update.size // 2, seconds=20))
+    assert_updated(dut, server, images, record)
+
+
+def test_connection_that_breaks(dut, server, images, pull):
+    """Cut once half-way: the device goes on, by its profile without starting over."""
+    record = pull(Cut(after=images.update.size // 2))
+    assert_updated(dut, server, images, record)
+    if "outage" in dut.type.profile.resumes_after:
+        assert record.sent < 1.3 * images.update.size, "the download started over"
+
+
+def test_connection_that_breaks_for_ever(dut, server, images, pull):
+    """It never gets further than half-way: result 4."""
+    record = pull(Cut(after=images.update.size // 2, times=1000))
+    assert_unchanged(dut, server, images, record, Result.CONNECTION_LOST)
+
+
+def test_package_replaced_half_way(dut, server, images, pull):
+    """Another package under the same URI, with another ETag: never a mixture of the two."""
+    swap = Replace(after=int(images.update.size * 0.6), data=images.update.data)
+    cut = Cut(after=int(images.update.size * 0.6))
+    record = pull(swap, cut, image=images.corrupted)
+    assert_updated(dut, server, images, record)
+
+
+def test_package_that_is_not_there(dut, server, images, pull):
+    """4.04 or 404: a failed download, and nothing is asked for without end."""
+    record = pull(Refuse("4.04"))
+    assert_unchanged(dut, server, images, record, Result.INVALID_URI, Result.CONNECTION_LOST)
+
+
+def test_server_that_is_busy_at_first(dut, server, images, pull):
+    """5.03 or 503 twice: the device asks again."""
+    record = pull(Refuse("5.03", times=2, retry_after=5))
+    assert_updated(dut, server, images, record)
+
+
+def test_server_that_is_always_busy(dut, server, images, pull):
+    """It gives up with result 4."""
+    record = pull(Refuse("5.03"))
+    assert_unchanged(dut, server, images, record, Result.CONNECTION_LOST)
+
+
+@pytest.mark.parametrize("by", [-4096, 4096], ids=["too-small", "too-large"])
+def test_wrong_size_announced(dut, server, images, pull, by):
+    """Either the size is not what the device goes by, or the download fails; it never hangs."""
+    record = pull(WrongSize(by))
+    if record.result is Result.SUCCESS:
+        assert_updated(dut, server, images, record)
+    else:
+        assert_unchanged(dut, server, images, record, *FAILED)
+
+
+def test_slow_server(dut, server, images, pull):
+    """1 kB/s: it takes its time, and succeeds."""
+    record = pull(Slow(rate=1000))
+    assert record.duration > images.update.size / 1000
+    assert_updated(dut, server, images, record)
+
+
+@pytest.mark.parametrize("transport", [Transport.HTTP, Transport.HTTPS], ids=str, indirect=True)
+def test_redirect(dut, server, images, pull):
+    """307 to the same place: followed."""
+    assert_updated(dut, server, images, pull(Redirect(times=2)))
+
+
+@pytest.mark.parametrize("transport", [Transport.HTTP], ids=str, indirect=True)
+def test_redirect_without_end(dut, server, images, pull):
+    """Not followed for ever."""
+    record = pull(Redirect(times=1000))
+    assert_unchanged(dut, server, images, record, Result.CONNECTION_LOST, Result.INVALID_URI)
+
+
+@pytest.mark.parametrize("transport", [Transport.HTTPS], ids=str, indirect=True)
+def test_expired_certificate(dut, server, images, pull):
+    """A server that cannot prove who it is gets nothing installed; with a good certificate it does."""
+    with server.expired_certificate():
+        record = pull()
+        assert record.delivered == 0
+        assert_unchanged(dut, server, images, record, Result.CONNECTION_LOST, Result.INVALID_URI)
+    server.restart(dut)
+    assert_updated(dut, server, images, pull())
