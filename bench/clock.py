@@ -88,6 +88,10 @@ class Clock(ABC):
         """Let `seconds` pass. For dwell times that are part of a test, not for waiting on events."""
         self.run(asyncio.sleep(seconds), reason=reason)
 
+    async def blocking(self, call: Callable[[], T]) -> T:
+        """From a coroutine on the loop: run a call that blocks on a wire, without stopping the loop."""
+        return await asyncio.to_thread(call)
+
     def changed(self) -> None:
         """Tell waiters, from any thread, that something they may be looking at has changed."""
         if self._waiters and not self.loop.is_closed():

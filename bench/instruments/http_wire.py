@@ -73,6 +73,8 @@ class HttpWire(Wire):
             connection.close()
         if response.status != http.HTTPStatus.OK:
             raise ValueError(f"HTTP status {response.status} {response.reason}")
+        if response.length and len(body) <= LARGEST:
+            raise ValueError(f"the answer ends {response.length} bytes early")
         if len(body) > LARGEST:
             raise ValueError(f"an answer of more than {LARGEST} bytes")
         return body.decode("ascii").strip()

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, TypeVar
+
 from bench.clock import Clock
+from bench.errors import InstrumentError
 from bench.instruments.transport import Transport
+from bench.instruments.wire import Wire
+
+W = TypeVar("W", bound=Wire)
 
 
-class Instrument:
+class Instrument(Generic[W]):
     """One instrument on one wire. A driver derives from its kind (`PowerSupply`, ...)."""
 
-    def __init__(self, name: str, transport: Transport, clock: Clock) -> None:
+    wire: ClassVar[Callable[..., Any]] = Transport
+    """Makes its wire from name, address and timeline, and by keyword identity and time-out."""
+    models: ClassVar[str] = ""
+    """Pattern that the identification of the models this driver is for contains (case does not matter)."""
+
+    def __init__(self, name: str, transport: W, clock: Clock) -> None:
         self.name = name
         self.transport = transport
         self.clock = clock
@@ -18,6 +31,17 @@ class Instrument:
     def idn(self) -> str:
         """What the instrument answered to `*IDN?`: maker, model, serial number, firmware."""
         return self.transport.idn
+
+    def open(self) -> None:
+        """Connect. Raises `InstrumentError` when the model answering is none this driver is for."""
+        self.transport.open()
+        if re.search(self.models, self.idn, re.IGNORECASE) is None:
+            self.transport.close()
+            raise InstrumentError(
+                f"{self.name} at {self.transport.address} is {self.idn!r}, "
+                f"which the driver {type(self).__name__} is not for",
+                help="correct `driver` or `address` in the bench file; nothing was changed on it",
+            )
 
     def close(self) -> None:
         """Close the wire; settings stay as they are. Idempotent."""

@@ -31,6 +31,7 @@ from bench.instruments.power_supply import (
     SupplyChannel,
     Trip,
 )
+from bench.instruments.scpi import ScpiInstrument, plain
 from bench.instruments.transport import Transport
 
 _ONE_MILLI = 1.1e-3  # read-back rounds to the programming resolution, below 1 mV and 1 mA
@@ -41,17 +42,15 @@ RATINGS = {
     3: ChannelRatings(Range(0, 25.75, _ONE_MILLI), Range(0.001, 1.03, _ONE_MILLI), Range(1, 27.5, 0.05)),
 }
 
-ERROR_QUEUE = 20
-"""Errors the instrument keeps; reading more of them means that it never says "No error"."""
 
-
-class KeysightE36312A(PowerSupply):
+class KeysightE36312A(ScpiInstrument, PowerSupply[Transport]):
     """The driver. Every setting is followed by `SYST:ERR?` and read back."""
+
+    models = "E36312A"
 
     def __init__(self, name: str, transport: Transport, clock: Clock) -> None:
         super().__init__(name, transport, clock)
         self._channels = {n: _Channel(self, n, ratings) for n, ratings in RATINGS.items()}
-        transport.on_open = self._clear_errors
 
     @property
     def channels(self) -> Sequence[int]:
@@ -60,33 +59,6 @@ class KeysightE36312A(PowerSupply):
     def _channel(self, number: int) -> SupplyChannel:
         return self._channels[number]
 
-    def set(self, command: str) -> None:
-        """Send a setting and raise what the error queue then holds."""
-        self.transport.write(command)
-        if errors := self._errors():
-            raise self.transport.fault(command, f"refused: {'; '.join(errors)}")
-
-    def _errors(self) -> list[str]:
-        errors: list[str] = []
-        while True:
-            reply = self.transport.query("SYST:ERR?")
-            code, _, _ = reply.partition(",")
-            try:
-                number = int(code)
-            except ValueError:
-                raise self.transport.fault(
-                    "SYST:ERR?", f"answered {reply!r}, which is no error entry"
-                ) from None
-            if number == 0:
-                return errors
-            errors.append(reply)
-            if len(errors) > ERROR_QUEUE:
-                raise self.transport.fault("SYST:ERR?", f"never empties; last: {reply}")
-
-    def _clear_errors(self) -> None:
-        """Errors left by an earlier user, or by a query that was cut off, are not ours to report."""
-        self._errors()
-
 
 class _Channel(SupplyChannel):
     def __init__(self, supply: KeysightE36312A, number: int, ratings: ChannelRatings) -> None:
@@ -94,13 +66,10 @@ class _Channel(SupplyChannel):
         self._supply = supply
 
     def _number(self, query: str) -> float:
-        return self._supply.transport.query_number(f"{query} (@{self.number})")
+        return self._supply.number(f"{query} (@{self.number})")
 
     def _switch(self, query: str) -> bool:
-        value = self._number(query)
-        if value not in (0, 1):
-            raise self._supply.transport.fault(query, f"answered {value:g}, neither 0 nor 1")
-        return value == 1
+        return self._supply.switch(f"{query} (@{self.number})")
 
     def _set(self, command: str) -> None:
         self._supply.set(f"{command},(@{self.number})")
@@ -132,7 +101,7 @@ class _Channel(SupplyChannel):
         return Trip.OVER_TEMPERATURE if self._condition() & 1 << 4 else None
 
     def _condition(self) -> int:
-        return int(self._supply.transport.query_number(f"STAT:QUES:INST:ISUM{self.number}:COND?"))
+        return int(self._supply.number(f"STAT:QUES:INST:ISUM{self.number}:COND?"))
 
     def clear_protection(self) -> None:
         # clearing restores the output's earlier state: without this it would power the board
@@ -146,19 +115,19 @@ class _Channel(SupplyChannel):
         return self._number("VOLT?")
 
     def _set_voltage(self, volts: float) -> None:
-        self._set(f"VOLT {_plain(volts)}")
+        self._set(f"VOLT {plain(volts)}")
 
     def _get_current_limit(self) -> float:
         return self._number("CURR?")
 
     def _set_current_limit(self, amps: float) -> None:
-        self._set(f"CURR {_plain(amps)}")
+        self._set(f"CURR {plain(amps)}")
 
     def _get_ovp(self) -> float:
         return self._number("VOLT:PROT?")
 
     def _set_ovp(self, volts: float) -> None:
-        self._set(f"VOLT:PROT {_plain(volts)}")
+        self._set(f"VOLT:PROT {plain(volts)}")
 
     def _get_ocp(self) -> bool:
         return self._switch("CURR:PROT:STAT?")
@@ -171,8 +140,3 @@ class _Channel(SupplyChannel):
 
     def _set_output(self, on: bool) -> None:
         self._set(f"OUTP {int(on)}")
-
-
-def _plain(value: float) -> str:
-    """At most six decimals, no exponent."""
-    return f"{value:.6f}".rstrip("0").rstrip(".") or "0"

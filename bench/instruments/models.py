@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bench.clock import Clock
 from bench.errors import ConfigError
 from bench.instruments.instrument import Instrument
 from bench.instruments.keysight_e36312a import KeysightE36312A
-from bench.instruments.transport import Transport
 from bench.timeline import Timeline
 
-DRIVERS: dict[str, type[Instrument]] = {
+DRIVERS: dict[str, type[Instrument[Any]]] = {
     "keysight_e36312a": KeysightE36312A,
 }
 
@@ -23,7 +24,7 @@ def open_instrument(
     *,
     identity: str | None = None,
     timeout: float = 3.0,
-) -> Instrument:
+) -> Instrument[Any]:
     """Connect to an instrument and check that it is the one named. Changes no setting.
 
     `timeout` is in wall seconds. Raises `ConfigError` for an unknown driver, `InstrumentError` when
@@ -34,7 +35,8 @@ def open_instrument(
             f"instruments.{name}.driver = {driver!r}: no such driver",
             help=f"drivers: {', '.join(sorted(DRIVERS))}",
         )
-    transport = Transport(name, address, timeline, identity=identity, timeout=timeout)
-    instrument = DRIVERS[driver](name, transport, clock)
-    transport.open()
+    kind = DRIVERS[driver]
+    wire = kind.wire(name, address, timeline, identity=identity, timeout=timeout)
+    instrument = kind(name, wire, clock)
+    instrument.open()
     return instrument

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.errors import InstrumentError
-from bench.instruments.instrument import Instrument
+from bench.instruments.current_meter import CurrentMeter
+from bench.instruments.instrument import Instrument, W
+from bench.instruments.readback_meter import ReadbackMeter
 
 
 class Regulation(enum.Enum):
@@ -40,11 +42,12 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class ChannelRatings:
-    """One output's ranges."""
+    """One output's ranges. Where the supply has no settable OVP, `ovp` is None; `ocp` likewise says no."""
 
     voltage: Range
     current_limit: Range
-    ovp: Range
+    ovp: Range | None
+    ocp: bool = True
 
 
 class SupplyChannel(ABC):
@@ -89,21 +92,32 @@ class SupplyChannel(ABC):
     @property
     def ovp(self) -> float:
         """The over-voltage protection level in volts: above it the output latches off."""
+        self._ovp_range()
         return self._get_ovp()
 
     @ovp.setter
     def ovp(self, volts: float) -> None:
-        self._check("OVP", volts, self.ratings.ovp, "V")
+        range_ = self._ovp_range()
+        self._check("OVP", volts, range_, "V")
         self._set_ovp(volts)
-        self._compare("OVP", volts, self._get_ovp(), self.ratings.ovp, "V")
+        self._compare("OVP", volts, self._get_ovp(), range_, "V")
+
+    def _ovp_range(self) -> Range:
+        if self.ratings.ovp is None:
+            raise self._lacks("an OVP level")
+        return self.ratings.ovp
 
     @property
     def ocp(self) -> bool:
         """Over-current protection: whether reaching the current limit latches the output off."""
+        if not self.ratings.ocp:
+            raise self._lacks("over-current protection")
         return self._get_ocp()
 
     @ocp.setter
     def ocp(self, on: bool) -> None:
+        if not self.ratings.ocp:
+            raise self._lacks("over-current protection")
         self._set_ocp(on)
         self._compare_switch("OCP", on, self._get_ocp())
 
@@ -165,6 +179,12 @@ class SupplyChannel(ABC):
 
     # ---- checks
 
+    def _lacks(self, what: str) -> InstrumentError:
+        return InstrumentError(
+            f"{self.name}: this output has no {what} that can be set",
+            help="nothing was sent; use another supply where a board must be guarded like that",
+        )
+
     def _check(self, what: str, value: float, range_: Range, unit: str) -> None:
         if math.isfinite(value) and range_.low <= value <= range_.high:
             return
@@ -188,7 +208,7 @@ class SupplyChannel(ABC):
         )
 
 
-class PowerSupply(Instrument):
+class PowerSupply(Instrument[W]):
     """A supply with numbered outputs."""
 
     @property
@@ -207,3 +227,8 @@ class PowerSupply(Instrument):
                 help="correct `supply` in the bench file",
             )
         return self._channel(number)
+
+    def meter(self, number: int) -> CurrentMeter:
+        """What measures an output's current over time; here its own read-back, the poorest choice."""
+        channel = self.channel(number)
+        return ReadbackMeter(channel.name, channel, self.clock, self.transport.spacing)

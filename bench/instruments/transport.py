@@ -135,7 +135,7 @@ class Transport(Wire):
         return reply
 
     def query_block(self, command: str) -> bytes:
-        """A definite-length block (`#<n><length><bytes>`, IEEE 488.2); one shorter than it says is a fault."""
+        """A definite-length block (`#<n><length><bytes>`, IEEE 488.2); a shorter one is a fault."""
 
         def read() -> bytes:
             self._await_reply()
@@ -156,9 +156,7 @@ class Transport(Wire):
         self.log(f"< block of {len(block)} bytes")
         return block
 
-    def query_floats(
-        self, command: str, *, big_endian: bool, limit: float | None = None
-    ) -> numpy.ndarray:
+    def query_floats(self, command: str, *, big_endian: bool, limit: float | None = None) -> numpy.ndarray:
         """A block of 32-bit floats.
 
         One that is not a multiple of four bytes is a fault; so is one with values that cannot be
@@ -172,7 +170,9 @@ class Transport(Wire):
         values = numpy.frombuffer(block, dtype=">f4" if big_endian else "<f4")
         if limit is not None and not plausible(values, limit):
             swapped = plausible(numpy.frombuffer(block, dtype="<f4" if big_endian else ">f4"), limit)
-            reason = "values in the wrong byte order" if swapped else f"values that are none, or beyond {limit:g}"
+            reason = (
+                "values in the wrong byte order" if swapped else f"values that are none, or beyond {limit:g}"
+            )
             raise self.fault(command, f"answered {reason}; nothing of it is used")
         return values.astype(numpy.float32)
 

@@ -1,4 +1,4 @@
-"""What every wire to an instrument does: identity, spacing, the log on the timeline, faults that name the thing.
+"""What every wire to an instrument does: identity, spacing, log on the timeline, faults with names.
 
 The kinds of wire derive from `Wire`: `transport` (VISA: TCP sockets, HiSLIP, USB), `serial_wire`
 (serial ports without a message layer), `http_wire` (one GET a command).
@@ -38,7 +38,7 @@ class Spacing:
 
     def wait(self, who: str) -> None:
         """Let them pass. From a coroutine on the bench's loop, await `remaining` before instead."""
-        if (seconds := self.remaining) > 0:
+        while (seconds := self.remaining) > 0:  # somebody else's exchange may begin it anew
             self._clock.sleep(seconds, f"{who}: time between commands")
 
     def begin(self) -> None:

@@ -12,7 +12,7 @@ import asyncio
 import selectors
 import socket
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from bench.clock import Clock
@@ -133,6 +133,10 @@ class VirtualClock(Clock):
 
     def now(self) -> float:
         return self.scheduler.now
+
+    async def blocking(self, call: Callable[[], T]) -> T:
+        """At once, in this thread: simulated time stands still meanwhile, so the order is fixed."""
+        return call()
 
     def _run(self, coro: Coroutine[Any, Any, T]) -> T:
         if threading.current_thread() is not self._thread:

@@ -25,11 +25,12 @@ from bench.virtual.boards.board import VirtualBoard
 from bench.virtual.boards.esp32 import VirtualEsp32
 from bench.virtual.boards.nrf9160 import VirtualNrf9160
 from bench.virtual.clock import VirtualClock
-from bench.virtual.instruments.models import start_instrument
+from bench.virtual.instruments.models import Wiring, start_instrument
 from bench.virtual.machine import Region
 from bench.virtual.modem import Routes
 from bench.virtual.nrf91.registry import PROBES
 from bench.virtual.rail import Rail
+from bench.virtual.rf_path import RfPath
 from bench.virtual.scheduler import Scheduler
 
 USUAL_PORTS = {"coap": 5683, "coaps": 5684, "http": 80, "https": 443, "coap+tcp": 5683}
@@ -48,6 +49,7 @@ class VirtualBench:
         self.clock = VirtualClock(self.scheduler, pace)
         self.boards: dict[str, VirtualBoard] = {}
         self.rails: dict[str, Rail] = {}
+        self.paths: dict[str, RfPath] = {}
         self._routes = Routes()
         self._closing = contextlib.ExitStack()
         self._closing.callback(self.clock.close)
@@ -67,10 +69,11 @@ class VirtualBench:
             self.boards[name] = self._start_board(name, board, board_type)
         instruments = {}
         for name, instrument in settings.instruments.items():
-            rails = {c: self._rail(f"{name}:{c}") for c in (1, 2, 3)}
-            server = start_instrument(instrument.driver, self.scheduler, rails)
+            rails = {c: self._rail(f"{name}:{c}") for c in (1, 2, 3, 4)}
+            paths = {p: self.paths.setdefault(f"{name}:{p}", RfPath()) for p in ("1", "2", "3", "4")}
+            server = start_instrument(instrument.driver, Wiring(self.scheduler, rails, paths))
             self._closing.callback(server.close)
-            instruments[name] = instrument.model_copy(update={"address": server.visa_address})
+            instruments[name] = instrument.model_copy(update={"address": server.address})
         return settings.model_copy(update={"instruments": instruments})
 
     def _place_server(self, settings: BenchSettings) -> BenchSettings:

@@ -48,8 +48,7 @@ class Rail:
 
     def __init__(self, scheduler: Scheduler, *, resistance: float = SERIES_RESISTANCE) -> None:
         self.resistance = resistance
-        self.on_change: Callable[[], None] = lambda: None
-        """For the supply: called after each evaluation, for protections that watch the mode."""
+        self._watchers: list[Callable[[], None]] = []
         self._scheduler = scheduler
         self._loads: list[Load] = []
         self._volts = 0.0
@@ -104,7 +103,13 @@ class Rail:
                 )
         finally:
             self._evaluating = False
-        self.on_change()
+        for watcher in tuple(self._watchers):
+            watcher()
+
+    def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
+        """Call `watcher` after each evaluation (protections, meters). Returns the way to stop."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
 
     def measure(self) -> tuple[float, float, Mode]:
         """Volts at the supply's terminals, amperes, and mode, now."""

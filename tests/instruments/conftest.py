@@ -5,7 +5,7 @@ import pytest
 from bench.instruments.models import open_instrument
 from bench.timeline import Timeline
 from bench.virtual.clock import VirtualClock
-from bench.virtual.instruments.models import start_instrument
+from bench.virtual.instruments.models import Wiring, start_instrument
 from bench.virtual.rail import Rail
 from bench.virtual.scheduler import Scheduler
 
@@ -43,11 +43,11 @@ class SupplyBench:
         self.rails = {n: Rail(self.scheduler, resistance=0.05) for n in (1, 2, 3)}
         self.board = LoadBoard(self.scheduler, self.rails[1])
         self.rails[1].attach(self.board)
-        self.server = start_instrument("keysight_e36312a", self.scheduler, self.rails)
+        self.server = start_instrument("keysight_e36312a", Wiring(self.scheduler, self.rails))
 
     def open(self, **options):
         return open_instrument(
-            "psu", "keysight_e36312a", self.server.visa_address, self.clock, self.timeline, **options
+            "psu", "keysight_e36312a", self.server.address, self.clock, self.timeline, **options
         )
 
     def close(self) -> None:

@@ -172,14 +172,14 @@ def test_error_of_the_instrument_is_raised_and_does_not_linger(supply):
 def test_setting_that_does_not_read_back_is_an_error(bench, supply):
     channel = supply.channel(1)
     # a front-panel user limits the voltage: the instrument takes the command and does less
-    model = bench.server.instrument
-    apply = model._apply
+    output = bench.server.instrument.outputs[1]
+    apply = output.apply
 
-    def meddle(number):
-        model._outputs[number].volts = min(model._outputs[number].volts, 3.0)
-        apply(number)
+    def meddle():
+        output.volts = min(output.volts, 3.0)
+        apply()
 
-    model._apply = meddle
+    output.apply = meddle
     with pytest.raises(InstrumentError, match=r"psu:1: voltage was set to 3\.7 V, but reads back 3 V"):
         channel.voltage = 3.7
 
@@ -216,7 +216,7 @@ def test_wrong_instrument_is_refused_naming_both(bench):
 
 def test_unknown_driver_names_the_known_ones(bench):
     with pytest.raises(ConfigError, match=r"instruments\.psu\.driver = 'e3631'(.|\n)*keysight_e36312a"):
-        open_instrument("psu", "e3631", bench.server.visa_address, bench.clock, bench.timeline)
+        open_instrument("psu", "e3631", bench.server.address, bench.clock, bench.timeline)
 
 
 def test_closed_supply_does_not_answer(supply):

@@ -7,7 +7,7 @@ import pyvisa
 @pytest.fixture
 def visa(bench):
     resource = pyvisa.ResourceManager("@py").open_resource(
-        bench.server.visa_address, read_termination="\n", write_termination="\n", timeout=2000
+        bench.server.address, read_termination="\n", write_termination="\n", timeout=2000
     )
     yield resource
     resource.close()
@@ -90,7 +90,7 @@ def test_clearing_a_trip_brings_the_output_back(bench, visa):
 def test_peers_at_the_same_time_see_one_instrument(bench, visa):
     manager = pyvisa.ResourceManager("@py")
     others = [
-        manager.open_resource(bench.server.visa_address, read_termination="\n", write_termination="\n")
+        manager.open_resource(bench.server.address, read_termination="\n", write_termination="\n")
         for _ in range(3)
     ]
     for number, other in enumerate(others):

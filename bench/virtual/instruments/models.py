@@ -3,24 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from bench.errors import ConfigError
 from bench.virtual.instruments.e36312a import E36312A
-from bench.virtual.instruments.scpi import ScpiInstrument
-from bench.virtual.instruments.scpi_server import ScpiServer
+from bench.virtual.instruments.line_server import LineServer
 from bench.virtual.rail import Rail
+from bench.virtual.rf_path import RfPath
 from bench.virtual.scheduler import Scheduler
 
-MODELS: dict[str, Callable[[Scheduler, Mapping[int, Rail]], ScpiInstrument]] = {
-    "keysight_e36312a": E36312A,
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What hangs on an instrument: rails by channel number, radio paths by name."""
+
+    scheduler: Scheduler
+    rails: Mapping[int, Rail] = field(default_factory=dict)
+    paths: Mapping[str, RfPath] = field(default_factory=dict)
+
+
+class Counterpart(Protocol):
+    """A simulated instrument at its wire."""
+
+    @property
+    def address(self) -> str:
+        """What the bench file gives as its address."""
+        ...
+
+    @property
+    def instrument(self) -> Any:
+        """The instrument behind the wire, for tests that misuse it."""
+        ...
+
+    def close(self) -> None:
+        """Idempotent; raises what ended it early, if anything did."""
+        ...
+
+
+MODELS: dict[str, Callable[[Wiring], Counterpart]] = {
+    "keysight_e36312a": lambda w: LineServer(E36312A(w.scheduler, w.rails), w.scheduler),
 }
 
 
-def start_instrument(driver: str, scheduler: Scheduler, rails: Mapping[int, Rail]) -> ScpiServer:
-    """The simulated counterpart of a driver, listening on a free loopback port."""
+def start_instrument(driver: str, wiring: Wiring) -> Counterpart:
+    """The simulated counterpart of a driver, at a free loopback port or a virtual serial port."""
     if driver not in MODELS:
         raise ConfigError(
             f"driver {driver!r} has no simulated counterpart",
             help=f"simulated: {', '.join(sorted(MODELS))}",
         )
-    return ScpiServer(MODELS[driver](scheduler, rails), scheduler)
+    return MODELS[driver](wiring)

@@ -86,7 +86,8 @@ class Call:
             raise ScpiError(-108)
 
 
-Handler = Callable[[Call], str | None]
+Reply = str | bytes | None
+Handler = Callable[[Call], Reply]
 
 
 class ScpiInstrument(ABC):
@@ -128,9 +129,12 @@ class ScpiInstrument(ABC):
         else:
             self._errors.append(code)
 
-    def execute(self, line: str) -> str | None:
+    def overlong(self) -> None:
+        self.report(-223)
+
+    def execute(self, line: str) -> bytes | None:
         """Carry out one line; its reply, if any unit of it is a query. A bad unit ends the line."""
-        replies: list[str] = []
+        replies: list[bytes] = []
         path = ""
         for unit in line.split(";"):
             text = unit.strip()
@@ -148,10 +152,10 @@ class ScpiInstrument(ABC):
                 self.report(error.code)
                 break
             if reply is not None:
-                replies.append(reply)
-        return ";".join(replies) if replies else None
+                replies.append(reply.encode("latin-1") if isinstance(reply, str) else reply)
+        return b";".join(replies) if replies else None
 
-    def _call(self, header: str, rest: str) -> str | None:
+    def _call(self, header: str, rest: str) -> Reply:
         query = header.endswith("?")
         bare = header.removesuffix("?")
         for pattern, handler in self._table:

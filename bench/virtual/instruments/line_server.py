@@ -1,4 +1,4 @@
-"""A simulated instrument's LAN port: SCPI lines over a raw TCP socket, as on port 5025."""
+"""A simulated instrument's LAN port: command lines over a raw TCP socket, as on port 5025."""
 
 from __future__ import annotations
 
@@ -6,12 +6,24 @@ import selectors
 import socket
 import threading
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from bench.virtual.instruments.scpi import ScpiInstrument
 from bench.virtual.scheduler import Scheduler
 
 MAX_LINE = 64 * 1024
 """Bytes without a line end after which input is thrown away, with error -223."""
+
+
+class LineInstrument(Protocol):
+    """An instrument that is spoken to in lines. Called with the plant's lock held."""
+
+    def execute(self, line: str) -> bytes | None:
+        """Carry out one line; its reply without the line end."""
+        ...
+
+    def overlong(self) -> None:
+        """A line without end was thrown away."""
+        ...
 
 
 @dataclass(slots=True)
@@ -20,16 +32,26 @@ class _Peer:
     unsent: bytearray = field(default_factory=bytearray)
 
 
-class ScpiServer:
+class LineServer:
     """Serves one instrument to any number of connections, from one daemon thread.
 
     The plant stands still while a command is carried out: the scheduler's lock is held.
     """
 
     def __init__(
-        self, instrument: ScpiInstrument, scheduler: Scheduler, *, host: str = "127.0.0.1", port: int = 0
+        self,
+        instrument: LineInstrument,
+        scheduler: Scheduler,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        ending: bytes = b"\n",
+        greeting: bytes = b"",
     ) -> None:
+        """`ending` ends commands and replies; `greeting` is sent to whoever connects."""
         self.instrument = instrument
+        self._ending = ending
+        self._greeting = greeting
         self._scheduler = scheduler
         self._listener = socket.create_server((host, port))
         self._listener.setblocking(False)
@@ -41,11 +63,11 @@ class ScpiServer:
         self._peers: dict[socket.socket, _Peer] = {}
         self._closing = False
         self.failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._serve, name=f"scpi-{self.port}", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name=f"instrument-{self.port}", daemon=True)
         self._thread.start()
 
     @property
-    def visa_address(self) -> str:
+    def address(self) -> str:
         return f"TCPIP::{self.host}::{self.port}::SOCKET"
 
     def close(self) -> None:
@@ -83,8 +105,8 @@ class ScpiServer:
         connection, _ = self._listener.accept()
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._peers[connection] = _Peer()
-        self._selector.register(connection, selectors.EVENT_READ)
+        self._peers[connection] = _Peer(unsent=bytearray(self._greeting))
+        self._selector.register(connection, selectors.EVENT_READ | selectors.EVENT_WRITE)
 
     def _attend(self, connection: socket.socket, events: int) -> None:
         peer = self._peers[connection]
@@ -108,17 +130,17 @@ class ScpiServer:
 
     def _take(self, peer: _Peer, data: bytes) -> None:
         peer.received += data
-        while (end := peer.received.find(b"\n")) >= 0:
+        while (end := peer.received.find(self._ending)) >= 0:
             line = peer.received[:end].decode("latin-1")
-            del peer.received[: end + 1]
+            del peer.received[: end + len(self._ending)]
             with self._scheduler.lock:
                 reply = self.instrument.execute(line)
             if reply is not None:
-                peer.unsent += reply.encode("latin-1") + b"\n"
+                peer.unsent += reply + self._ending
         if len(peer.received) > MAX_LINE:
             peer.received.clear()
             with self._scheduler.lock:
-                self.instrument.report(-223)
+                self.instrument.overlong()
 
     def _drop(self, connection: socket.socket) -> None:
         del self._peers[connection]
