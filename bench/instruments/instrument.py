@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeVar
 
 from bench.clock import Clock
-from bench.errors import InstrumentError
 from bench.instruments.transport import Transport
 from bench.instruments.wire import Wire
 
@@ -25,6 +23,7 @@ class Instrument(Generic[W]):
     def __init__(self, name: str, transport: W, clock: Clock) -> None:
         self.name = name
         self.transport = transport
+        transport.models = self.models
         self.clock = clock
 
     @property
@@ -33,15 +32,8 @@ class Instrument(Generic[W]):
         return self.transport.idn
 
     def open(self) -> None:
-        """Connect. Raises `InstrumentError` when the model answering is none this driver is for."""
+        """Connect. Raises `InstrumentError` when what answers is not the one named, or not for this driver."""
         self.transport.open()
-        if re.search(self.models, self.idn, re.IGNORECASE) is None:
-            self.transport.close()
-            raise InstrumentError(
-                f"{self.name} at {self.transport.address} is {self.idn!r}, "
-                f"which the driver {type(self).__name__} is not for",
-                help="correct `driver` or `address` in the bench file; nothing was changed on it",
-            )
 
     def close(self) -> None:
         """Close the wire; settings stay as they are. Idempotent."""

@@ -104,7 +104,7 @@ class SupplyChannel(ABC):
 
     def _ovp_range(self) -> Range:
         if self.ratings.ovp is None:
-            raise self._lacks("an OVP level")
+            raise self._lacks("OVP level")
         return self.ratings.ovp
 
     @property

@@ -7,6 +7,7 @@ The kinds of wire derive from `Wire`: `transport` (VISA: TCP sockets, HiSLIP, US
 from __future__ import annotations
 
 import math
+import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -73,6 +74,8 @@ class Wire(ABC):
         """Run after every opening, a reopening included: a driver clears the error queue here."""
         self.identify: Callable[[], str] = lambda: self.query("*IDN?")
         """How the instrument says who it is; a driver replaces it where there is no `*IDN?`."""
+        self.models = ""
+        """Pattern that the identification must contain for the driver to fit (case does not matter)."""
         self.spacing: Spacing | None = None
         self._timeline = timeline
         self._identity = identity
@@ -119,6 +122,11 @@ class Wire(ABC):
             raise InstrumentError(
                 f"{self.name} at {self.address} is {self.idn!r}, but the bench file names {wanted!r}",
                 help="correct the address or the identity in the bench file; nothing was changed on it",
+            )
+        if re.search(self.models, self.idn, re.IGNORECASE) is None:
+            raise InstrumentError(
+                f"{self.name} at {self.address} is {self.idn!r}, which its driver is not for",
+                help="correct `driver` or `address` in the bench file; nothing was changed on it",
             )
 
     # ---- commands

@@ -8,6 +8,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bench.errors import PlantError
 from bench.virtual.scheduler import Scheduler
 
 MAX_LINE = 64 * 1024
@@ -24,6 +25,10 @@ class LineInstrument(Protocol):
     def overlong(self) -> None:
         """A line without end was thrown away."""
         ...
+
+
+SETTLE_LIMIT = 5.0
+"""Wall seconds a command may wait before the bench calls the instrument's thread stuck."""
 
 
 @dataclass(slots=True)
@@ -61,10 +66,12 @@ class LineServer:
         self._wake, self._woken = socket.socketpair()
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._peers: dict[socket.socket, _Peer] = {}
+        self._idle = threading.Condition(scheduler.lock)
         self._closing = False
         self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._serve, name=f"instrument-{self.port}", daemon=True)
         self._thread.start()
+        scheduler.join(self)
 
     @property
     def address(self) -> str:
@@ -77,6 +84,7 @@ class LineServer:
         """
         if not self._closing:
             self._closing = True
+            self._scheduler.leave(self)
             self._wake.send(b"\0")
             self._thread.join(5)
             self._wake.close()
@@ -84,14 +92,31 @@ class LineServer:
             failure, self.failure = self.failure, None
             raise failure
 
+    def settle(self) -> None:
+        """Hold time until every command that was sent has been carried out.
+
+        Waiting gives the plant's lock away, so the serving thread can have it.
+        """
+        with self._idle:
+            if not self._idle.wait_for(self._nothing_waits, SETTLE_LIMIT):
+                raise PlantError(
+                    f"the instrument at {self.address} left a command waiting for {SETTLE_LIMIT:g} s",
+                    help="its thread is stuck or dead; see its traceback",
+                )
+
+    def _nothing_waits(self) -> bool:
+        return not self._thread.is_alive() or not any(map(_readable, self._peers))
+
     def _serve(self) -> None:
         try:
             while not self._closing:
                 for key, events in self._selector.select():
-                    if key.fileobj is self._listener:
-                        self._accept()
-                    elif isinstance(key.fileobj, socket.socket) and key.fileobj in self._peers:
-                        self._attend(key.fileobj, events)
+                    with self._idle:
+                        if key.fileobj is self._listener:
+                            self._accept()
+                        elif isinstance(key.fileobj, socket.socket) and key.fileobj in self._peers:
+                            self._attend(key.fileobj, events)
+                        self._idle.notify_all()
         except BaseException as failure:  # a fault of the plant must not end as a silent time-out
             self.failure = failure
         finally:
@@ -133,16 +158,22 @@ class LineServer:
         while (end := peer.received.find(self._ending)) >= 0:
             line = peer.received[:end].decode("latin-1")
             del peer.received[: end + len(self._ending)]
-            with self._scheduler.lock:
-                reply = self.instrument.execute(line)
+            reply = self.instrument.execute(line)
             if reply is not None:
                 peer.unsent += reply + self._ending
         if len(peer.received) > MAX_LINE:
             peer.received.clear()
-            with self._scheduler.lock:
-                self.instrument.overlong()
+            self.instrument.overlong()
 
     def _drop(self, connection: socket.socket) -> None:
         del self._peers[connection]
         self._selector.unregister(connection)
         connection.close()
+
+
+def _readable(connection: socket.socket) -> bool:
+    """Whether bytes have arrived that nobody took."""
+    try:
+        return bool(connection.recv(1, socket.MSG_PEEK))
+    except OSError:  # nothing there, or the connection is broken
+        return False

@@ -7,8 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bench.errors import ConfigError
+from bench.virtual.instruments.dp832 import Dp832
 from bench.virtual.instruments.e36312a import E36312A
+from bench.virtual.instruments.ka3005p import Ka3005p
 from bench.virtual.instruments.line_server import LineServer
+from bench.virtual.instruments.n6705c import N6705C
+from bench.virtual.instruments.ngm202 import Ngm202
+from bench.virtual.instruments.serial_server import SerialServer
+from bench.virtual.instruments.spd3303x import Spd3303x
 from bench.virtual.rail import Rail
 from bench.virtual.rf_path import RfPath
 from bench.virtual.scheduler import Scheduler
@@ -43,6 +49,11 @@ class Counterpart(Protocol):
 
 MODELS: dict[str, Callable[[Wiring], Counterpart]] = {
     "keysight_e36312a": lambda w: LineServer(E36312A(w.scheduler, w.rails), w.scheduler),
+    "keysight_n6705c": lambda w: LineServer(N6705C(w.scheduler, w.rails), w.scheduler),
+    "korad_ka3005p": lambda w: SerialServer(Ka3005p(w.scheduler, w.rails), w.scheduler, baud=9600),
+    "rigol_dp832": lambda w: LineServer(Dp832(w.scheduler, w.rails), w.scheduler),
+    "rs_ngm202": lambda w: LineServer(Ngm202(w.scheduler, w.rails), w.scheduler),
+    "siglent_spd3303x": lambda w: LineServer(Spd3303x(w.scheduler, w.rails), w.scheduler),
 }
 
 

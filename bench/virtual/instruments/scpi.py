@@ -20,9 +20,11 @@ MESSAGES = {
     -108: "Parameter not allowed",
     -109: "Missing parameter",
     -113: "Undefined header",
+    -211: "Trigger ignored",
     -222: "Data out of range",
     -223: "Too much data",
     -224: "Illegal parameter value",
+    -230: "Data corrupt or stale",
     -350: "Queue overflow",
 }
 
@@ -183,7 +185,11 @@ class ScpiInstrument(ABC):
 
     def _next_error(self, call: Call) -> str:
         code = self._errors.popleft() if self._errors else 0
-        return f'{code:+d},"{MESSAGES.get(code, "No error")}"'
+        return self.error_text(code, MESSAGES.get(code, "No error"))
+
+    def error_text(self, code: int, message: str) -> str:
+        """How an entry of the error queue reads."""
+        return f'{code:+d},"{message}"'
 
 
 def _channel_list(text: str) -> list[int]:

@@ -1,0 +1,208 @@
+"""Scope and continuous data log of the N678x modules in an N6705C.
+
+| command                                | use                                                      |
+|----------------------------------------|----------------------------------------------------------|
+| `FORM REAL`, `FORM:BORD NORM`, `FORM:BORD?` | float32 blocks, most significant byte first         |
+| `SENS:CURR:RANG <a>,(@n)`, `SENS:CURR:RANG:AUTO 1,(@n)` | measuring range, or seamless ranging    |
+| `SENS:SWE:TINT <s>,(@n)`, `...? (@n)`  | scope: seconds between points, 5.12 us and multiples     |
+| `SENS:SWE:POIN <n>,(@n)`, `SENS:SWE:OFFS:POIN 0,(@n)` | scope: number of points, none before the trigger |
+| `TRIG:ACQ:SOUR BUS,(@n)`, `INIT:ACQ (@n)`, `TRIG:ACQ (@n)` | scope: arm and trigger               |
+| `FETC:ARR:CURR? (@n)`                  | scope: the points, once they are there                   |
+| `SENS:ELOG:FUNC:CURR 1,(@n)`, `...:VOLT 0`, `...:CURR:MINM 0` | log: the current's mean only      |
+| `SENS:ELOG:PER <s>,(@n)`, `...? (@n)`  | log: integration time of one record, 102.4 us to 60 s    |
+| `TRIG:ELOG:SOUR BUS,(@n)`, `INIT:ELOG (@n)`, `TRIG:ELOG (@n)` | log: start                        |
+| `FETC:ELOG? <max>,(@n)`                | log: the oldest records that were not fetched yet        |
+| `ABOR:ELOG (@n)`, `ABOR:ACQ (@n)`      | stop                                                     |
+
+Source: Keysight N6705 Programmer's Reference (subsystems SENSe, INITiate, TRIGger, FETCh, FORMat, ABORt).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Protocol
+
+import numpy
+
+from bench.clock import Clock
+from bench.errors import InstrumentError
+from bench.instruments.background import Background
+from bench.instruments.current_meter import CurrentMeter, Measuring, MeterRatings
+from bench.instruments.samples import Samples, Sampling
+from bench.instruments.transport import Transport
+
+TICK = 5.12e-6
+"""Seconds: the digitizer's own interval."""
+
+POINTS = 512 * 1024
+PERIOD = 102.4e-6
+LONGEST_PERIOD = 60.0
+RANGES = (10e-6, 1e-3, 0.1, 3.0)
+"""Measuring ranges of an N6781A in amperes."""
+
+LIMIT = 10.0
+"""Amperes beyond which no module reads."""
+
+FETCH_EVERY = 0.5
+"""Seconds between two looks at the log."""
+RECORDS = 16_384
+"""Records fetched at a time."""
+KEPT = 64_000_000
+"""Records kept until they are read: more than an hour at the fastest rate."""
+
+WAITING_OR_MEASURING = 1 << 3 | 1 << 5
+
+
+class Supply(Protocol):
+    """What is used of the supply's driver."""
+
+    @property
+    def transport(self) -> Transport: ...
+    def set(self, command: str) -> None: ...
+    def number(self, query: str) -> float: ...
+
+
+def prepare(supply: Supply, number: int, range: float | None) -> None:
+    """Byte order and range. Another byte order than the one asked for would make nonsense of everything."""
+    supply.set("FORM REAL")
+    supply.set("FORM:BORD NORM")
+    order = supply.transport.query("FORM:BORD?").strip().upper()
+    if not order.startswith("NORM"):
+        raise supply.transport.fault("FORM:BORD?", f"answered {order!r} after it was set to NORM")
+    if range is None:
+        supply.set(f"SENS:CURR:RANG:AUTO 1,(@{number})")
+    else:
+        supply.set(f"SENS:CURR:RANG:AUTO 0,(@{number})")
+        supply.set(f"SENS:CURR:RANG {range:g},(@{number})")
+
+
+class Scope:
+    """One stretch of current, digitized at up to 195 ksps."""
+
+    def __init__(self, name: str, number: int, supply: Supply, clock: Clock) -> None:
+        self.name = name
+        self._number = number
+        self._supply = supply
+        self._clock = clock
+
+    def capture(self, points: int, *, rate: float = 1 / TICK, range: float | None = None) -> Samples:
+        """Take `points` points from now on, at the next faster rate it has; returns when they are there.
+
+        Raises `InstrumentError` before anything is sent for what it cannot do.
+        """
+        if not 1 <= points <= POINTS:
+            raise InstrumentError(f"{self.name}: {points} points", help=f"it takes 1 to {POINTS}")
+        if not math.isfinite(rate) or not 1 <= rate <= 1.0001 / TICK:
+            raise InstrumentError(f"{self.name}: rate {rate:g}/s", help=f"it takes 1 to {1 / TICK:.0f}/s")
+        interval = max(1, math.floor(1 / rate / TICK + 1e-6)) * TICK
+        supply, at = self._supply, f"(@{self._number})"
+        prepare(supply, self._number, range)
+        supply.set(f"SENS:SWE:TINT {interval:.8g},{at}")
+        actual = supply.number(f"SENS:SWE:TINT? {at}")
+        if abs(actual - interval) > 0.01 * interval:
+            raise supply.transport.fault("SENS:SWE:TINT?", f"answered {actual:g} s, not {interval:g} s")
+        supply.set(f"SENS:SWE:POIN {points},{at}")
+        supply.set(f"SENS:SWE:OFFS:POIN 0,{at}")
+        supply.set(f"TRIG:ACQ:SOUR BUS,{at}")
+        supply.set(f"INIT:ACQ {at}")
+        supply.set(f"TRIG:ACQ {at}")
+        start = self._clock.now()
+        self._await_end(points * actual)
+        values = supply.transport.query_floats(f"FETC:ARR:CURR? {at}", big_endian=True, limit=LIMIT)
+        if len(values) != points:
+            raise supply.transport.fault("FETC:ARR:CURR?", f"answered {len(values)} points, not {points}")
+        return Samples(start, 1 / actual, values)
+
+    def _await_end(self, duration: float) -> None:
+        # asked before the end, FETC would stay silent until then, and that is a time-out
+        self._clock.sleep(duration, f"{self.name}: {duration:g} s of points")
+        query = f"STAT:OPER:COND? (@{self._number})"
+        for _ in range(100):
+            if not int(self._supply.number(query)) & WAITING_OR_MEASURING:
+                return
+            self._clock.sleep(0.05, f"{self.name}: end of the acquisition")
+        self._supply.set(f"ABOR:ACQ (@{self._number})")
+        raise self._supply.transport.fault(query, f"says that it still measures 5 s after {duration:g} s")
+
+
+class ElogMeter(CurrentMeter):
+    """Gapless means of the current. Records that the instrument had to drop are an error."""
+
+    def __init__(self, name: str, number: int, supply: Supply, clock: Clock) -> None:
+        ratings = MeterRatings(1 / LONGEST_PERIOD, 1 / PERIOD, (Sampling.AVERAGE,), RANGES)
+        super().__init__(f"{name} data log", ratings)
+        self._at = f"(@{number})"
+        self._number = number
+        self._supply = supply
+        self._clock = clock
+        self._work: Background | None = None
+        self._records: list[numpy.ndarray] = []
+        self._begun = 0.0
+        self._received = 0
+        self._delivered = 0
+
+    def _configure(self, rate: float, mode: Sampling, range: float | None) -> Measuring:
+        period = max(PERIOD, math.floor(1 / rate / TICK + 1e-6) * TICK)
+        prepare(self._supply, self._number, range)
+        for command in ("FUNC:CURR 1", "FUNC:VOLT 0", "FUNC:CURR:MINM 0", f"PER {period:.8g}"):
+            self._supply.set(f"SENS:ELOG:{command},{self._at}")
+        actual = self._supply.number(f"SENS:ELOG:PER? {self._at}")
+        if not 0.99 * period <= actual <= 1.01 * period:
+            raise self._supply.transport.fault("SENS:ELOG:PER?", f"answered {actual:g} s, not {period:g} s")
+        return Measuring(1 / actual, mode, range)
+
+    def _start(self, measuring: Measuring) -> None:
+        self._records.clear()
+        self._received = self._delivered = 0
+        self._supply.set(f"TRIG:ELOG:SOUR BUS,{self._at}")
+        self._supply.set(f"INIT:ELOG {self._at}")
+        self._supply.set(f"TRIG:ELOG {self._at}")
+        self._begun = self._clock.now()
+        self._work = Background(self._clock, self._collect(measuring.rate))
+
+    async def _collect(self, rate: float) -> None:
+        while True:
+            await asyncio.sleep(FETCH_EVERY)
+            await self._clock.blocking(self._fetch)
+            self._compare(rate)
+
+    def _fetch(self) -> None:
+        while True:
+            values = self._supply.transport.query_floats(
+                f"FETC:ELOG? {RECORDS},{self._at}", big_endian=True, limit=LIMIT
+            )
+            if len(values):
+                self._records.append(values)
+                self._received += len(values)
+            if len(values) < RECORDS:
+                return
+
+    def _compare(self, rate: float) -> None:
+        """Fewer records than time has passed for: the instrument's buffer ran over, who knows where."""
+        expected = (self._clock.now() - self._begun) * rate
+        if self._received < 0.99 * expected - 2 - FETCH_EVERY * rate:
+            raise self._supply.transport.fault(
+                "FETC:ELOG?",
+                f"gave {self._received} records where {expected:.0f} were taken: its buffer ran over",
+            )
+        if self._received - self._delivered > KEPT:
+            raise self._supply.transport.fault("FETC:ELOG?", f"{KEPT} records were not read; call read()")
+
+    def _read(self, measuring: Measuring) -> Samples:
+        if self._work is not None:
+            self._work.check()
+        records, self._records = self._records, []
+        values = numpy.concatenate(records) if records else numpy.empty(0, dtype=numpy.float32)
+        start = self._begun + self._delivered / measuring.rate
+        self._delivered += len(values)
+        return Samples(start, measuring.rate, values)
+
+    def _stop(self) -> None:
+        work, self._work = self._work, None
+        try:
+            if work is not None:
+                work.end()
+            self._fetch()
+        finally:
+            self._supply.set(f"ABOR:ELOG {self._at}")

@@ -1,0 +1,111 @@
+"""A simulated Siglent SPD3303X on up to two rails.
+
+Kept of the real one (SPD3303X Quick Start, remote control): the channel in the header, no query of the
+output but status bits in hexadecimal, no protections, errors as `-113  Undefined header`, and that a
+command within 10 ms of the one before is lost without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bench.virtual.instruments.output_stage import OutputStage
+from bench.virtual.instruments.scpi import Call, Handler, ScpiError, ScpiInstrument
+from bench.virtual.rail import Rail
+from bench.virtual.scheduler import Scheduler
+
+VOLTS = 32.0
+AMPS = 3.2
+DEAF = 0.010
+"""Seconds after a command in which it does not listen."""
+
+_INDEPENDENT = 0b01 << 2
+
+
+class Spd3303x(ScpiInstrument):
+    """`rails`: channel number -> what hangs on that output."""
+
+    identity = "Siglent Technologies,SPD3303X,SPD3XGBX2R0042,1.01.01.02.05,V3.0"
+    channel_numbers = (1, 2)
+
+    def __init__(self, scheduler: Scheduler, rails: Mapping[int, Rail]) -> None:
+        self.outputs = {
+            n: OutputStage(scheduler, rails[n] if n in rails else Rail(scheduler))
+            for n in self.channel_numbers
+        }
+        self.lost = 0
+        """Commands that came too soon."""
+        self._scheduler = scheduler
+        self._deaf_until = 0.0
+        super().__init__()
+        self.reset()
+
+    def execute(self, line: str) -> bytes | None:
+        if self._scheduler.now < self._deaf_until:
+            self.lost += 1
+            return None
+        self._deaf_until = self._scheduler.now + DEAF - 1e-9
+        return super().execute(line)
+
+    def error_text(self, code: int, message: str) -> str:
+        return f"{code}  {message}"
+
+    def commands(self) -> Mapping[str, Handler]:
+        return {
+            "CH<n>:VOLTage": self._voltage,
+            "CH<n>:CURRent": self._current,
+            "OUTPut": self._output,
+            "MEASure:VOLTage": lambda call: self._measured(call, 0),
+            "MEASure:CURRent": lambda call: self._measured(call, 1),
+            "SYSTem:STATus": self._status,
+        }
+
+    def reset(self) -> None:
+        for output in self.outputs.values():
+            output.volts, output.amps, output.on = 0.0, AMPS, False
+            output.apply()
+
+    def _voltage(self, call: Call) -> str | None:
+        output = self._header(call)
+        if call.query:
+            return f"{output.volts:.3f}"
+        output.volts = round(call.number(low=0, high=VOLTS), 3)
+        output.apply()
+        return None
+
+    def _current(self, call: Call) -> str | None:
+        output = self._header(call)
+        if call.query:
+            return f"{output.amps:.3f}"
+        output.amps = round(call.number(low=0, high=AMPS), 3)
+        output.apply()
+        return None
+
+    def _output(self, call: Call) -> None:
+        if call.query or len(call.parameters) != 2:
+            raise ScpiError(-113)
+        output = self._named(call.parameters[0])
+        output.on = Call(False, call.parameters[1:], (), ()).switch()
+        output.apply()
+
+    def _measured(self, call: Call, which: int) -> str:
+        if not call.query:
+            raise ScpiError(-113)
+        name = call.parameters[0] if call.parameters else "CH1"
+        return f"{self._named(name).rail.measure()[which]:.3f}"
+
+    def _status(self, call: Call) -> str:
+        bits = _INDEPENDENT
+        for number, output in self.outputs.items():
+            bits |= (output.mode == "CC") << number - 1 | output.on << 3 + number
+        return f"{bits:#x}"
+
+    def _header(self, call: Call) -> OutputStage:
+        number = call.suffixes[0] if call.suffixes else 0
+        return self._named(f"CH{number}")
+
+    def _named(self, name: str) -> OutputStage:
+        for number, output in self.outputs.items():
+            if name.upper() == f"CH{number}":
+                return output
+        raise ScpiError(-224)
