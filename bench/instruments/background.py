@@ -44,4 +44,5 @@ class Background:
             self.end()
 
     async def _joined(self) -> None:
-        await asyncio.shield(asyncio.wrap_future(self._future))
+        if not self._future.cancelled():
+            await asyncio.shield(asyncio.wrap_future(self._future))

@@ -32,7 +32,7 @@ class Instrument(Generic[W]):
         return self.transport.idn
 
     def open(self) -> None:
-        """Connect. Raises `InstrumentError` when what answers is not the one named, or not for this driver."""
+        """Connect. Raises `InstrumentError` when another instrument answers, or one not for this driver."""
         self.transport.open()
 
     def close(self) -> None:

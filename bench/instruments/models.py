@@ -6,21 +6,29 @@ from typing import Any
 
 from bench.clock import Clock
 from bench.errors import ConfigError
+from bench.instruments.adaura import Adaura
 from bench.instruments.instrument import Instrument
 from bench.instruments.keysight_e36312a import KeysightE36312A
+from bench.instruments.keysight_j7211 import KeysightJ7211
 from bench.instruments.keysight_n6705c import KeysightN6705C
 from bench.instruments.korad_ka3005p import KoradKa3005p
+from bench.instruments.minicircuits_rcdat import MiniCircuitsRcdat
 from bench.instruments.rigol_dp832 import RigolDp832
 from bench.instruments.rs_ngm202 import RsNgm202
+from bench.instruments.scpi_attenuator import ScpiAttenuator
 from bench.instruments.siglent_spd3303x import SiglentSpd3303x
 from bench.timeline import Timeline
 
 DRIVERS: dict[str, type[Instrument[Any]]] = {
+    "adaura": Adaura,
     "keysight_e36312a": KeysightE36312A,
+    "keysight_j7211": KeysightJ7211,
     "keysight_n6705c": KeysightN6705C,
     "korad_ka3005p": KoradKa3005p,
+    "minicircuits_rcdat": MiniCircuitsRcdat,
     "rigol_dp832": RigolDp832,
     "rs_ngm202": RsNgm202,
+    "scpi_attenuator": ScpiAttenuator,
     "siglent_spd3303x": SiglentSpd3303x,
 }
 

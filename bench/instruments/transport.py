@@ -45,7 +45,10 @@ def _resource_manager() -> Any:
 
 
 class Transport(Wire):
-    """A VISA resource. `address` is its name; `ending` ends commands and replies."""
+    """A VISA resource. `address` is its name; `ending` ends commands and replies.
+
+    What comes within `greeting` wall seconds of connecting is thrown away.
+    """
 
     kind = "scpi"
 
@@ -58,9 +61,11 @@ class Transport(Wire):
         identity: str | None = None,
         timeout: float = 3.0,
         ending: str = "\n",
+        greeting: float = 0.0,
     ) -> None:
         super().__init__(name, address, timeline, identity=identity, timeout=timeout)
         self._ending = ending
+        self._greeting = greeting
         self._resource: Any = None
 
     # ---- connection
@@ -88,6 +93,8 @@ class Transport(Wire):
                 raise self.fault("open", os.strerror(error))
             wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             wire.settimeout(self._timeout)
+            if self._greeting and select.select([wire], [], [], self._greeting)[0]:
+                self._guarded("open", lambda: wire.recv(4096))
 
     def _disconnect(self) -> None:
         resource, self._resource = self._resource, None
@@ -192,6 +199,9 @@ class Transport(Wire):
         if state == "closed":
             self._disconnect()
             raise self.fault(command, "the instrument closed the connection")
+        if (state == "bytes" or self._unread()) and self._opening:
+            self._disconnect()
+            raise self.fault(command, "it speaks before it is asked")
         if state == "bytes" or self._unread():
             self.log("bytes nobody asked for: reopening the connection")
             self._disconnect()

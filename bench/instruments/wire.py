@@ -81,6 +81,7 @@ class Wire(ABC):
         self._identity = identity
         self._timeout = timeout
         self._wanted = False
+        self._opening = False
         self._lock = threading.RLock()
 
     # ---- connection
@@ -90,6 +91,7 @@ class Wire(ABC):
         self._wanted = True
         if self._connected:
             return
+        self._opening = True
         try:
             self._connect()
             self.idn = self.identify().strip()
@@ -98,6 +100,8 @@ class Wire(ABC):
         except BaseException:
             self._disconnect()
             raise
+        finally:
+            self._opening = False
 
     def close(self) -> None:
         """Idempotent; never raises."""

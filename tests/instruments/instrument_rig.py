@@ -5,6 +5,7 @@ from bench.timeline import Timeline
 from bench.virtual.clock import VirtualClock
 from bench.virtual.instruments.models import Wiring, start_instrument
 from bench.virtual.rail import Rail
+from bench.virtual.rf_path import RfPath
 from bench.virtual.scheduler import Scheduler
 
 
@@ -46,6 +47,26 @@ class SupplyBench:
 
     def open(self, **options):
         return open_instrument("psu", self.driver, self.server.address, self.clock, self.timeline, **options)
+
+    def close(self) -> None:
+        self.server.close()
+        self.clock.close()
+
+
+class AttenuatorBench:
+    """A simulated attenuator on four radio paths. `server` starts it otherwise than its driver's default."""
+
+    def __init__(self, driver: str, server=None) -> None:
+        self.driver = driver
+        self.scheduler = Scheduler(1)
+        self.clock = VirtualClock(self.scheduler)
+        self.timeline = Timeline(self.clock)
+        self.paths = {name: RfPath() for name in ("1", "2", "3", "4")}
+        wiring = Wiring(self.scheduler, paths=self.paths)
+        self.server = start_instrument(driver, wiring) if server is None else server(wiring)
+
+    def open(self, **options):
+        return open_instrument("att", self.driver, self.server.address, self.clock, self.timeline, **options)
 
     def close(self) -> None:
         self.server.close()

@@ -7,12 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bench.errors import ConfigError
+from bench.virtual.instruments.adaura import AdauraUnit
 from bench.virtual.instruments.dp832 import Dp832
 from bench.virtual.instruments.e36312a import E36312A
+from bench.virtual.instruments.hislip_server import HislipServer
+from bench.virtual.instruments.http_server import HttpServer
+from bench.virtual.instruments.j7211 import J7211
 from bench.virtual.instruments.ka3005p import Ka3005p
 from bench.virtual.instruments.line_server import LineServer
 from bench.virtual.instruments.n6705c import N6705C
 from bench.virtual.instruments.ngm202 import Ngm202
+from bench.virtual.instruments.nine_fives import NineFives
+from bench.virtual.instruments.rcdat import Rcdat
 from bench.virtual.instruments.serial_server import SerialServer
 from bench.virtual.instruments.spd3303x import Spd3303x
 from bench.virtual.rail import Rail
@@ -48,11 +54,15 @@ class Counterpart(Protocol):
 
 
 MODELS: dict[str, Callable[[Wiring], Counterpart]] = {
+    "adaura": lambda w: HttpServer(AdauraUnit(w.paths), w.scheduler),
     "keysight_e36312a": lambda w: LineServer(E36312A(w.scheduler, w.rails), w.scheduler),
+    "keysight_j7211": lambda w: LineServer(J7211(w.paths), w.scheduler, ending=b"\r"),
     "keysight_n6705c": lambda w: LineServer(N6705C(w.scheduler, w.rails), w.scheduler),
     "korad_ka3005p": lambda w: SerialServer(Ka3005p(w.scheduler, w.rails), w.scheduler, baud=9600),
+    "minicircuits_rcdat": lambda w: HttpServer(Rcdat(w.paths), w.scheduler),
     "rigol_dp832": lambda w: LineServer(Dp832(w.scheduler, w.rails), w.scheduler),
     "rs_ngm202": lambda w: LineServer(Ngm202(w.scheduler, w.rails), w.scheduler),
+    "scpi_attenuator": lambda w: HislipServer(NineFives(w.paths), w.scheduler),
     "siglent_spd3303x": lambda w: LineServer(Spd3303x(w.scheduler, w.rails), w.scheduler),
 }
 
