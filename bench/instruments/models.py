@@ -13,6 +13,7 @@ from bench.instruments.keysight_j7211 import KeysightJ7211
 from bench.instruments.keysight_n6705c import KeysightN6705C
 from bench.instruments.korad_ka3005p import KoradKa3005p
 from bench.instruments.minicircuits_rcdat import MiniCircuitsRcdat
+from bench.instruments.nordic_ppk2 import NordicPpk2
 from bench.instruments.rigol_dp832 import RigolDp832
 from bench.instruments.rs_ngm202 import RsNgm202
 from bench.instruments.scpi_attenuator import ScpiAttenuator
@@ -26,6 +27,7 @@ DRIVERS: dict[str, type[Instrument[Any]]] = {
     "keysight_n6705c": KeysightN6705C,
     "korad_ka3005p": KoradKa3005p,
     "minicircuits_rcdat": MiniCircuitsRcdat,
+    "nordic_ppk2": NordicPpk2,
     "rigol_dp832": RigolDp832,
     "rs_ngm202": RsNgm202,
     "scpi_attenuator": ScpiAttenuator,

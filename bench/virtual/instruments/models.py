@@ -18,6 +18,7 @@ from bench.virtual.instruments.line_server import LineServer
 from bench.virtual.instruments.n6705c import N6705C
 from bench.virtual.instruments.ngm202 import Ngm202
 from bench.virtual.instruments.nine_fives import NineFives
+from bench.virtual.instruments.ppk2 import Ppk2
 from bench.virtual.instruments.rcdat import Rcdat
 from bench.virtual.instruments.serial_server import SerialServer
 from bench.virtual.instruments.spd3303x import Spd3303x
@@ -60,6 +61,7 @@ MODELS: dict[str, Callable[[Wiring], Counterpart]] = {
     "keysight_n6705c": lambda w: LineServer(N6705C(w.scheduler, w.rails), w.scheduler),
     "korad_ka3005p": lambda w: SerialServer(Ka3005p(w.scheduler, w.rails), w.scheduler, baud=9600),
     "minicircuits_rcdat": lambda w: HttpServer(Rcdat(w.paths), w.scheduler),
+    "nordic_ppk2": lambda w: SerialServer(Ppk2(w.scheduler, w.rails), w.scheduler),
     "rigol_dp832": lambda w: LineServer(Dp832(w.scheduler, w.rails), w.scheduler),
     "rs_ngm202": lambda w: LineServer(Ngm202(w.scheduler, w.rails), w.scheduler),
     "scpi_attenuator": lambda w: HislipServer(NineFives(w.paths), w.scheduler),
