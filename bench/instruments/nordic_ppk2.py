@@ -81,7 +81,7 @@ class NordicPpk2(Instrument[SerialWire]):
 
     @property
     def volts(self) -> float:
-        """The board's supply, which the calibration depends on. Raises `InstrumentError` before a mode is set."""
+        """The board's supply, which the calibration needs. Raises `InstrumentError` before a mode is set."""
         if self._volts is None:
             raise InstrumentError(
                 f"{self.name}: neither use_ampere_meter nor use_source was called",
@@ -119,7 +119,8 @@ class NordicPpk2(Instrument[SerialWire]):
         def column(name: str) -> numpy.ndarray:
             return numpy.array([self._value(f"{name}{n}") for n in range(RANGES)])
 
-        made = Calibration(*(column(n) for n in ("R", "GS", "GI", "O", "S", "I", "UG")), volts=self.volts)
+        columns = {name.lower(): column(name) for name in ("R", "GS", "GI", "O", "S", "I", "UG")}
+        made = Calibration(**columns, volts=self.volts)
         if not bool(numpy.all(made.r > 0)):
             raise self.transport.fault("metadata", f"its calibration has shunts of {made.r.tolist()} ohms")
         return made
@@ -163,6 +164,7 @@ class Ppk2Meter(CurrentMeter):
         self._clock = owner.clock
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._taking = False
         self._fresh = bytearray()
         self._fault: str | None = None
         self._words = WordStream()
@@ -192,7 +194,7 @@ class Ppk2Meter(CurrentMeter):
         port.reset_input_buffer()
         self._owner.transport.send_bytes(START)
         self._begun = self._clock.now()
-        self._running = True
+        self._taking = True
         self._thread = threading.Thread(
             target=self._take, args=(port,), name=f"{self.name}-ppk2", daemon=True
         )
@@ -201,7 +203,7 @@ class Ppk2Meter(CurrentMeter):
     def _take(self, port: object) -> None:
         assert isinstance(port, serial.SerialBase)
         try:
-            while self._running or port.in_waiting:
+            while self._taking or port.in_waiting:
                 data = port.read(max(1, port.in_waiting))
                 with self._lock:
                     if len(self._fresh) + len(data) <= KEPT:
@@ -214,15 +216,13 @@ class Ppk2Meter(CurrentMeter):
             self._fault = str(fault)
 
     def _stop(self) -> None:
-        # `running` is off by now, but the thread goes on while bytes come
         thread, self._thread = self._thread, None
-        self._running = True
         try:
             self._owner.transport.send_bytes(STOP)
             self._ended = self._clock.now()
             self._clock.sleep(TAIL, f"{self.name}: last samples")
         finally:
-            self._running = False
+            self._taking = False
             with contextlib.suppress(InstrumentError, serial.SerialException, OSError):
                 self._owner.transport.port.cancel_read()
             if thread is not None:
@@ -264,7 +264,7 @@ class Ppk2Meter(CurrentMeter):
         )
 
     def _compare(self) -> None:
-        """Far fewer samples than time has passed for: blocks of 64 were lost, which its counter cannot show."""
+        """Far fewer samples than the time was for: blocks of 64 were lost, which no counter shows."""
         until = self._clock.now() - TAIL if self._ended is None else self._ended
         expected = (until - self._begun) * RATE
         if self._raw < expected * (1 - SHORT) - SHORT_SECONDS * RATE:

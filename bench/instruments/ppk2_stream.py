@@ -130,6 +130,8 @@ class WordStream:
         if not self._align(1):
             self._bytes.clear()
             return False
+        # the first word found may be counter and logic of one sample behind the reading of another
+        del self._bytes[:4]
         self._miss((int.from_bytes(self._bytes[:4], "little") >> 18) - last - 1 & 63)
         return True
 

@@ -71,3 +71,15 @@ class AttenuatorBench:
     def close(self) -> None:
         self.server.close()
         self.clock.close()
+
+
+class MeterBench(SupplyBench):
+    """A supply or meter on rail 1, fed from outside where it does not feed it itself."""
+
+    def feed(self, volts: float = 3.7) -> None:
+        with self.scheduler.lock:
+            self.rails[1].drive(volts, 1.0)
+
+    def take_at(self, delay: float, amps: float) -> None:
+        """The board takes another current `delay` seconds from now."""
+        self.scheduler.after(delay, lambda: self.board.take(amps))
