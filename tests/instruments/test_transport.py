@@ -10,6 +10,7 @@ import pytest
 
 from bench.clock import WallClock
 from bench.errors import InstrumentError
+from bench.instruments.samples import plausible
 from bench.instruments.transport import Transport
 from bench.timeline import Timeline
 
@@ -227,3 +228,76 @@ def test_block_of_odd_length_is_a_fault(connect):
     transport, _ = connect(lambda command, c: c.sendall(block(b"12345") + b"\n"))
     with pytest.raises(InstrumentError, match="block of 5 bytes"):
         transport.query_floats("FETC?", big_endian=True)
+
+
+@pytest.mark.parametrize("order", ["<f4", ">f4"])
+def test_floats_in_the_other_byte_order_are_told(connect, order):
+    readings = numpy.array([0.1, 2.7e-6, 0.105, 3.7], dtype=order)
+    transport, _ = connect(lambda command, c: c.sendall(block(readings.tobytes()) + b"\n"))
+    big_endian = order == ">f4"
+    right = transport.query_floats("FETC?", big_endian=big_endian, limit=10)
+    assert right == pytest.approx([0.1, 2.7e-6, 0.105, 3.7])
+    with pytest.raises(InstrumentError, match=r"FETC\?: answered values in the wrong byte order"):
+        transport.query_floats("FETC?", big_endian=not big_endian, limit=10)
+
+
+@pytest.mark.parametrize("reading", [numpy.nan, numpy.inf, 9.9e37, 11.0, -11.0])
+def test_floats_that_cannot_be_readings_are_a_fault(connect, reading):
+    readings = numpy.array([0.1, reading, 0.2], dtype=">f4")
+    transport, _ = connect(lambda command, c: c.sendall(block(readings.tobytes()) + b"\n"))
+    with pytest.raises(InstrumentError, match=r"FETC\?: answered values that are none, or beyond 10"):
+        transport.query_floats("FETC?", big_endian=True, limit=10)
+
+
+def test_readings_of_nothing_in_the_wrong_order_are_told_too():
+    """Around zero the other byte order gives tiny numbers, which pass any upper limit."""
+    noise = numpy.array([1e-5, -2e-5, 3e-6, 0.0], dtype="<f4")
+    assert plausible(noise, 10)
+    assert not plausible(numpy.frombuffer(noise.tobytes(), dtype=">f4"), 10)
+    assert plausible(numpy.zeros(5, dtype="<f4"), 10)
+    assert plausible(numpy.empty(0, dtype="<f4"), 10)
+
+
+def test_silently_unsupported_query_is_a_time_out_and_leaves_no_trace(connect):
+    transport, server = connect(lambda command, c: c.sendall(b"1\n") if command == "GOOD?" else None)
+    with pytest.raises(InstrumentError, match=r"BAD\?: no reply within"):
+        transport.query("BAD?")
+    assert transport.query_number("GOOD?") == 1
+    assert server.connections == 2
+
+
+def test_peer_that_speaks_before_it_is_asked_is_refused_not_reopened_for_ever(timeline):
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            connection.sendall(b"hello\n")
+
+    threading.Thread(target=serve, daemon=True).start()
+    address = f"TCPIP::127.0.0.1::{listener.getsockname()[1]}::SOCKET"
+    transport = Transport("meter", address, timeline, identity="ACME", timeout=0.3)
+    with pytest.raises(InstrumentError, match=r"before it is asked|the bench file names"):
+        transport.open()
+    transport.close()
+    listener.close()
+
+
+def test_exchanges_of_several_threads_do_not_mix(connect):
+    transport, _ = connect(lambda command, c: c.sendall(command.strip("?").encode() + b"\n"), timeout=3)
+    wrong = []
+
+    def ask(number):
+        for _ in range(50):
+            if transport.query_number(f"{number}?") != number:
+                wrong.append(number)
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
