@@ -53,10 +53,13 @@ class HardwareDut(Dut):
     # ---- power
 
     def make_safe(self) -> None:
-        """Output off, then voltage, current limit and OVP of the board file."""
+        """Output off, then voltage, current limit and OVP of the board file, where the supply has OVP."""
         wanted = self.type.supply
         self.supply.output = False
-        self.supply.ovp = wanted.ovp
+        if self.supply.ratings.ovp is not None:
+            self.supply.ovp = wanted.ovp
+        else:
+            self._timeline.record(self.name, "power", "the supply has no OVP to guard the board")
         self.supply.voltage = wanted.voltage
         self.supply.current_limit = wanted.current_limit
 

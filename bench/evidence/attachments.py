@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from bench.timeline import Entry
 
 SERIAL_KINDS = ("line", "partial", "sent", "port")
+INSTRUMENT_KINDS = ("scpi", "command")
 FLASH_KINDS = ("swd", "flash")
 EVENT_KINDS = ("step", "power", "port", "registration", "state", "warning")
 
@@ -60,7 +61,7 @@ def files(entries: Sequence[Entry]) -> list[TextFile]:
         TextFile("CoAP trace", coap_trace(entries)),
         *(
             TextFile(f"SCPI log {source}", scpi_log(entries, source))
-            for source in _sources(entries, ("scpi",))
+            for source in _sources(entries, INSTRUMENT_KINDS)
         ),
         *(
             TextFile(f"flash operations {source}", flash_operations(entries, source))
@@ -106,7 +107,9 @@ def coap_trace(entries: Iterable[Entry]) -> str:
 
 def scpi_log(entries: Iterable[Entry], source: str) -> str:
     """One instrument's commands and replies."""
-    rows = [f"{_time(e)} {_clean(e.text)}" for e in entries if e.kind == "scpi" and e.source == source]
+    rows = [
+        f"{_time(e)} {_clean(e.text)}" for e in entries if e.kind in INSTRUMENT_KINDS and e.source == source
+    ]
     return _text(f"Instrument {source}. Time in s | '>' command, '<' reply", rows)
 
 

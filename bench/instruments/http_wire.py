@@ -19,7 +19,7 @@ LARGEST = 64 * 1024
 class HttpWire(Wire):
     """`address` is `http://host` or `http://host:port`; `prefix` comes before each command in the path."""
 
-    kind = "http"
+    kind = "command"
 
     def __init__(
         self,

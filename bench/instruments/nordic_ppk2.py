@@ -214,6 +214,8 @@ class Ppk2Meter(CurrentMeter):
                         )
         except (serial.SerialException, OSError, TypeError) as fault:
             self._fault = str(fault)
+            with contextlib.suppress(serial.SerialException, OSError):
+                port.close()
 
     def _stop(self) -> None:
         thread, self._thread = self._thread, None

@@ -28,7 +28,7 @@ SILENCE = 0.05
 class SerialWire(Wire):
     """A serial port, 8N1 at `baud`; the time-out runs in the port's own time."""
 
-    kind = "serial"
+    kind = "command"
 
     def __init__(
         self,

@@ -56,7 +56,7 @@ class Wire(ABC):
     """
 
     kind: ClassVar[str]
-    """The kind of this wire's timeline entries."""
+    """The kind of this wire's timeline entries: "scpi", or "command" where it is something else."""
 
     def __init__(
         self,
