@@ -92,7 +92,7 @@ def test_state_is_observed_within_pmin_and_pmax(dut, server, clock):
     client = server.client(dut)
 
     async def observe():
-        await client.write_attributes("/5/0/3", pmin=2, pmax=10)
+        await client.write_attributes_async("/5/0/3", pmin=2, pmax=10)
         return await client.observe("/5/0/3", lambda value: heard.append((clock.now(), State(value))))
 
     observation = clock.run(observe(), timeout=300, reason="observe /5/0/3")

@@ -1,72 +1,37 @@
-"""One registered device, as the test thread sees it."""
+"""One registered device, as the test thread sees it: the device management interface of LwM2M."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from aiocoap import DELETE, GET, POST, PUT, Message, error
-from aiocoap.numbers.codes import Code
+from aiocoap import DELETE, FETCH, GET, POST, PUT, Message, iPATCH
 
 from bench.errors import ServerError
-from bench.lwm2m import objects
-from bench.lwm2m.codecs import link_format, senml, tlv
+from bench.lwm2m import content
+from bench.lwm2m.codecs import link_format
 from bench.lwm2m.codecs.error import CodecError
 from bench.lwm2m.exchange import Exchange
 from bench.lwm2m.objects import Value
 from bench.lwm2m.push import BlockPush
 from bench.lwm2m.registration import Registration
-from bench.lwm2m.tuning import BlockTuning
+from bench.lwm2m.requests import REQUEST_LIMIT, CoapError, NotReachable, Observation, Requester
 
-TEXT, LINKS, OPAQUE, TLV, TLV_OLD = 0, 40, 42, 11542, 1542
-SENML_JSON, SENML_CBOR = 110, 112
-REQUEST_LIMIT = 300.0
-"""Bench seconds for one request, retransmissions and a separate response included."""
+__all__ = ["Client", "CoapError", "NotReachable", "Observation"]
 
-
-class NotReachable(ServerError):
-    """The device did not answer."""
-
-
-class CoapError(Exception):
-    """The device answered with an error code: the product's answer, for a testcase to judge."""
-
-    def __init__(self, request: str, code: Code) -> None:
-        super().__init__(f"{request} was answered {code.dotted} ({code.name.replace('_', ' ').title()})")
-        self.code = code
-        self.dotted = code.dotted
-
-
-@dataclass
-class Observation:
-    """A running observation; `cancel()` on the bench's loop tells the device by GET with Observe 1."""
-
-    path: str
-    _request: Any
-    _client: Client
-    _token: bytes
-
-    async def cancel(self) -> None:
-        token = self._token
-        self.drop()
-        message = self._client.message(GET, self.path)
-        message.token = token  # RFC 7641, 3.6: a device knows the observation by it
-        message.opt.observe = 1
-        await self._client.ask(message, f"cancel observation of {self.path}")
-
-    def drop(self) -> None:
-        """Stop listening without telling the device (it has restarted, or is switched off)."""
-        if self._request.observation is not None and not self._request.observation.cancelled:
-            self._request.observation.cancel()
-        self._request._stop_interest()  # else its token stays known until the next notification
+NOT_ACCEPTABLE, UNSUPPORTED_FORMAT = "4.06", "4.15"
 
 
 class Client:
-    """A device behind one registration. Plain methods are for the test thread, coroutines for the loop."""
+    """A device behind one registration. Plain methods are for the test thread, coroutines for the loop.
+
+    Each raises `CoapError` for an error response, `NotReachable` without one, and `ServerError` for a
+    payload that is none. Values have the types of `bench.lwm2m.codecs.values`.
+    """
 
     def __init__(self, exchange: Exchange, registration: Registration) -> None:
         self._exchange = exchange
+        self._requester = Requester(exchange, registration)
         self.registration = registration
 
     @property
@@ -78,25 +43,44 @@ class Client:
 
     # ---- for the test thread
 
-    def read(self, path: str) -> Value | dict[int, Value]:
-        """The value of a resource, or {resource: value} of an object instance.
-
-        Raises `CoapError` for an error response, `NotReachable` without one, `ServerError` for a
-        payload that is none.
-        """
+    def read(self, path: str) -> Any:
+        """A resource's value ({instance: value} when it is multiple), an instance's {resource: value},
+        or an object's {instance: {resource: value}}."""
         return self._run(self.read_async(path), f"read {path}")
 
     def write(self, path: str, value: Value) -> None:
+        """Write one resource, or (replacing it) the whole of an instance, given as {resource: value}."""
         self._run(self.write_async(path, value), f"write {path}")
 
+    def update(self, path: str, value: Mapping[int, Any]) -> None:
+        """Partial write: only the resources (or resource instances) given change."""
+        self._run(self.update_async(path, value), f"update {path}")
+
     def execute(self, path: str, arguments: str = "") -> None:
+        """`arguments` as they travel: "0,1='text'"."""
         self._run(self.execute_async(path, arguments), f"execute {path}")
 
     def discover(self, path: str) -> list[link_format.Link]:
         return self._run(self.discover_async(path), f"discover {path}")
 
+    def create(self, object_id: int, values: Mapping[int, Any], instance: int | None = None) -> int:
+        """Make an object instance; the device chooses its ID unless one is given. Returns the ID."""
+        return self._run(self.create_async(object_id, values, instance), f"create /{object_id}")
+
     def delete(self, path: str) -> None:
-        self._run(self.ask(self.message(DELETE, path), f"delete {path}"), f"delete {path}")
+        self._run(self.delete_async(path), f"delete {path}")
+
+    def write_attributes(self, path: str, **attributes: float) -> None:
+        """pmin, pmax, epmin, epmax (seconds), gt, lt, st (values), con (0 or 1)."""
+        self._run(self.write_attributes_async(path, **attributes), f"write attributes of {path}")
+
+    def read_composite(self, paths: Sequence[str]) -> dict[str, Any]:
+        """Several paths in one request (LwM2M 1.1): {path: value}; what the device lacks is left out."""
+        return self._run(self.read_composite_async(paths), "read composite")
+
+    def write_composite(self, values: Mapping[str, Any]) -> None:
+        """Several resources in one request, all or none (LwM2M 1.1)."""
+        self._run(self.write_composite_async(values), "write composite")
 
     def _run(self, coro: Any, what: str) -> Any:
         # the request's own limit comes first: that is the device's silence, not a fault of the bench
@@ -105,135 +89,190 @@ class Client:
 
     # ---- on the loop
 
-    def message(self, code: Code, path: str, payload: bytes = b"", **options: Any) -> Message:
-        message = Message(
-            code=code,
-            uri_path=self._parts(path),
-            payload=payload,
-            transport_tuning=BlockTuning(),
-            **options,
-        )
-        message.remote = self.registration.remote
-        return message
-
-    async def ask(self, message: Message, what: str) -> Message:
-        """Send a request and wait for its response. Raises `CoapError` or `NotReachable`."""
-        request = self._exchange.context.request(message, handle_blockwise=message.code is GET)
-        try:
-            response = await self._exchange.answer(request, self.registration, REQUEST_LIMIT)
-        except (error.Error, TimeoutError, OSError) as failure:
-            raise NotReachable(
-                f"{self.endpoint}: no answer to {what}: {failure or type(failure).__name__}",
-                help="is the device powered, attached and awake? see its console in the timeline",
-            ) from None
-        if not response.code.is_successful():
-            raise CoapError(f"{self.endpoint}: {what}", response.code)
-        return response
-
     async def read_async(self, path: str) -> Any:
-        response = await self.ask(self.message(GET, path), f"read {path}")
-        return self.value_of(path, response)
+        return self.value_of(path, await self._get(path, self._preferred(path)))
+
+    async def _get(self, path: str, accept: int | None) -> Message:
+        """Ask in a format the device should know; if it does not, in one of its own choice."""
+        requester = self._requester
+        if accept is None or accept in self.registration.refused_formats:
+            return await requester.ask(requester.message(GET, path), f"read {path}")
+        try:
+            return await requester.ask(requester.message(GET, path, accept=accept), f"read {path}")
+        except CoapError as refusal:
+            if refusal.dotted != NOT_ACCEPTABLE:
+                raise
+            self.registration.refused_formats.add(accept)
+            return await self._get(path, self._preferred(path))
+
+    def _preferred(self, path: str) -> int | None:
+        """The server's preference among the structured formats the device says it has; None: the device's.
+
+        One resource is asked for without a wish: every client can tell one value somehow.
+        """
+        if len(content.path_of(path)) > 2:
+            return None
+        return self._structured(None)
+
+    def _structured(self, default: int | None) -> int | None:
+        listed = self.registration.formats - self.registration.refused_formats
+        return next((f for f in content.STRUCTURED if f in listed), default)
 
     async def write_async(self, path: str, value: Value) -> None:
-        content_format, payload = TEXT, b""
-        if isinstance(value, bytes):
-            content_format, payload = OPAQUE, value
-        elif isinstance(value, bool):
-            payload = b"1" if value else b"0"
-        else:
-            payload = str(value).encode()
-        message = self.message(PUT, path, payload, content_format=content_format)
-        await self.ask(message, f"write {path}")
+        if isinstance(value, dict):
+            await self._write_structured(PUT, path, value)
+            return
+        content_format = content.OPAQUE if isinstance(value, bytes) else content.TEXT
+        payload = content.encode(content_format, content.path_of(path), {content.path_of(path): value})
+        message = self._requester.message(PUT, path, payload, content_format=content_format)
+        await self._requester.ask(message, f"write {path}")
+
+    async def update_async(self, path: str, value: Mapping[int, Any]) -> None:
+        await self._write_structured(POST, path, value)
+
+    async def _write_structured(self, method: Any, path: str, value: Mapping[int, Any]) -> None:
+        """In the preferred format of those the device lists; TLV, mandatory in 1.0, without a list."""
+        base = content.path_of(path)
+        tried: set[int] = set()
+        while True:
+            wanted = self._structured(content.TLV)
+            content_format = content.TLV if wanted is None or wanted in tried else wanted
+            payload = content.encode(content_format, base, content.flat(base, dict(value)))
+            message = self._requester.message(method, path, payload, content_format=content_format)
+            try:
+                await self._requester.ask(message, f"write {path}")
+                return
+            except CoapError as refusal:
+                if refusal.dotted != UNSUPPORTED_FORMAT or content_format in tried:
+                    raise
+                tried.add(content_format)
+                self.registration.refused_formats.add(content_format)
 
     async def execute_async(self, path: str, arguments: str = "") -> None:
-        await self.ask(self.message(POST, path, arguments.encode()), f"execute {path}")
+        options = {"content_format": content.TEXT} if arguments else {}
+        message = self._requester.message(POST, path, arguments.encode(), **options)
+        await self._requester.ask(message, f"execute {path}")
 
     async def discover_async(self, path: str) -> list[link_format.Link]:
-        response = await self.ask(self.message(GET, path, accept=LINKS), f"discover {path}")
+        message = self._requester.message(GET, path, accept=content.LINKS)
+        response = await self._requester.ask(message, f"discover {path}")
         try:
             return link_format.decode(response.payload)
         except CodecError as reason:
             raise self._unreadable(f"discover {path}", reason) from None
 
-    async def write_attributes(self, path: str, **attributes: int | float) -> None:
+    async def create_async(
+        self, object_id: int, values: Mapping[int, Any], instance: int | None = None
+    ) -> int:
+        base: content.Path = (object_id,)
+        content_format = self._structured(content.TLV)
+        assert content_format is not None
+        if instance is None:  # TLV may leave the instance to the device; the others must name one
+            content_format = content.TLV
+            payload = content.encode(
+                content_format, (object_id, 0), content.flat((object_id, 0), dict(values))
+            )
+        else:
+            payload = content.encode(content_format, base, content.flat((object_id, instance), dict(values)))
+        message = self._requester.message(POST, f"/{object_id}", payload, content_format=content_format)
+        response = await self._requester.ask(message, f"create /{object_id}")
+        location = response.opt.location_path
+        if location and location[-1].isascii() and location[-1].isdigit():
+            return int(location[-1])
+        if instance is None:
+            raise self._unreadable(
+                f"create /{object_id}", CodecError("no Location-Path with the new instance")
+            )
+        return instance
+
+    async def delete_async(self, path: str) -> None:
+        await self._requester.ask(self._requester.message(DELETE, path), f"delete {path}")
+
+    async def write_attributes_async(self, path: str, **attributes: float) -> None:
         query = tuple(f"{name}={value}" for name, value in attributes.items())
-        await self.ask(self.message(PUT, path, uri_query=query), f"write attributes of {path}")
+        message = self._requester.message(PUT, path, uri_query=query)
+        await self._requester.ask(message, f"write attributes of {path}")
 
     async def observe(self, path: str, heard: Callable[[Any], None]) -> Observation:
-        """Observe a resource; `heard(value)` gets the first value and every notification."""
-        message = self.message(GET, path)
-        message.opt.observe = 0
-        request = self._exchange.context.request(message, handle_blockwise=False)
+        """Observe; `heard(value)` gets the first value and every notification."""
+        return await self._requester.observe(
+            path,
+            lambda: self._requester.message(GET, path),
+            lambda response: self._tell(path, response, heard),
+        )
 
-        def notified(response: Message) -> None:
-            if response.code.is_successful():
-                try:
-                    heard(self.value_of(path, response))
-                except ServerError as reason:
-                    self._exchange.timeline.record(self.endpoint, "warning", reason.message)
-
-        if request.observation is not None:
-            request.observation.register_callback(notified, _suppress_deprecation=True)
-            request.observation.register_errback(lambda _: None, _suppress_deprecation=True)
+    def _tell(self, path: str, response: Message, heard: Callable[[Any], None]) -> None:
         try:
-            response = await self._exchange.answer(request, self.registration, REQUEST_LIMIT)
-        except (error.Error, TimeoutError, OSError) as failure:
-            raise NotReachable(
-                f"{self.endpoint}: no answer to observe {path}: {failure or type(failure).__name__}",
-                help="is the device powered, attached and awake? see its console in the timeline",
-            ) from None
-        if not response.code.is_successful():
-            raise CoapError(f"{self.endpoint}: observe {path}", response.code)
-        heard(self.value_of(path, response))
-        return Observation(path, request, self, message.token)
+            value = self.value_of(path, response)
+        except ServerError as reason:
+            self._exchange.timeline.record(self.endpoint, "warning", reason.message)
+        else:
+            heard(value)
 
     def push(self, path: str, data: bytes, **options: Any) -> BlockPush:
         """A Block1 transfer to `path`, to be run on the loop."""
-        parts = self._parts(path)
-        return BlockPush(self._exchange, self.registration, parts, data, **options)
+        return BlockPush(self._exchange, self.registration, self._requester.parts(path), data, **options)
 
-    def _parts(self, path: str) -> tuple[str, ...]:
-        """The path on the device, below its alternate path if it has one."""
-        return tuple(part for part in f"{self.registration.root}/{path}".split("/") if part)
+    # ---- several paths at once (LwM2M 1.1)
+
+    async def read_composite_async(self, paths: Sequence[str]) -> dict[str, Any]:
+        response = await self._requester.ask(self._composite(paths), "read composite")
+        return self._found(paths, response)
+
+    async def observe_composite(
+        self, paths: Sequence[str], heard: Callable[[dict[str, Any]], None]
+    ) -> Observation:
+        """`heard({path: value})` gets the first values and every notification."""
+        return await self._requester.observe(
+            ", ".join(paths),
+            lambda: self._composite(paths),
+            lambda response: heard(self._found(paths, response)),
+        )
+
+    async def write_composite_async(self, values: Mapping[str, Any]) -> None:
+        content_format = self._senml()
+        flat: content.Values = {}
+        for path, value in values.items():
+            flat |= content.flat(content.path_of(path), value)
+        payload = content.encode(content_format, (), flat)
+        message = self._requester.message(iPATCH, "/", payload, content_format=content_format)
+        await self._requester.ask(message, "write composite")
+
+    def _composite(self, paths: Sequence[str]) -> Message:
+        content_format = self._senml()
+        payload = content.paths_only(content_format, [content.path_of(path) for path in paths])
+        return self._requester.message(
+            FETCH, "/", payload, content_format=content_format, accept=content_format
+        )
+
+    def _senml(self) -> int:
+        """Composite operations know SenML only; CBOR unless the device says it has JSON alone."""
+        json_only = content.SENML_JSON in self.registration.formats
+        cbor_too = content.SENML_CBOR in self.registration.formats
+        return content.SENML_JSON if json_only and not cbor_too else content.SENML_CBOR
+
+    def _found(self, paths: Sequence[str], response: Message) -> dict[str, Any]:
+        try:
+            values = content.decode(_format_of(response), (), response.payload)
+        except CodecError as reason:
+            raise self._unreadable("read composite", reason) from None
+        found = {}
+        for path in paths:
+            base = content.path_of(path)
+            below = {p: value for p, value in values.items() if p[: len(base)] == base}
+            if below:
+                found[path] = content.nested(base, below)
+        return found
 
     # ---- payloads
 
     def value_of(self, path: str, response: Message) -> Any:
         """A response's payload as a value, by its content format and the object model."""
-        numbers = [int(part) for part in path.split("/") if part]
-        content_format = response.opt.content_format
+        base = content.path_of(path)
         try:
-            return self._decode(
-                numbers, TEXT if content_format is None else int(content_format), response.payload
-            )
+            return content.nested(base, content.decode(_format_of(response), base, response.payload))
         except CodecError as reason:
             raise self._unreadable(f"read {path}", reason) from None
-
-    def _decode(self, numbers: list[int], content_format: int, payload: bytes) -> Any:
-        kind = "bytes"
-        if len(numbers) >= 3:
-            known = objects.resource(numbers[0], numbers[2])
-            kind = known.kind if known is not None else "str"
-        if content_format == TEXT:
-            try:
-                return objects.from_text(kind, payload.decode("utf-8"))
-            except UnicodeDecodeError as reason:
-                raise CodecError(f"text is not UTF-8: {reason.reason}") from None
-        if content_format == OPAQUE:
-            return payload
-        if content_format in (TLV, TLV_OLD):
-            records = tlv.decode(payload)
-            if len(numbers) >= 3:
-                if len(records) != 1:
-                    raise CodecError(f"{len(records)} TLV records for one resource")
-                return _resource_value(numbers[0], records[0])
-            if len(records) == 1 and records[0].kind is tlv.Kind.OBJECT_INSTANCE:
-                records = records[0].children
-            return {record.id: _resource_value(numbers[0], record) for record in records}
-        if content_format in (SENML_JSON, SENML_CBOR):
-            decode = senml.decode_json if content_format == SENML_JSON else senml.decode_cbor
-            return _below(numbers, decode(payload))
-        raise CodecError(f"content format {content_format} is not known here")
 
     def _unreadable(self, what: str, reason: CodecError) -> ServerError:
         return ServerError(
@@ -242,27 +281,7 @@ class Client:
         )
 
 
-def _below(numbers: list[int], values: dict[str, Any]) -> Any:
-    """SenML values as the value of a resource, or {resource: value} of an instance."""
-    found: dict[int, Any] = {}
-    for name, value in values.items():
-        path = [int(part) for part in name.split("/") if part.isascii() and part.isdigit()]
-        if path[: len(numbers)] != numbers or not 3 <= len(path) <= 4:
-            raise CodecError(f"SenML names {name[:40]!r}, which was not asked for")
-        if len(path) == 4:
-            found.setdefault(path[2], {})[path[3]] = value
-        else:
-            found[path[2]] = value
-    if len(numbers) < 3:
-        return found
-    if numbers[2] not in found:
-        raise CodecError("SenML without the resource that was asked for")
-    return found[numbers[2]]
-
-
-def _resource_value(object_id: int, record: tlv.Record) -> Any:
-    known = objects.resource(object_id, record.id)
-    kind = known.kind if known is not None else "bytes"
-    if record.kind is tlv.Kind.MULTIPLE_RESOURCE:
-        return {child.id: objects.from_bytes(kind, child.value) for child in record.children}
-    return objects.from_bytes(kind, record.value)
+def _format_of(response: Message) -> int:
+    """Without a Content-Format it is text (OMA LwM2M 1.0, 6.4.1)."""
+    content_format = response.opt.content_format
+    return content.TEXT if content_format is None else int(content_format)

@@ -1,22 +1,25 @@
-"""The object model: the resources of the OMA objects the bench deals with.
-
-Facts from the OMA LwM2M registry: objects 0 (Security), 1 (Server), 3 (Device), 4 (Connectivity
-Monitoring), 5 (Firmware Update).
-"""
+"""The object model: what is known of the resources of OMA objects, and their values as bytes and text."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 from bench.lwm2m.codecs.error import CodecError
+from bench.lwm2m.codecs.values import ObjectLink, checked_integer
+from bench.lwm2m.object_tables import TABLES
 
-Value = int | float | bool | str | bytes | dict[int, "int | float | bool | str | bytes"]
+Single = int | float | bool | str | bytes | ObjectLink
+Value = Single | dict[int, Single]
+"""One value, or those of a multiple resource by instance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """`operations`: letters of R, W, E; `kind`: int, float, bool, str, bytes, time or none."""
+    """`operations`: letters of R, W, E; `kind`: int, float, bool, str, bytes, time, objlnk or none."""
 
     name: str
     operations: str
@@ -33,84 +36,26 @@ def _table(rows: str) -> dict[int, Resource]:
     return table
 
 
-OBJECTS: dict[int, dict[int, Resource]] = {
-    1: _table("""
-        0  R  int  Short Server ID
-        1  RW int  Lifetime
-        2  RW int  Default Minimum Period
-        3  RW int  Default Maximum Period
-        4  E  none Disable
-        5  RW int  Disable Timeout
-        6  RW bool Notification Storing When Disabled or Offline
-        7  RW str  Binding
-        8  E  none Registration Update Trigger
-    """),
-    3: _table("""
-        0  R  str  Manufacturer
-        1  R  str  Model Number
-        2  R  str  Serial Number
-        3  R  str  Firmware Version
-        4  E  none Reboot
-        5  E  none Factory Reset
-        6  R  int[] Available Power Sources
-        7  R  int[] Power Source Voltage
-        8  R  int[] Power Source Current
-        9  R  int  Battery Level
-        10 R  int  Memory Free
-        11 R  int[] Error Code
-        12 E  none Reset Error Code
-        13 RW time Current Time
-        14 RW str  UTC Offset
-        15 RW str  Timezone
-        16 R  str  Supported Binding and Modes
-        17 R  str  Device Type
-        18 R  str  Hardware Version
-        19 R  str  Software Version
-        20 R  int  Battery Status
-        21 R  int  Memory Total
-    """),
-    4: _table("""
-        0  R  int  Network Bearer
-        1  R  int[] Available Network Bearer
-        2  R  int  Radio Signal Strength
-        3  R  int  Link Quality
-        4  R  str[] IP Addresses
-        5  R  str[] Router IP Addresses
-        6  R  int  Link Utilization
-        7  R  str[] APN
-        8  R  int  Cell ID
-        9  R  int  SMNC
-        10 R  int  SMCC
-        11 R  int  SignalSNR
-        12 R  int  LAC
-    """),
-    5: _table("""
-        0  W  bytes Package
-        1  RW str  Package URI
-        2  E  none Update
-        3  R  int  State
-        5  R  int  Update Result
-        6  R  str  PkgName
-        7  R  str  PkgVersion
-        8  R  int[] Firmware Update Protocol Support
-        9  R  int  Firmware Update Delivery Method
-        10 E  none Cancel
-        11 RW int  Severity
-        12 R  time Last State Change Time
-        13 RW int  Maximum Defer Period
-    """),
-}
+OBJECTS: dict[int, dict[int, Resource]] = {number: _table(rows) for number, rows in TABLES.items()}
+
+
+def kind_of(path: tuple[int, ...]) -> str | None:
+    """The type of the resource at `path` (object, instance, resource, ...), None when it is not known."""
+    known = resource(path[0], path[2]) if len(path) > 2 else None
+    return None if known is None else known.kind
 
 
 def resource(object_id: int, resource_id: int) -> Resource | None:
     return OBJECTS.get(object_id, {}).get(resource_id)
 
 
-def from_text(kind: str, text: str) -> Value:
+def from_text(kind: str | None, text: str) -> Single:
     """A text/plain value as Python's. Raises `CodecError` when it is none of its kind."""
     try:
         if kind in ("int", "time"):
-            return int(text)
+            if not text.lstrip("-").isascii() or not text.lstrip("-").isdigit():
+                raise ValueError
+            return checked_integer(int(text[:24]))
         if kind == "float":
             return float(text)
     except ValueError:
@@ -119,27 +64,88 @@ def from_text(kind: str, text: str) -> Value:
         if text not in ("0", "1"):
             raise CodecError(f"{text[:40]!r} is no bool")
         return text == "1"
+    if kind == "objlnk":
+        return ObjectLink.parse(text)
+    if kind == "bytes":
+        try:
+            return base64.b64decode(text, validate=True)
+        except (ValueError, binascii.Error):
+            raise CodecError(f"{text[:20]!r} is no base64") from None
     return text
 
 
-def from_bytes(kind: str, data: bytes) -> Value:
+def to_text(value: Single) -> str:
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, bytes):
+        raise CodecError("bytes are not told as text")
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def from_bytes(kind: str | None, data: bytes) -> Single:
     """A TLV value as Python's. Raises `CodecError` when its length does not fit its kind."""
-    if kind in ("int", "time"):
-        if len(data) not in (1, 2, 4, 8):
-            raise CodecError(f"an integer of {len(data)} bytes")
-        return int.from_bytes(data, "big", signed=True)
-    if kind == "bool":
-        if data not in (b"\0", b"\1"):
-            raise CodecError(f"a bool of bytes {data[:4].hex()}")
-        return data == b"\1"
-    if kind == "float":
-        if len(data) not in (4, 8):
-            raise CodecError(f"a float of {len(data)} bytes")
-        value: float = struct.unpack(">f" if len(data) == 4 else ">d", data)[0]
-        return value
-    if kind == "str":
-        try:
-            return data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise CodecError(f"a string that is not UTF-8: {error.reason}") from None
+    match kind:
+        case "int" | "time":
+            if len(data) not in (1, 2, 4, 8):
+                raise CodecError(f"an integer of {len(data)} bytes")
+            return int.from_bytes(data, "big", signed=True)
+        case "bool":
+            if data not in (b"\0", b"\1"):
+                raise CodecError(f"a bool of bytes {data[:4].hex()}")
+            return data == b"\1"
+        case "float":
+            if len(data) not in (4, 8):
+                raise CodecError(f"a float of {len(data)} bytes")
+            value: float = struct.unpack(">f" if len(data) == 4 else ">d", data)[0]
+            return value
+        case "objlnk":
+            if len(data) != 4:
+                raise CodecError(f"an object link of {len(data)} bytes")
+            return ObjectLink(*struct.unpack(">HH", data))
+        case "str":
+            try:
+                return data.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise CodecError(f"a string that is not UTF-8: {error.reason}") from None
     return data
+
+
+def to_bytes(value: Single) -> bytes:
+    """A value as TLV has it (OMA LwM2M 1.1 core, appendix C)."""
+    match value:
+        case bool():
+            return b"\1" if value else b"\0"
+        case int():
+            for width in (1, 2, 4, 8):
+                if -(1 << (8 * width - 1)) <= value < 1 << (8 * width - 1):
+                    return value.to_bytes(width, "big", signed=True)
+            raise CodecError("an integer of more than 64 bits")
+        case float():
+            return struct.pack(">d", value)
+        case ObjectLink():
+            return struct.pack(">HH", value.object, value.instance)
+        case str():
+            return value.encode()
+    return value
+
+
+def typed(path: tuple[int, ...], value: Any) -> Single:
+    """What a self-describing format gave, as the resource's own type. Raises `CodecError`."""
+    kind = kind_of(path)
+    match kind, value:
+        case ("bool", bool()) | ("str", str()) | ("bytes", bytes()) | ("objlnk", ObjectLink()):
+            return value
+        case ("float", int() | float()) if not isinstance(value, bool):
+            return float(value)
+        case ("int" | "time", int()) if not isinstance(value, bool):
+            return checked_integer(value)
+        case ("int" | "time", float()) if value.is_integer():
+            return checked_integer(int(value))
+        case ("objlnk", str()):
+            return ObjectLink.parse(value)
+        case (None | "none", bool() | float() | str() | bytes() | ObjectLink()):
+            return value
+        case (None | "none", int()):
+            return checked_integer(value)
+    name = "/" + "/".join(map(str, path))
+    raise CodecError(f"{name} is no {type(value).__name__}, but {kind}")

@@ -49,6 +49,8 @@ class Registration:
     parameters: parameters.Parameters
     registered_at: float
     updated_at: float
+    refused_formats: set[int] = field(default_factory=set)
+    """Content formats that it lists, or that were tried, and does not speak after all."""
     expiry: asyncio.TimerHandle | None = field(default=None, repr=False)
 
 

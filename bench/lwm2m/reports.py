@@ -8,15 +8,11 @@ from typing import Any
 from aiocoap import CHANGED, Message, error
 from aiocoap.resource import Resource
 
+from bench.lwm2m import content
 from bench.lwm2m.assembly import RepeatableSpool
-from bench.lwm2m.codecs import senml
 from bench.lwm2m.codecs.error import CodecError
 
-SENML_JSON, SENML_CBOR = 110, 112
-DECODERS: dict[int, Callable[[bytes], dict[str, Any]]] = {
-    SENML_JSON: senml.decode_json,
-    SENML_CBOR: senml.decode_cbor,
-}
+FORMATS = (content.SENML_JSON, content.SENML_CBOR, content.LWM2M_CBOR)
 
 
 class ReportInterface(Resource):
@@ -34,12 +30,12 @@ class ReportInterface(Resource):
         if not self._is_known(request.remote):
             raise error.NotFound
         content_format = request.opt.content_format
-        decode = DECODERS.get(-1 if content_format is None else int(content_format))
-        if decode is None:
+        if content_format is None or int(content_format) not in FORMATS:
             raise error.UnsupportedContentFormat
         try:
-            values = decode(request.payload)
+            found = content.decode(int(content_format), (), request.payload)
         except CodecError as reason:
             raise error.BadRequest(str(reason)) from None
+        values = {content.name_of(path): value for path, value in found.items()}
         self._reported(request.remote, values)
         return Message(code=CHANGED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bench.lwm2m.codecs.error import CodecError
@@ -70,3 +71,26 @@ def _attribute(text: str, start: int, into: dict[str, str | None]) -> int:
         position += 1
     into[name] = text[begin:position]
     return position
+
+
+def encode(links: Iterable[Link]) -> bytes:
+    """Raises `CodecError` for a target or value that the format cannot hold."""
+    return ",".join(_written(link) for link in links).encode()
+
+
+def _written(link: Link) -> str:
+    if "<" in link.target or ">" in link.target:
+        raise CodecError(f"link format: {link.target[:40]!r} is no target")
+    text = f"<{link.target}>"
+    for name, value in link.attributes.items():
+        if not name or set(name) & set('=;,"<> '):
+            raise CodecError(f"link format: {name[:40]!r} is no attribute name")
+        if value is None:
+            text += f";{name}"
+        elif value.isascii() and value.replace(".", "").isalnum():
+            text += f";{name}={value}"
+        elif '"' in value:
+            raise CodecError(f"link format: a quote in {value[:40]!r}")
+        else:
+            text += f';{name}="{value}"'
+    return text
