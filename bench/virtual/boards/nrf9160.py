@@ -9,6 +9,7 @@ from bench.virtual.boards.board import SupplyInput, VirtualBoard
 from bench.virtual.boot import mcuboot
 from bench.virtual.boot.slots import UpdateSlots
 from bench.virtual.firmware.application import DeviceIdentity
+from bench.virtual.firmware.update.component import NRF9160_COMPONENTS
 from bench.virtual.flash import Flash
 from bench.virtual.machine import Region, RunningImage
 from bench.virtual.modem import LTE_M, Routes
@@ -36,7 +37,12 @@ class VirtualNrf9160(VirtualBoard):
         super().__init__(name, "nrf9160", scheduler, loop, regions, routes)
         self.chip = Nrf91Chip(scheduler, scheduler.rng(f"{name}/chip"), device_id=serial)
         self.chip.boot = self._boot
-        self.identity = DeviceIdentity(manufacturer="Virtual Bench", model="nRF9160", serial=serial)
+        self.identity = DeviceIdentity(
+            manufacturer="Virtual Bench",
+            model="nRF9160",
+            serial=serial,
+            components=NRF9160_COMPONENTS,
+        )
         self.uart.on_receive = self._receive
 
     @property

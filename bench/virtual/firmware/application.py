@@ -21,6 +21,9 @@ from bench.virtual.firmware.downloads.source import Means
 from bench.virtual.firmware.dtls import SecureLink
 from bench.virtual.firmware.settings import Settings
 from bench.virtual.firmware.shell import Provision, Shell, parse_provision
+from bench.virtual.firmware.update.component import ComponentType
+from bench.virtual.firmware.update.components import OBJECT as COMPONENTS
+from bench.virtual.firmware.update.components import ComponentObject
 from bench.virtual.firmware.update.machine import Stack
 from bench.virtual.firmware.update.object5 import UpdateObject
 from bench.virtual.machine import Machine, RunningImage
@@ -40,6 +43,7 @@ class DeviceIdentity:
     model: str
     serial: str
     stack: Stack = field(default_factory=Stack)
+    components: tuple[ComponentType, ...] = ()
 
 
 class Application:
@@ -88,7 +92,16 @@ class Application:
             self._resource_changed,
         )
         self._update = update
+        components = ComponentObject(
+            self._machine,
+            self._settings,
+            self._device.components,
+            self._device.stack,
+            update.heap,
+            self._resource_changed,
+        )
         yield from update.settle()
+        yield from components.settle()
         if self._told() is None:
             self._machine.print("lwm2m: not provisioned")
             while self._told() is None:
@@ -103,16 +116,18 @@ class Application:
             self._machine,
             self._link,
             self._machine.rng,
-            self._tree(update),
+            self._tree(update, components),
             self._device.stack,
-            update.write_package,
+            {(5, 0, 0): update.reception.write_package, **components.package_writers()},
         )
-        update.connect(Means(self._machine, self._modem, self._link, client.engine, self._trusted))
+        means = Means(self._machine, self._modem, self._link, client.engine, self._trusted)
+        update.reception.connect(means)
+        components.connect(means)
         self._client = client
         if update.on_trial:
             self._machine.cpu.spawn(self._trial(client, update))
             self._machine.cpu.after(TRIAL_LIMIT, lambda: self._give_up_trial(update))
-        self._machine.cpu.spawn(self._resume(client, update))
+        self._machine.cpu.spawn(self._resume(client, update, components))
         while (provision := self._provision()) is None:
             yield from self._bootstrap(client)
         yield from client.keep_registered(_account(provision))
@@ -138,16 +153,17 @@ class Application:
             self._machine.print("app: trial not confirmed in time, restarting")
             self._machine.reset("soft")
 
-    def _resume(self, client: Client, update: UpdateObject) -> Steps:
+    def _resume(self, client: Client, update: UpdateObject, components: ComponentObject) -> Steps:
         """A download that a restart interrupted goes on once the device is registered."""
         yield client.registered
-        update.resume()
+        update.reception.resume()
+        components.resume()
 
     def _resource_changed(self, path: Path) -> None:
         if self._client is None:
             return
-        if self._sends and path[0] == 5:
-            self._client.report([(5, 0, 3), (5, 0, 5)])
+        if self._sends and path[0] in (5, COMPONENTS) and path[2] in (3, 5):
+            self._client.report([(*path[:2], 3), (*path[:2], 5)])
         else:
             self._client.observations.changed(path)
 
@@ -269,14 +285,17 @@ class Application:
 
     # ---- objects
 
-    def _tree(self, update: UpdateObject) -> Tree:
-        return {
+    def _tree(self, update: UpdateObject, components: ComponentObject) -> Tree:
+        tree: Tree = {
             0: {0: Instance(readable=False)},
             1: {0: self._server_instance()},
             3: {0: self._device_instance()},
             4: {0: self._connectivity_instance()},
             5: {0: update.instance()},
         }
+        if self._device.components:
+            tree[COMPONENTS] = components.instances()
+        return tree
 
     def _device_instance(self) -> Instance:
         def fixed(value: Any) -> Any:

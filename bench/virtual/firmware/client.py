@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,7 @@ class Account:
 
 
 class Client:
-    """`tree` are the objects; `package_writer` takes requests that write /5/0/0 block by block."""
+    """`tree` are the objects; `package_writers` take requests that write a Package block by block."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Client:
         rng: random.Random,
         tree: Tree,
         stack: Stack,
-        package_writer: Callable[[Request], None],
+        package_writers: Mapping[Path, Callable[[Request], None]],
     ) -> None:
         self.machine = machine
         self._link = link
@@ -53,7 +53,7 @@ class Client:
         self.tree = tree
         self._stack = stack
         self.observations = Observations(self.engine, self._payload_of)
-        self._package_writer = package_writer
+        self._package_writers = package_writers
         self.account: Account
         self._server: Address | None = None
         self._location: tuple[str, ...] = ()
@@ -176,8 +176,8 @@ class Client:
             request.respond(coap.NOT_FOUND if parts else coap.BAD_REQUEST)
             return
         path = tuple(int(part) for part in parts)
-        if message.code == coap.PUT and path == (5, 0, 0):
-            self._package_writer(request)
+        if message.code == coap.PUT and path in self._package_writers:
+            self._package_writers[path](request)
             return
         handler = {
             coap.GET: self._get,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import cbor2
 
@@ -13,9 +13,19 @@ TEXT, LINKS, OPAQUE, SENML_CBOR, TLV = 0, 40, 42, 112, 11542
 Path = tuple[int, ...]
 
 
+class Link(NamedTuple):
+    """An object link: object and instance, each of 16 bits (LwM2M core, data types: Objlnk)."""
+
+    object: int
+    instance: int
+
+    def __str__(self) -> str:
+        return f"{self.object}:{self.instance}"
+
+
 @dataclass
 class Resource:
-    """`kind`: int, str, bytes, bool, none; `read`, `write` and `execute` where the object allows them.
+    """`kind`: int, str, bytes, bool, link, none; `read`, `write` and `execute` where the object allows them.
 
     `write` and `execute` return a CoAP code. A multiple resource reads as {instance: value}.
     """
@@ -59,6 +69,8 @@ def to_binary(value: Any) -> bytes:
         return b"\1" if value else b"\0"
     if isinstance(value, int):
         return integer_bytes(value)
+    if isinstance(value, Link):
+        return value.object.to_bytes(2, "big") + value.instance.to_bytes(2, "big")
     return value if isinstance(value, bytes) else str(value).encode()
 
 
@@ -159,15 +171,19 @@ def tlv_values(payload: bytes) -> list[tuple[int, bytes]]:
 _BASE_NAME, _NAME, _NUMBER, _STRING, _BOOLEAN, _DATA = -2, 0, 2, 3, 4, 8
 
 
-def _senml_label(value: Any) -> int:
+_LINK = "vlo"  # has no number (LwM2M core 1.1, 7.4.4)
+
+
+def _senml_label(value: Any) -> int | str:
     if isinstance(value, bool):
         return _BOOLEAN
-    return {int: _NUMBER, str: _STRING, bytes: _DATA}[type(value)]
+    labels: dict[type, int | str] = {int: _NUMBER, str: _STRING, bytes: _DATA, Link: _LINK}
+    return labels[type(value)]
 
 
 def senml(base: Path, rows: list[tuple[Path, Any]]) -> bytes:
     """A pack of values, each with its path relative to `base`; multiple resources are spread out."""
-    records: list[dict[int, Any]] = []
+    records: list[dict[int | str, Any]] = []
     spread = [
         (path + extra, item)
         for path, value in rows
@@ -178,12 +194,12 @@ def senml(base: Path, rows: list[tuple[Path, Any]]) -> bytes:
         )
     ]
     for path, value in spread:
-        record: dict[int, Any] = {}
+        record: dict[int | str, Any] = {}
         if not records:
             record[_BASE_NAME] = "/" + "/".join(map(str, base)) + ("/" if base and path else "")
         if path:
             record[_NAME] = "/".join(map(str, path))
-        record[_senml_label(value)] = value
+        record[_senml_label(value)] = str(value) if isinstance(value, Link) else value
         records.append(record)
     return cbor2.dumps(records)
 

@@ -1,15 +1,15 @@
-"""State and result of /5, the events that move them, and what of it survives a restart.
+"""State and result of /5 (or an instance of /33629), the events that move them, what survives a restart.
 
-Source: OMA LwM2M object 5, versions 1.0 and 1.1.
+Source: OMA LwM2M object 5, versions 1.0 and 1.1, and object 33629.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from bench.virtual.firmware.data_model import Path
-from bench.virtual.firmware.settings import Settings
 from bench.virtual.machine import Machine
 from bench.virtual.process import Steps
 
@@ -27,7 +27,9 @@ IDLE, DOWNLOADING, DOWNLOADED, UPDATING = range(4)
     UNSUPPORTED_PROTOCOL,
     CANCELLED,
     DEFERRED,
-) = range(12)
+    CONFLICT,
+    DEPENDENCY,
+) = range(14)
 
 EVENTS: dict[str, tuple[set[int], int, int | None]] = {
     # event: states it may happen in, state after it, result after it (None: given with the event)
@@ -40,6 +42,8 @@ EVENTS: dict[str, tuple[set[int], int, int | None]] = {
     "update": ({DOWNLOADED}, UPDATING, INITIAL),
     "succeeded": ({UPDATING}, IDLE, SUCCESS),
     "failed": ({UPDATING}, IDLE, FAILED),
+    "refused": ({UPDATING}, DOWNLOADED, None),  # object 33629
+    "came along": ({IDLE}, DOWNLOADED, INITIAL),
 }
 
 
@@ -64,13 +68,27 @@ class Progress:
     offset: int = 0
 
 
+class Keeper(Protocol):
+    """Where records survive a restart, by name."""
+
+    @property
+    def values(self) -> Mapping[str, Any]: ...
+
+    def put(self, key: str, value: Any) -> Steps: ...
+
+
 @dataclass
 class UpdateMachine:
-    """`changed(path)` is told of every resource that has a new value."""
+    """`changed(path)` is told of every resource that has a new value.
+
+    `path` is the object instance's, `name` what its record and its lines on the console are called.
+    """
 
     machine: Machine
-    settings: Settings
+    keeper: Keeper
     changed: Callable[[Path], None]
+    path: Path = (5, 0)
+    name: str = "fota"
     state: int = IDLE
     result: int = INITIAL
     last_change: int = 0
@@ -81,8 +99,8 @@ class UpdateMachine:
     progress: Progress = field(default_factory=Progress)
 
     def load(self) -> None:
-        """Take in what the settings kept."""
-        held = self.settings.values.get("fota", {})
+        """Take in what was kept."""
+        held = self.keeper.values.get(self.name, {})
         self.state = int(held.get("state", IDLE))
         self.result = int(held.get("result", INITIAL))
         self.tried = bool(held.get("tried", False))
@@ -91,17 +109,18 @@ class UpdateMachine:
 
     def keep(self) -> Steps:
         """Make it survive a restart."""
+        yield from self.keeper.put(self.name, self.record())
+
+    def record(self) -> dict[str, Any]:
+        """What `load` needs after a restart."""
         progress = self.progress
-        yield from self.settings.put(
-            "fota",
-            {
-                "state": self.state,
-                "result": self.result,
-                "tried": self.tried,
-                "length": self.length,
-                "progress": [progress.uri, progress.etag, progress.offset],
-            },
-        )
+        return {
+            "state": self.state,
+            "result": self.result,
+            "tried": self.tried,
+            "length": self.length,
+            "progress": [progress.uri, progress.etag, progress.offset],
+        }
 
     def event(self, name: str, result: int | None = None) -> None:
         sources, state, fixed = EVENTS[name]
@@ -116,8 +135,8 @@ class UpdateMachine:
         if before[0] != state:
             self.last_change = int(self.machine.now())  # known before the state is (resource 12)
         self.state, self.result = state, result
-        self.machine.print(f"fota: state {state} result {result}")
+        self.machine.print(f"{self.name}: state {state} result {result}")
         if before[1] != result:
-            self.changed((5, 0, 5))
+            self.changed((*self.path, 5))
         if before[0] != state:
-            self.changed((5, 0, 3))
+            self.changed((*self.path, 3))
