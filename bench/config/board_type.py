@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, model_validator
 
+from bench.config.components import ComponentSettings
 from bench.config.profile import CAPABILITIES, Capability, UpdateProfile
 from bench.config.table import Table
 
@@ -101,6 +102,7 @@ class DutType(Table):
     timeouts: Timeouts = Timeouts()
     profile: UpdateProfile = UpdateProfile()
     capabilities: dict[str, Capability] = {}
+    components: ComponentSettings | None = None
 
     def why_not(self, capability: str) -> str | None:
         """The reason why this board lacks a capability, or None when it has it."""
@@ -114,6 +116,8 @@ class DutType(Table):
         for name in self.capabilities:
             if name not in CAPABILITIES:
                 raise ValueError(f"capability {name!r} is not one of {', '.join(sorted(CAPABILITIES))}")
+        if self.components is None and self.why_not("components") is None:
+            raise ValueError("capability 'components' needs a table [components]")
         return self
 
 

@@ -20,7 +20,8 @@ class ImageFiles(Table):
     """Firmware to install and to update to: files, or `provider` ("module:function") that builds them.
 
     `factory` are the parts below the application (bootloader, partition table): address -> file;
-    `variants` are further builds that some testcases need, by name.
+    `variants` are further builds that some testcases need, by name; `components` are packages for
+    object 33629, by the names of its components.
     """
 
     provider: str | None = None
@@ -28,6 +29,7 @@ class ImageFiles(Table):
     update: Path | None = None
     factory: dict[str, Path] = {}
     variants: dict[VariantName, Path] = {}
+    components: dict[str, Path] = {}
 
     @model_validator(mode="after")
     def _either(self) -> ImageFiles:

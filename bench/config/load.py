@@ -110,6 +110,7 @@ def _absolute_process(board_type: ProcessType, file: Path) -> ProcessType:
                     "baseline": placed(images.baseline),
                     "update": placed(images.update),
                     "variants": {n: base / p for n, p in images.variants.items()},
+                    "components": {n: base / p for n, p in images.components.items()},
                 }
             ),
         }
@@ -125,6 +126,7 @@ def _absolute(board: AnyBoardSettings, base: Path) -> AnyBoardSettings:
         "update": images.update and base / images.update,
         "factory": {a: base / p for a, p in images.factory.items()},
         "variants": {n: base / p for n, p in images.variants.items()},
+        "components": {n: base / p for n, p in images.components.items()},
     }
     return board.model_copy(update={"images": images.model_copy(update=update)})
 

@@ -34,7 +34,8 @@ class ProcessImage(Table):
 
 
 class ProcessImages(Table):
-    """`baseline` may have no file where the program itself is all there is; `variants` as for any board.
+    """`baseline` may have no file where the program itself is all there is; `variants` and `components`
+    as for any board.
 
     `limit` is the size of the largest package the client stores, in bytes, where it has one.
     """
@@ -42,6 +43,7 @@ class ProcessImages(Table):
     baseline: ProcessImage
     update: ProcessImage
     variants: dict[str, Path] = {}
+    components: dict[str, Path] = {}
     limit: int | None = Field(None, gt=0)
 
     @model_validator(mode="after")

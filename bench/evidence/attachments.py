@@ -33,8 +33,10 @@ RESULTS = {
     9: "unsupported protocol",
     10: "cancelled",
     11: "deferred",
+    12: "conflicting state",
+    13: "dependency error",
 }
-"""Values of /5/0/5. Source: OMA LwM2M object 5, resource 5, versions 1.0 and 1.1."""
+"""Values of /5/0/5. Source: OMA LwM2M object 5, resource 5, versions 1.0 and 1.1; object 33629 (12, 13)."""
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -124,19 +126,23 @@ def flash_operations(entries: Iterable[Entry], source: str) -> str:
 
 
 def state_table(entries: Iterable[Entry]) -> str:
-    """Object /5: each state and result, how long after the one before, and how the server learned it."""
+    """Each state and result, how long after the one before, and how the server learned it."""
     mine = [e for e in entries if e.kind == "state"]
     width = max([len("endpoint"), *(len(e.source) for e in mine)])
-    rows = [f"{'time s':>10} {'after s':>9}  {'endpoint':<{width}}  {'state':<14} {'result':<28} learned by"]
-    last: dict[str, float] = {}
+    rows = [
+        f"{'time s':>10} {'after s':>9}  {'endpoint':<{width}}  {'object':<9} "
+        f"{'state':<14} {'result':<28} learned by"
+    ]
+    last: dict[tuple[str, str], float] = {}
     for e in mine:
-        after = f"{e.time - last[e.source]:.3f}" if e.source in last else "-"
-        last[e.source] = e.time
+        where = e.source, str(e.data.get("instance", ""))
+        after = f"{e.time - last[where]:.3f}" if where in last else "-"
+        last[where] = e.time
         rows.append(
-            f"{_time(e)} {after:>9}  {e.source:<{width}}  {_value(e, 'state', STATES):<14} "
+            f"{_time(e)} {after:>9}  {e.source:<{width}}  {where[1]:<9} {_value(e, 'state', STATES):<14} "
             f"{_value(e, 'result', RESULTS):<28} {e.data.get('origin', '')}".rstrip()
         )
-    return _text("Firmware update object /5 (state /5/0/3, result /5/0/5)", rows if mine else [])
+    return _text("Firmware update objects (state .../3, result .../5)", rows if mine else [])
 
 
 def events(entries: Iterable[Entry]) -> str:

@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import ConfigError
-from bench.firmware_update.expected import FAILED_UPDATE, FAILURES_OF_DOWNLOAD, MACHINES
+from bench.firmware_update.expected import (
+    COMPONENT_ROWS,
+    COMPONENTS,
+    FAILED_UPDATE,
+    FAILURES_OF_DOWNLOAD,
+    MACHINES,
+    Row,
+)
 from bench.firmware_update.requirements import REQUIREMENTS
 from bench.firmware_update.states import Result, State
 
@@ -64,9 +71,18 @@ def load(path: Path) -> list[Covered]:
 
 
 def tables(runs: Iterable[Covered]) -> list[Table]:
-    """Requirements, transitions of each version of the object, and results."""
+    """Requirements, transitions of each version of object 5 and of object 33629, and results."""
     passed = [run for run in runs if run.outcome == "passed"]
-    return [_requirements(passed), *(_transitions(passed, version) for version in MACHINES), _results(passed)]
+    return [
+        _requirements(passed),
+        *(_transitions(passed, version) for version in MACHINES),
+        Table(
+            f"Transitions that object {COMPONENTS} adds",
+            "transition",
+            _rows(passed, COMPONENTS, COMPONENT_ROWS),
+        ),
+        _results(passed),
+    ]
 
 
 def _requirements(passed: Sequence[Covered]) -> Table:
@@ -89,8 +105,24 @@ def _results(passed: Sequence[Covered]) -> Table:
 
 
 def _transitions(passed: Sequence[Covered], version: str) -> Table:
+    failed = {
+        Step(version, int(row.source), int(row.target), int(result))
+        for row in FAILED_UPDATE.values()
+        for result in row.results
+    }
+    rows = [
+        *_rows(passed, version, MACHINES[version]),
+        (
+            "Updating to Idle or Downloaded (the board's profile says which), result 8",
+            _seeing(passed, failed),
+        ),
+    ]
+    return Table(f"Transitions of object 5 v{version}", "transition", rows)
+
+
+def _rows(passed: Sequence[Covered], version: str, machine: Iterable[Row]) -> list[tuple[str, list[str]]]:
     rows = []
-    for row in MACHINES[version]:
+    for row in machine:
         if row.tolerated:
             continue
         for result in sorted(row.results):
@@ -99,15 +131,7 @@ def _transitions(passed: Sequence[Covered], version: str) -> Table:
                 wanted.add(Step(version, int(State.IDLE), int(State.IDLE), int(result)))
             title = f"{_words(row.source.name)} to {_words(row.target.name)}, result {result.value}"
             rows.append((f"{title}: {row.trigger}", _seeing(passed, wanted)))
-    failed = {
-        Step(version, int(row.source), int(row.target), int(result))
-        for row in FAILED_UPDATE.values()
-        for result in row.results
-    }
-    rows.append(
-        ("Updating to Idle or Downloaded (the board's profile says which), result 8", _seeing(passed, failed))
-    )
-    return Table(f"Transitions of object 5 v{version}", "transition", rows)
+    return rows
 
 
 def _seeing(runs: Iterable[Covered], steps: set[Step]) -> list[str]:

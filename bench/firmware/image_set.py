@@ -25,7 +25,8 @@ class ImageSet:
     """`baseline` runs before an update, `update` after it; `factory` goes in before both.
 
     `limit` is the size of the largest image that fits, in bytes (0: not known); `variants` are
-    builds that cannot be derived from a good one, or that replace derived ones.
+    builds that cannot be derived from a good one, or that replace derived ones; `components` are
+    packages for components beside the application, by their names.
     """
 
     baseline: FirmwareImage
@@ -33,6 +34,13 @@ class ImageSet:
     factory: tuple[FactoryPart, ...] = ()
     limit: int = 0
     variants: Mapping[str, FirmwareImage] = field(default_factory=dict)
+    components: Mapping[str, FirmwareImage] = field(default_factory=dict)
+
+    def component(self, name: str) -> FirmwareImage:
+        """The package for a component of object 33629. Raises `NotApplicable` without one."""
+        if name not in self.components:
+            raise NotApplicable(f"there is no package for the component {name!r} in images.components")
+        return self.components[name]
 
     @cached_property
     def corrupted(self) -> FirmwareImage:

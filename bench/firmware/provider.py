@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bench.config import BoardSettings, BoardType, ProcessType
@@ -21,6 +21,7 @@ def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> Imag
     files = board.images
     baseline, update, factory = files.baseline, files.update, _factory(files.factory.items())
     variants: dict[str, Path] = {str(name): path for name, path in files.variants.items()}
+    components = files.components
     if files.provider is not None:
         work.mkdir(parents=True, exist_ok=True)
         built = load_name(files.provider, "images.provider")(board_type.name, work)
@@ -28,6 +29,7 @@ def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> Imag
         update = update or built.update
         factory = factory or tuple(FactoryPart(p.address, p.path) for p in built.factory)
         variants = {**built.variants, **variants}
+        components = {**built.components, **components}
     assert baseline is not None
     assert update is not None
     slot = board_type.image_limit
@@ -40,6 +42,7 @@ def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> Imag
         variants={
             name: load_image(path, container=container, slot_size=slot) for name, path in variants.items()
         },
+        components=_components(components),
     )
 
 
@@ -58,7 +61,13 @@ def load_packages(process: ProcessType) -> ImageSet:
             name: FirmwareImage(_read(path), OPAQUE, images.update.version, path)
             for name, path in images.variants.items()
         },
+        components=_components(images.components),
     )
+
+
+def _components(files: Mapping[str, Path]) -> dict[str, FirmwareImage]:
+    """Packages that only the device can read; their versions are for the device to tell."""
+    return {name: FirmwareImage(_read(path), OPAQUE, "", path) for name, path in files.items()}
 
 
 def _package(image: ProcessImage) -> FirmwareImage:

@@ -1,6 +1,6 @@
 """The expected state machine of /5 as data: one row for each step that a version of the object allows.
 
-Source: OMA LwM2M object 5, versions 1.0 (for LwM2M 1.0 and 1.1) and 1.1 (for LwM2M 1.2).
+Source: OMA LwM2M object 5, versions 1.0 (for LwM2M 1.0 and 1.1) and 1.1 (for LwM2M 1.2); object 33629.
 """
 
 from __future__ import annotations
@@ -85,3 +85,37 @@ MACHINES: dict[str, tuple[Row, ...]] = {
         ),
     ),
 }
+
+COMPONENTS = "33629"
+COMPONENT_ROWS = (
+    row(State.DOWNLOADING, State.IDLE, "package refused: conflict", Result.CONFLICTING_STATE),
+    row(State.IDLE, State.DOWNLOADED, "package came with another component's", Result.INITIAL),
+    row(State.UPDATING, State.DOWNLOADED, "update refused: conflict", Result.CONFLICTING_STATE),
+    row(State.UPDATING, State.DOWNLOADED, "update refused: dependency", Result.DEPENDENCY_ERROR),
+    Row(
+        State.UPDATING,
+        State.IDLE,
+        "update refused, package discarded",
+        frozenset({Result.CONFLICTING_STATE, Result.DEPENDENCY_ERROR}),
+        tolerated=True,
+    ),
+    # refused before Updating could be seen
+    Row(
+        State.DOWNLOADED,
+        State.DOWNLOADED,
+        "update refused at once",
+        frozenset({Result.CONFLICTING_STATE, Result.DEPENDENCY_ERROR}),
+        tolerated=True,
+    ),
+    Row(
+        State.IDLE,
+        State.IDLE,
+        "package refused at once",
+        frozenset({Result.CONFLICTING_STATE}),
+        tolerated=True,
+    ),
+)
+"""What object 33629 adds to the machine of object 5 v1.1."""
+
+UPDATE_REFUSALS = frozenset({Result.UPDATE_FAILED, Result.CONFLICTING_STATE, Result.DEPENDENCY_ERROR})
+"""Results with which a device may be in Downloaded after an update that did not take place."""

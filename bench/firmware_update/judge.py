@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from bench.config import DeviationName, UpdateProfile
 from bench.firmware_update.deviations import DEVIATIONS
-from bench.firmware_update.expected import FAILED_UPDATE, MACHINES, Row
+from bench.firmware_update.expected import COMPONENT_ROWS, COMPONENTS, FAILED_UPDATE, MACHINES, Row
 from bench.firmware_update.states import Result, State
 
 HALF_STEP_LIMIT = 60.0
@@ -51,15 +51,37 @@ class _Findings:
     gaps: list[str] = field(default_factory=list)
 
 
-def rows_for(profile: UpdateProfile) -> tuple[Row, ...]:
-    """The rows of the board's object version, with the target of a failed update as its profile says."""
-    return (*MACHINES[profile.object], FAILED_UPDATE[profile.failed_update_to])
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a device is held to: the object by `name` and `version`, its `rows`, and the `deviations`
+    of the board's stack with where they are documented."""
+
+    name: str
+    version: str
+    rows: tuple[Row, ...]
+    deviations: Mapping[DeviationName, str] = field(default_factory=dict)
+
+    @property
+    def known(self) -> tuple[Row, ...]:
+        """`rows`, and the steps that the documented deviations excuse."""
+        return (*self.rows, *(row for name in self.deviations for row in DEVIATIONS[name].rows))
+
+    @property
+    def hidden(self) -> frozenset[State]:
+        """The states that, by its documented deviations, this board never shows."""
+        return frozenset(state for name in self.deviations for state in DEVIATIONS[name].hidden)
 
 
-def known_rows(profile: UpdateProfile) -> tuple[Row, ...]:
-    """`rows_for`, and the steps that the profile's documented deviations excuse."""
-    excused = tuple(row for name in profile.deviations for row in DEVIATIONS[name].rows)
-    return (*rows_for(profile), *excused)
+def rules_for(profile: UpdateProfile) -> Rules:
+    """Object 5 in the board's version, with the target of a failed update as its profile says."""
+    rows = (*MACHINES[profile.object], FAILED_UPDATE[profile.failed_update_to])
+    return Rules(f"object /5 v{profile.object}", profile.object, rows, profile.deviations)
+
+
+def component_rules(profile: UpdateProfile) -> Rules:
+    """An instance of object 33629 on the same board."""
+    rows = (*MACHINES["1.1"], *COMPONENT_ROWS, FAILED_UPDATE[profile.failed_update_to])
+    return Rules(f"object /{COMPONENTS}", COMPONENTS, rows, profile.deviations)
 
 
 def is_allowed(rows: Iterable[Row], before: tuple[State, Result], after: tuple[State, Result]) -> bool:
@@ -92,39 +114,32 @@ def _is_half(before: Transition, seen: Transition, after: Transition, rows: tupl
     return mixed and after.time - seen.time <= HALF_STEP_LIMIT and is_allowed(rows, before.pair, after.pair)
 
 
-def judge(transitions: Sequence[Transition], profile: UpdateProfile) -> Judgement:
-    """Hold each step against the rows of the profile's object version.
+def judge(transitions: Sequence[Transition], rules: Rules) -> Judgement:
+    """Hold each step against the rules.
 
-    A step that a documented deviation of the profile excuses is reported as that deviation; a step
+    A step that a documented deviation of the rules excuses is reported as that deviation; a step
     over several rows is a gap when it was learned by reading, else a violation.
     """
-    rows = rows_for(profile)
+    rows = rules.rows
     found = _Findings()
-    for before, after in pairwise(settled(transitions, known_rows(profile))):
+    for before, after in pairwise(settled(transitions, rules.known)):
         if before.pair == after.pair or is_allowed(rows, before.pair, after.pair):
             continue
         step = f"{_name(before.pair)} -> {_name(after.pair)}"
-        excuse = _excuse(profile, before.pair, after.pair)
+        excuse = _excuse(rules, before.pair, after.pair)
         if excuse is not None:
-            text = f"{excuse}: {DEVIATIONS[excuse].text} ({profile.deviations[excuse]})"
+            text = f"{excuse}: {DEVIATIONS[excuse].text} ({rules.deviations[excuse]})"
             if text not in found.deviations:
                 found.deviations.append(text)
         elif after.origin == "read" and _reachable(rows, before.state, after.pair):
             found.gaps.append(step)
         else:
-            found.violations.append(f"{step} is no step of object /5 v{profile.object}")
+            found.violations.append(f"{step} is no step of {rules.name}")
     return Judgement(tuple(found.violations), tuple(found.deviations), tuple(found.gaps))
 
 
-def hidden_states(profile: UpdateProfile) -> frozenset[State]:
-    """The states that, by its documented deviations, this board never shows."""
-    return frozenset(state for name in profile.deviations for state in DEVIATIONS[name].hidden)
-
-
-def _excuse(
-    profile: UpdateProfile, before: tuple[State, Result], after: tuple[State, Result]
-) -> DeviationName | None:
-    return next((n for n in profile.deviations if is_allowed(DEVIATIONS[n].rows, before, after)), None)
+def _excuse(rules: Rules, before: tuple[State, Result], after: tuple[State, Result]) -> DeviationName | None:
+    return next((n for n in rules.deviations if is_allowed(DEVIATIONS[n].rows, before, after)), None)
 
 
 def _reachable(rows: tuple[Row, ...], start: State, goal: tuple[State, Result]) -> bool:

@@ -1,6 +1,7 @@
 """Object /5 of one device, as the server reaches it: each operation gives the device's answer.
 
-Answers are CoAP codes such as "2.04" or "4.05": what a device may refuse is for a testcase to judge.
+The instances of object 33629 have the same operations under another path. Answers are CoAP codes
+such as "2.04" or "4.05": what a device may refuse is for a testcase to judge.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from bench.firmware_update.states import Result, State
 from bench.lwm2m.client import Client, CoapError
 from bench.lwm2m.server import LwM2mServer
 
-PACKAGE, PACKAGE_URI, UPDATE, CANCEL = "/5/0/0", "/5/0/1", "/5/0/2", "/5/0/10"
+INSTANCE = "/5/0"
 NULL_PACKAGE = b"\0"
 
 READABLE = {
@@ -25,9 +26,11 @@ READABLE = {
 class Object5:
     """Every method may raise `NotReachable` when the device does not answer."""
 
-    def __init__(self, server: LwM2mServer, endpoint: str) -> None:
+    def __init__(self, server: LwM2mServer, endpoint: str, instance: str = INSTANCE) -> None:
         self._server = server
         self._endpoint = endpoint
+        self.instance = instance
+        self.package, self.package_uri, self.update = (f"{instance}/{number}" for number in range(3))
 
     @property
     def _client(self) -> Client:
@@ -42,36 +45,36 @@ class Object5:
 
     def write_uri(self, uri: str) -> str:
         """Write the Package URI; "" resets the object."""
-        return self._answer(lambda: self._client.write(PACKAGE_URI, uri))
+        return self._answer(lambda: self._client.write(self.package_uri, uri))
 
     def write_package(self, package: bytes = NULL_PACKAGE) -> str:
         """Write a package small enough for one message; the NULL package resets the object."""
-        return self._answer(lambda: self._client.write(PACKAGE, package))
+        return self._answer(lambda: self._client.write(self.package, package))
 
-    def execute(self) -> str:
+    def execute(self, arguments: str = "") -> str:
         """Execute Update."""
-        return self._answer(lambda: self._client.execute(UPDATE))
+        return self._answer(lambda: self._client.execute(self.update, arguments))
 
     def cancel(self) -> str:
         """Execute Cancel (object version 1.1)."""
-        return self._answer(lambda: self._client.execute(CANCEL))
+        return self._answer(lambda: self._client.execute(f"{self.instance}/10"))
 
     def write(self, resource: int, value: Any) -> str:
-        return self._answer(lambda: self._client.write(f"/5/0/{resource}", value))
+        return self._answer(lambda: self._client.write(f"{self.instance}/{resource}", value))
 
     def read(self) -> dict[int, Any]:
         """The readable resources of the instance. Raises `CoapError`."""
-        values = self._client.read("/5/0")
+        values = self._client.read(self.instance)
         assert isinstance(values, dict)
         return dict(values)
 
     @property
     def state(self) -> State:
-        return State(int(str(self._client.read("/5/0/3"))))
+        return State(int(str(self._client.read(f"{self.instance}/3"))))
 
     @property
     def result(self) -> Result:
-        return Result(int(str(self._client.read("/5/0/5"))))
+        return Result(int(str(self._client.read(f"{self.instance}/5"))))
 
     @property
     def pair(self) -> tuple[State, Result]:

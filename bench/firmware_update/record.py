@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from bench.config import UpdateProfile
-from bench.firmware_update.judge import Judgement, Transition, hidden_states, judge, known_rows, settled
+from bench.firmware_update.judge import Judgement, Rules, Transition, judge, settled
 from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.lwm2m.push import PushResult
 
@@ -29,7 +28,7 @@ class UpdateRecord:
     Update; `stuck` says what did not happen in time ("" when nothing did). Times are bench seconds.
     """
 
-    profile: UpdateProfile
+    rules: Rules
     delivery: Delivery
     transport: Transport
     size: int
@@ -46,7 +45,7 @@ class UpdateRecord:
     def states(self) -> list[State]:
         """The states entered since the update began, in order."""
         entered: list[State] = []
-        steps = settled(self.transitions, known_rows(self.profile))
+        steps = settled(self.transitions, self.rules.known)
         for transition in steps[1:]:
             if transition.state is not (entered[-1] if entered else steps[0].state):
                 entered.append(transition.state)
@@ -55,13 +54,12 @@ class UpdateRecord:
     @property
     def steps(self) -> list[Step]:
         """Every step of state or result that was seen."""
-        seen = settled(self.transitions, known_rows(self.profile))
+        seen = settled(self.transitions, self.rules.known)
         return [Step(a.state, b.state, b.result) for a, b in pairwise(seen)]
 
     def shown(self, *states: State) -> list[State]:
         """Of these states those that the board shows, going by the documented deviations of its profile."""
-        hidden = hidden_states(self.profile)
-        return [state for state in states if state not in hidden]
+        return [state for state in states if state not in self.rules.hidden]
 
     @property
     def state(self) -> State:
@@ -77,11 +75,11 @@ class UpdateRecord:
 
     @property
     def judgement(self) -> Judgement:
-        return judge(self.transitions, self.profile)
+        return judge(self.transitions, self.rules)
 
     @property
     def violations(self) -> list[str]:
-        """Steps that object /5 does not allow; empty for a conforming device."""
+        """Steps that the object does not allow; empty for a conforming device."""
         return list(self.judgement.violations)
 
     @property

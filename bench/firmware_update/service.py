@@ -9,8 +9,10 @@ from functools import partial
 from bench.clock import Clock
 from bench.dut.dut import Dut
 from bench.firmware.image import FirmwareImage
+from bench.firmware_update.components import Components
 from bench.firmware_update.gate import SignalGate
-from bench.firmware_update.object5 import Object5
+from bench.firmware_update.judge import Rules, component_rules, rules_for
+from bench.firmware_update.object5 import INSTANCE, Object5
 from bench.firmware_update.record import UpdateRecord
 from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.firmware_update.update import Cycle, Update
@@ -134,11 +136,37 @@ class UpdateService:
         transport: Transport | None = None,
     ) -> Iterator[Update]:
         """An update to be taken step by step inside the block."""
+        cycle = self._cycle(dut, rules_for(dut.type.profile), INSTANCE)
+        with _running(Update(cycle, image.data, delivery, transport or self.transport_of(dut))) as update:
+            yield update
+
+    # ---- components (object 33629)
+
+    def components(self, dut: Dut) -> Components:
+        """The board's components beside the application."""
+        return Components(self.lwm2m, dut.endpoint)
+
+    @contextlib.contextmanager
+    def begin_component(
+        self,
+        dut: Dut,
+        name: str,
+        package: FirmwareImage,
+        delivery: Delivery = Delivery.PUSH,
+        transport: Transport | None = None,
+    ) -> Iterator[Update]:
+        """An update of one component, by its name, to be taken step by step inside the block."""
+        path = self.components(dut).path(name)
+        cycle = self._cycle(dut, component_rules(dut.type.profile), path)
+        with _running(Update(cycle, package.data, delivery, transport or self.transport_of(dut))) as update:
+            yield update
+
+    def _cycle(self, dut: Dut, rules: Rules, instance: str) -> Cycle:
         timeouts = dut.type.timeouts
-        cycle = Cycle(
+        return Cycle(
             self.lwm2m,
             dut.endpoint,
-            dut.type.profile,
+            rules,
             self._clock,
             self._timeline,
             partial(self._package_uri, dut.name),
@@ -146,10 +174,14 @@ class UpdateService:
             update_timeout=timeouts.update + timeouts.registration,
             # a device notices only at its next Update that the server has forgotten it
             registration_timeout=dut.type.lifetime + timeouts.registration,
+            instance=instance,
         )
-        update = Update(cycle, image.data, delivery, transport or self.transport_of(dut))
-        try:
-            update.prepare()
-            yield update
-        finally:
-            update.close()
+
+
+@contextlib.contextmanager
+def _running(update: Update) -> Iterator[Update]:
+    try:
+        update.prepare()
+        yield update
+    finally:
+        update.close()

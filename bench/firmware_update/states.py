@@ -1,6 +1,6 @@
-"""The vocabulary of the Firmware Update Object (/5): states, results, ways of delivery.
+"""The vocabulary of the Firmware Update Object (/5, and /33629): states, results, ways of delivery.
 
-Source: OMA LwM2M object 5, versions 1.0 and 1.1.
+Source: OMA LwM2M object 5, versions 1.0 and 1.1; object 33629.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class State(IntEnum):
 
 
 class Result(IntEnum):
-    """Resource /5/0/5. 10 and 11 exist from object version 1.1 on."""
+    """Resource /5/0/5. 10 and 11 exist from object version 1.1 on, 12 and 13 in object 33629 alone."""
 
     INITIAL = 0
     SUCCESS = 1
@@ -32,6 +32,8 @@ class Result(IntEnum):
     UNSUPPORTED_PROTOCOL = 9
     CANCELLED = 10
     DEFERRED = 11
+    CONFLICTING_STATE = 12
+    DEPENDENCY_ERROR = 13
 
 
 class Delivery(Enum):

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.clock import Clock
-from bench.config import UpdateProfile
 from bench.errors import ServerError, WaitTimeout
+from bench.firmware_update.expected import UPDATE_REFUSALS
 from bench.firmware_update.gate import SignalGate
-from bench.firmware_update.object5 import PACKAGE, PACKAGE_URI, UPDATE, Object5
+from bench.firmware_update.object5 import INSTANCE, Object5
+from bench.firmware_update.judge import Rules
 from bench.firmware_update.record import UpdateRecord
 from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.firmware_update.watch import Watch
@@ -35,17 +36,21 @@ READ_LIMIT = 600.0
 
 @dataclass(frozen=True)
 class Cycle:
-    """What an update needs besides its package. Time-outs are bench seconds."""
+    """What an update needs besides its package: `instance` is the object instance that takes it.
+
+    Time-outs are bench seconds.
+    """
 
     server: LwM2mServer
     endpoint: str
-    profile: UpdateProfile
+    rules: Rules
     clock: Clock
     timeline: Timeline
     uri_of: Callable[[str, Transport], str]
     download_timeout: float
     update_timeout: float
     registration_timeout: float
+    instance: str = INSTANCE
 
 
 class Update:
@@ -55,15 +60,17 @@ class Update:
         self._cycle = cycle
         self._clock, self._timeline, self._endpoint = cycle.clock, cycle.timeline, cycle.endpoint
         self._data = data
-        self._watch = Watch(cycle.server, cycle.endpoint, cycle.profile, cycle.clock, cycle.timeline)
+        self._watch = Watch(
+            cycle.server, cycle.endpoint, cycle.instance, cycle.rules, cycle.clock, cycle.timeline
+        )
         self._push: BlockPush | None = None
         self._package: Package | None = None
         self._named = False
         self._polled = False
         self._executed: float | None = None
-        self.object5 = Object5(cycle.server, cycle.endpoint)
+        self.object5 = Object5(cycle.server, cycle.endpoint, cycle.instance)
         self.record = UpdateRecord(
-            cycle.profile, delivery, transport, len(data), transitions=self._watch.transitions
+            cycle.rules, delivery, transport, len(data), transitions=self._watch.transitions
         )
 
     # ---- the cycle
@@ -77,7 +84,7 @@ class Update:
             await self._watch.read(client)
             await self._watch.observe(client)
 
-        self._run(begin(), READ_LIMIT, "observe object 5")
+        self._run(begin(), READ_LIMIT, f"observe {self.object5.instance}")
 
     def wait_until_open(self, gate: SignalGate) -> bool:
         """Wait for the signal; False, and `stuck` says so, when it never was good enough in time."""
@@ -107,7 +114,7 @@ class Update:
 
     def _deliver_push(self, until: int | None) -> None:
         if self._push is None:
-            self._push = self._client().push(PACKAGE, self._data, on_progress=self._pushed)
+            self._push = self._client().push(self.object5.package, self._data, on_progress=self._pushed)
         push = self._push
         try:
             self.record.push = self._run(push.run(until), self._cycle.download_timeout, "push")
@@ -135,7 +142,8 @@ class Update:
         if not self._named:
             self._named = True
             try:
-                self._client().write(PACKAGE_URI, self._cycle.uri_of(package.name, self.record.transport))
+                uri = self._cycle.uri_of(package.name, self.record.transport)
+                self._client().write(self.object5.package_uri, uri)
             except CoapError as refusal:
                 self.record.refused = str(refusal)
                 return
@@ -156,7 +164,7 @@ class Update:
     def publish(self) -> Package:
         """The package on the shelf (PULL), before or after the device has been told its URI."""
         if self._package is None:
-            name = f"{self._endpoint.replace(':', '-')}.bin"
+            name = f"{self._endpoint}{self.object5.instance}.bin".replace(":", "-").replace("/", "-")
             self._package = self._cycle.server.publish(name, self._data)
         return self._package
 
@@ -204,18 +212,23 @@ class Update:
         except (CoapError, ServerError, WaitTimeout) as lost:
             self._timeline.record(self._endpoint, "warning", f"the outcome could not be read: {lost}")
 
-    def execute(self) -> bool:
-        """Execute /5/0/2. Returns whether the device took it."""
+    def execute(self, arguments: str = "") -> bool:
+        """Execute Update. Returns whether the device took it."""
         with self._timeline.step(self._endpoint, "execute the update"):
             self._executed = self._clock.now()
             try:
-                self._client().execute(UPDATE)
+                self._client().execute(self.object5.update, arguments)
             except CoapError as refusal:
                 self.record.refused = str(refusal)
                 return False
             except NotReachable:
                 pass  # it may have restarted before its answer arrived: its state will tell
         return True
+
+    def go_along(self, leader: Update) -> None:
+        """Update was executed on another instance, and takes this one along: follow it through."""
+        self._executed = leader._executed
+        self.await_finish()
 
     def await_finish(self) -> None:
         """Follow the device through swap, reboot and registration to its final state and result.
@@ -244,7 +257,7 @@ class Update:
         """Whether the device shows a state that an update ends in: Idle, or Downloaded after a failure."""
         last = self.record.transitions[-1]
         assert self._executed is not None
-        failed = last.pair == (State.DOWNLOADED, Result.UPDATE_FAILED)
+        failed = last.state is State.DOWNLOADED and last.result in UPDATE_REFUSALS
         return (last.state is State.IDLE or failed) and last.time > self._executed
 
     def await_restart(self, after: float) -> bool:
@@ -268,7 +281,7 @@ class Update:
             await self._watch.observe(client)
 
         try:
-            self._run(again(), READ_LIMIT, "observe object 5")
+            self._run(again(), READ_LIMIT, f"observe {self.object5.instance}")
         except (NotReachable, WaitTimeout) as lost:
             self.record.stuck = lost.message
             return False
@@ -324,7 +337,7 @@ class Update:
                 self._endpoint,
                 "transition",
                 f"{step.source.name} -> {step.target.name}, result {step.result.value}",
-                version=self._cycle.profile.object,
+                version=self._cycle.rules.version,
                 before=int(step.source),
                 after=int(step.target),
                 result=int(step.result),

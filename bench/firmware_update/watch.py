@@ -1,4 +1,4 @@
-"""Watches /5/0/3 and /5/0/5 of one device: by notification, by LwM2M Send, by reading."""
+"""Watches state and result of one object instance: by notification, by LwM2M Send, by reading."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from bench.clock import Clock
-from bench.config import UpdateProfile
 from bench.errors import ServerError
-from bench.firmware_update.judge import Transition, is_allowed, known_rows
+from bench.firmware_update.judge import Rules, Transition, is_allowed
 from bench.firmware_update.states import Result, State
 from bench.lwm2m.client import Client, CoapError, Observation
 from bench.lwm2m.server import LwM2mServer
 from bench.timeline import Timeline
 
-OBJECT, STATE, RESULT = "/5/0", "/5/0/3", "/5/0/5"
 HALF_STEP = 2.0
 """Seconds after which a pair that the object does not know is looked at by reading it."""
 
@@ -24,11 +22,18 @@ class Watch:
     """Collects `transitions`. Everything but `close` runs on the bench's loop."""
 
     def __init__(
-        self, server: LwM2mServer, endpoint: str, profile: UpdateProfile, clock: Clock, timeline: Timeline
+        self,
+        server: LwM2mServer,
+        endpoint: str,
+        instance: str,
+        rules: Rules,
+        clock: Clock,
+        timeline: Timeline,
     ) -> None:
+        self._instance, self._state, self._result = instance, f"{instance}/3", f"{instance}/5"
         self._server, self._endpoint = server, endpoint
         self._clock, self._timeline = clock, timeline
-        self._rows = known_rows(profile)
+        self._rows = rules.known
         self._observations: list[Observation] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._whole_instance = True
@@ -45,7 +50,7 @@ class Watch:
             self.state = self.state if state is None else State(state)
             self.result = self.result if result is None else Result(result)
         except ValueError as error:
-            self._timeline.record(self._endpoint, "warning", f"object 5 reports {error}")
+            self._timeline.record(self._endpoint, "warning", f"{self._instance} reports {error}")
             return
         if self.state is None or self.result is None:
             return
@@ -57,7 +62,8 @@ class Watch:
         self._timeline.record(
             self._endpoint,
             "state",
-            f"{self.state.name} result {self.result.value}",
+            f"{self._instance} {self.state.name} result {self.result.value}",
+            instance=self._instance,
             state=int(self.state),
             result=int(self.result),
             origin=origin,
@@ -69,8 +75,8 @@ class Watch:
 
     def _reported(self, endpoint: str, values: dict[str, Any]) -> None:
         """LwM2M Send: state and result may come together, without being asked for."""
-        if endpoint == self._endpoint and not values.keys().isdisjoint((STATE, RESULT)):
-            self._learn(values.get(STATE), values.get(RESULT), "send")
+        if endpoint == self._endpoint and not values.keys().isdisjoint((self._state, self._result)):
+            self._learn(values.get(self._state), values.get(self._result), "send")
 
     def _look_again(self, transition: Transition) -> None:
         """A pair that makes no sense still stands: is it half of a step, or what the device says?"""
@@ -94,7 +100,7 @@ class Watch:
         """Both resources in one answer where the device gives it, else one after the other."""
         if self._whole_instance:
             try:
-                values = await client.read_async(OBJECT)
+                values = await client.read_async(self._instance)
             except CoapError:
                 values = {}
             if {3, 5} <= values.keys():
@@ -102,15 +108,15 @@ class Watch:
                 return
             self._whole_instance = False
         # the result first: read after the state it could belong to a later one
-        result = await client.read_async(RESULT)
-        state = await client.read_async(STATE)
+        result = await client.read_async(self._result)
+        state = await client.read_async(self._state)
         self._learn(state, result, "read")
 
     async def observe(self, client: Client) -> None:
         """Observe both resources; a device that refuses is polled instead."""
         for path, heard in (
-            (RESULT, lambda value: self._learn(None, value, "notification")),
-            (STATE, lambda value: self._learn(value, None, "notification")),
+            (self._result, lambda value: self._learn(None, value, "notification")),
+            (self._state, lambda value: self._learn(value, None, "notification")),
         ):
             try:
                 self._observations.append(await client.observe(path, heard))

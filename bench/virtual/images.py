@@ -27,6 +27,7 @@ from imgtool.image import Image
 from imgtool.keys import ECDSA256P1
 
 from bench.virtual.boot.traits import BOARD_TLV, BOOTLOADER_MAGIC, DESCRIPTOR_OFFSET, TRAITS_MAGIC, packed
+from bench.virtual.component_images import build_packages
 
 HEADER_SIZE = 0x200
 SLOT_SIZE = 0x70000
@@ -63,6 +64,7 @@ class Build:
     update: Path
     factory: tuple[Part, ...]
     variants: Mapping[str, Path]
+    components: Mapping[str, Path]
 
 
 def build_set(board: str, out: Path) -> Build:
@@ -76,6 +78,7 @@ def build_set(board: str, out: Path) -> Build:
             "wrong-board": OTHER_BOARD[board](out / "wrong-board.bin"),
             "self-test-fails": build(board, "1.1.0", {"selftest": "fail"}, out=out / "self-test-fails.bin"),
         },
+        components=build_packages(out) if board == "nrf9160" else {},
     )
 
 

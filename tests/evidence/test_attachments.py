@@ -4,6 +4,9 @@ from bench.evidence import attachments
 from bench.timeline import Entry
 
 
+AT = {"instance": "/5/0"}
+
+
 def entry(time, source, kind, text, **data):
     return Entry(time, 0, source, kind, text, data)
 
@@ -21,9 +24,27 @@ RUN = [
     entry(5.0, "nrf.swd", "swd", "program", address=0x10000, length=4096),
     entry(6.0, "nrf", "step", "boot", phase="end", outcome="passed"),
     entry(7.0, "urn:imei:1", "coap", "-> CON POST /rd?ep=urn:imei:1"),
-    entry(8.0, "urn:imei:1", "state", "IDLE result 0", state=0, result=0, origin="read"),
-    entry(19.5, "urn:imei:1", "state", "DOWNLOADING result 0", state=1, result=0, origin="notification"),
-    entry(1234.5678, "urn:imei:1", "state", "IDLE result 5", state=0, result=5, origin="notification"),
+    entry(8.0, "urn:imei:1", "state", "IDLE result 0", **AT, state=0, result=0, origin="read"),
+    entry(
+        19.5,
+        "urn:imei:1",
+        "state",
+        "DOWNLOADING result 0",
+        instance="/5/0",
+        state=1,
+        result=0,
+        origin="notification",
+    ),
+    entry(
+        1234.5678,
+        "urn:imei:1",
+        "state",
+        "IDLE result 5",
+        instance="/5/0",
+        state=0,
+        result=5,
+        origin="notification",
+    ),
 ]
 
 
@@ -55,14 +76,25 @@ def test_partial_lines_are_dropped_only_when_they_come_again():
 
 def test_state_table_names_states_results_and_intervals():
     rows = attachments.state_table(RUN).splitlines()[2:]
-    assert rows[0].split() == ["time", "s", "after", "s", "endpoint", "state", "result", "learned", "by"]
-    assert rows[1].split() == ["8.000", "-", "urn:imei:1", "0", "Idle", "0", "initial", "read"]
+    assert rows[0].split() == [
+        "time",
+        "s",
+        "after",
+        "s",
+        "endpoint",
+        "object",
+        "state",
+        "result",
+        "learned",
+        "by",
+    ]
+    assert rows[1].split() == ["8.000", "-", "urn:imei:1", "/5/0", "0", "Idle", "0", "initial", "read"]
     words = [" ".join(row.split()) for row in rows[2:]]
     assert words == [
-        "19.500 11.500 urn:imei:1 1 Downloading 0 initial notification",
-        "1234.568 1215.068 urn:imei:1 0 Idle 5 integrity check failed notification",
+        "19.500 11.500 urn:imei:1 /5/0 1 Downloading 0 initial notification",
+        "1234.568 1215.068 urn:imei:1 /5/0 0 Idle 5 integrity check failed notification",
     ]
-    for column in ("endpoint", "state  ", "result", "learned"):
+    for column in ("endpoint", "object", "state  ", "result", "learned"):
         at = rows[0].index(column)
         assert all(row[at - 1] == " " and row[at] != " " for row in rows), column
 

@@ -9,13 +9,13 @@ import pytest
 from bench.config import DeviationName, UpdateProfile
 from bench.firmware_update.deviations import DEVIATIONS
 from bench.firmware_update.expected import MACHINES
-from bench.firmware_update.judge import Transition, judge, settled
+from bench.firmware_update.judge import Rules, Transition, judge, rules_for, settled
 from bench.firmware_update.record import UpdateRecord
 from bench.firmware_update.states import Delivery, Result, State, Transport
 
 IDLE, DOWNLOADING, DOWNLOADED, UPDATING = State
-V10 = UpdateProfile(object="1.0", failed_update_to="downloaded")
-V11 = UpdateProfile(object="1.1", failed_update_to="idle")
+V10 = rules_for(UpdateProfile(object="1.0", failed_update_to="downloaded"))
+V11 = rules_for(UpdateProfile(object="1.1", failed_update_to="idle"))
 
 
 def seen(*pairs: tuple[int, int], origin: str = "read") -> list[Transition]:
@@ -25,20 +25,20 @@ def seen(*pairs: tuple[int, int], origin: str = "read") -> list[Transition]:
 GOOD = ((0, 0), (1, 0), (2, 0), (3, 0), (0, 1))
 
 
-@pytest.mark.parametrize("profile", [V10, V11])
+@pytest.mark.parametrize("rules", [V10, V11])
 @pytest.mark.parametrize("result", [2, 3, 4, 5, 6, 7, 9])
-def test_every_failure_of_a_download_is_allowed(profile: UpdateProfile, result: int) -> None:
-    assert judge(seen((0, 1), (1, 0), (0, result)), profile).violations == ()
+def test_every_failure_of_a_download_is_allowed(rules: Rules, result: int) -> None:
+    assert judge(seen((0, 1), (1, 0), (0, result)), rules).violations == ()
 
 
-@pytest.mark.parametrize("profile", [V10, V11])
-def test_a_good_cycle_has_no_finding(profile: UpdateProfile) -> None:
-    judgement = judge(seen(*GOOD), profile)
+@pytest.mark.parametrize("rules", [V10, V11])
+def test_a_good_cycle_has_no_finding(rules: Rules) -> None:
+    judgement = judge(seen(*GOOD), rules)
     assert (judgement.violations, judgement.deviations, judgement.gaps) == ((), (), ())
 
 
 @pytest.mark.parametrize(
-    ("profile", "pairs", "named"),
+    ("rules", "pairs", "named"),
     [
         (V10, ((0, 0), (1, 0), (2, 0), (3, 0), (0, 8)), "UPDATING with result 0"),
         (V11, ((0, 0), (1, 0), (2, 0), (3, 0), (2, 8)), "DOWNLOADED with result 8"),
@@ -51,14 +51,12 @@ def test_a_good_cycle_has_no_finding(profile: UpdateProfile) -> None:
         (V11, ((0, 0), (1, 0), (2, 11)), "result 11"),
     ],
 )
-def test_a_wrong_step_is_named(
-    profile: UpdateProfile, pairs: tuple[tuple[int, int], ...], named: str
-) -> None:
+def test_a_wrong_step_is_named(rules: Rules, pairs: tuple[tuple[int, int], ...], named: str) -> None:
     """By notifications that stood: nothing was missed in between."""
     transitions = seen(*pairs, origin="notification")
     for transition in transitions:
         transition.stood = True
-    violations = judge(transitions, profile).violations
+    violations = judge(transitions, rules).violations
     assert len(violations) >= 1
     assert any(named in v for v in violations)
 
@@ -102,20 +100,20 @@ def test_a_step_over_several_rows_is_a_gap_only_when_it_was_read() -> None:
 
 
 def test_a_documented_deviation_is_reported_not_hidden() -> None:
-    profile = UpdateProfile(deviations={"downloading-not-shown": "vendor note 7"})
+    rules = rules_for(UpdateProfile(deviations={"downloading-not-shown": "vendor note 7"}))
     notified = seen((0, 0), (2, 0), (3, 0), (0, 1), origin="notification")
-    judgement = judge(notified, profile)
+    judgement = judge(notified, rules)
     assert judgement.violations == ()
     assert judgement.deviations == (
         "downloading-not-shown: State goes from Idle to Downloaded (vendor note 7)",
     )
-    record = UpdateRecord(profile, Delivery.PUSH, Transport.COAP, 1, transitions=notified)
+    record = UpdateRecord(rules, Delivery.PUSH, Transport.COAP, 1, transitions=notified)
     assert record.states == record.shown(DOWNLOADING, DOWNLOADED, UPDATING, IDLE)
 
 
 def test_an_unneeded_deviation_is_not_reported() -> None:
-    profile = UpdateProfile(deviations={"downloading-not-shown": "vendor note 7"})
-    assert judge(seen(*GOOD), profile).deviations == ()
+    rules = rules_for(UpdateProfile(deviations={"downloading-not-shown": "vendor note 7"}))
+    assert judge(seen(*GOOD), rules).deviations == ()
 
 
 def test_every_deviation_of_board_files_is_known_to_the_judge() -> None:

@@ -22,6 +22,7 @@ from coap_peer import (
 from bench.clock import Clock
 from bench.config import UpdateProfile
 from bench.errors import WaitTimeout
+from bench.firmware_update.judge import rules_for
 from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.firmware_update.update import Cycle, Update
 from bench.lwm2m.client import NotReachable
@@ -370,7 +371,7 @@ def test_an_update_cycle_with_a_sleeping_device(
     cycle = Cycle(
         server,
         "dev",
-        UpdateProfile(),
+        rules_for(UpdateProfile()),
         clock,
         timeline,
         lambda name, transport: "",

@@ -1,0 +1,281 @@
+"""Components beside the application (object 33629): updated one by one, together, or not at all.
+
+Which components a board has, and what they are to each other, is in `[components]` of its board file.
+"""
+
+import pytest
+
+from bench.firmware.corrupt import flip_body_bit
+from bench.firmware_update.components import ALONE
+from bench.firmware_update.states import Result, State
+
+pytestmark = pytest.mark.capability("components")
+
+WHOLE_CYCLE = (State.DOWNLOADING, State.DOWNLOADED, State.UPDATING, State.IDLE)
+
+
+def test_inventory(dut, components):
+    """Every component, Idle, with the version that the board left the factory with."""
+    found = components.inventory()
+    assert {c.name: c.version for c in found.values()} == dut.type.components.installed
+    assert {c.pair for c in found.values()} == {(State.IDLE, Result.INITIAL)}
+    assert not any(c.linked or c.conflicting for c in found.values())
+
+
+def test_one_component(dut, server, images, components, delivery):
+    """The others, and the application, stay as they were; the new version stays over a power cycle."""
+    name, _ = dut.type.components.pair("linked")
+    before = versions(components)
+    with server.begin_component(dut, name, images.component(name), delivery) as update:
+        new = download(update, components, name)
+        assert update.execute()
+        update.await_finish()
+    assert_success(update)
+    assert versions(components) == {**before, name: new}
+    server.restart(dut)
+    assert versions(components) == {**before, name: new}, "the new version did not survive a power cycle"
+    dut.assert_running(images.baseline)
+
+
+def test_linked_components_are_updated_together(dut, server, images, components):
+    """Both are Downloaded: Update of one takes the other along."""
+    first, second = dut.type.components.pair("linked")
+    before = versions(components)
+    with (
+        server.begin_component(dut, first, images.component(first)) as one,
+        server.begin_component(dut, second, images.component(second)) as two,
+    ):
+        new = {first: download(one, components, first), second: download(two, components, second)}
+        assert components[first].linked == (second,)
+        assert one.execute()
+        one.await_finish()
+        two.go_along(one)
+    assert_success(one)
+    assert_success(two)
+    assert versions(components) == {**before, **new}
+
+
+def test_linked_component_alone(dut, server, images, components):
+    """The server says that the other one is not to go along: it stays Downloaded."""
+    first, second = dut.type.components.pair("linked")
+    before = versions(components)
+    with (
+        server.begin_component(dut, first, images.component(first)) as one,
+        server.begin_component(dut, second, images.component(second)) as two,
+    ):
+        new = download(one, components, first)
+        download(two, components, second)
+        assert one.execute(ALONE)
+        one.await_finish()
+    assert_success(one)
+    assert components[second].pair == (State.DOWNLOADED, Result.INITIAL)
+    assert versions(components) == {**before, first: new}
+
+
+def test_components_of_the_servers_choice(dut, server, images, components):
+    """The server names a component that would not go along by itself, and that the first one needs."""
+    first, second = dut.type.components.pair("dependent")
+    before = versions(components)
+    with (
+        server.begin_component(dut, first, images.component(first)) as one,
+        server.begin_component(dut, second, images.component(second)) as two,
+    ):
+        new = {first: download(one, components, first), second: download(two, components, second)}
+        assert one.execute(components.together_with(second))
+        one.await_finish()
+        two.go_along(one)
+    assert_success(one)
+    assert_success(two)
+    assert versions(components) == {**before, **new}
+
+
+def test_a_component_named_by_the_server_is_not_downloaded(dut, server, images, components):
+    """The server asks for what cannot be: result 13, and nothing has changed."""
+    name, other = dut.type.components.pair("linked")
+    before = versions(components)
+    with server.begin_component(dut, name, images.component(name)) as update:
+        download(update, components, name)
+        assert update.execute(components.together_with(other))
+        update.await_finish()
+    assert_refused(update, Result.DEPENDENCY_ERROR, components[name], by=other)
+    assert versions(components) == before
+
+
+def test_conflicting_components(dut, server, images, components):
+    """Refused with 12, by Update at the latest, and nothing has changed; without the other it succeeds."""
+    first, second = dut.type.components.pair("conflicting")
+    before = versions(components)
+    with (
+        server.begin_component(dut, first, images.component(first)) as one,
+        server.begin_component(dut, second, images.component(second)) as two,
+    ):
+        download(one, components, first)
+        two.deliver()
+        if two.await_downloaded():
+            assert two.execute()
+            two.await_finish()
+        assert_refused(two, Result.CONFLICTING_STATE, components[second], by=first)
+        assert components[first].pair == (State.DOWNLOADED, Result.INITIAL)
+    server.restart(dut)
+    assert versions(components) == before
+
+    assert components.object(second).write_package() == "2.04"
+    with server.begin_component(dut, first, images.component(first)) as again:
+        new = components[first].package_version
+        assert again.execute()
+        again.await_finish()
+    assert again.record.outcome == (State.IDLE, Result.SUCCESS)
+    assert versions(components) == {**before, first: new}
+
+
+def test_dependency(dut, server, images, components):
+    """Refused with 13 while another component is too old; updated in the right order, both succeed."""
+    late, early = dut.type.components.pair("dependent")
+    before = versions(components)
+    with server.begin_component(dut, late, images.component(late)) as refused:
+        new = {late: download(refused, components, late)}
+        assert refused.execute()
+        refused.await_finish()
+    assert_refused(refused, Result.DEPENDENCY_ERROR, components[late], by=early)
+    assert versions(components) == before
+
+    with server.begin_component(dut, early, images.component(early)) as update:
+        new[early] = download(update, components, early)
+        assert update.execute()
+        update.await_finish()
+    assert_success(update)
+    with server.begin_component(dut, late, images.component(late)) as again:
+        if again.record.state is State.IDLE:
+            download(again, components, late)
+        assert again.execute()
+        again.await_finish()
+    assert again.record.violations == []
+    assert again.record.outcome == (State.IDLE, Result.SUCCESS)
+    assert versions(components) == {**before, **new}
+
+
+def test_one_package_for_several_components(dut, server, images, components):
+    """Delivered to one of them, it makes all of them Downloaded, and they are updated together."""
+    first, second = dut.type.components.pair("bundle")
+    before = versions(components)
+    with (
+        server.begin_component(dut, first, images.component("bundle")) as one,
+        server.begin_component(dut, second, images.component("bundle")) as two,
+    ):
+        new = {first: download(one, components, first)}
+        assert two.await_pair(State.DOWNLOADED, timeout=dut.type.timeouts.boot)
+        new[second] = components[second].package_version
+        assert one.execute(components.together_with(second))
+        one.await_finish()
+        two.go_along(one)
+    assert_success(one)
+    assert two.record.violations == []
+    assert two.record.outcome == (State.IDLE, Result.SUCCESS)
+    assert versions(components) == {**before, **new}
+
+
+def test_package_for_several_components_meets_another(dut, server, images, components):
+    """One of them already has a package: refused with 12 after the download, and that one keeps its own."""
+    first, second = dut.type.components.pair("bundle")
+    before = versions(components)
+    with (
+        server.begin_component(dut, first, images.component("bundle")) as one,
+        server.begin_component(dut, second, images.component(second)) as two,
+    ):
+        download(two, components, second)
+        one.deliver()
+        assert not one.await_downloaded()
+        assert_refused(one, Result.CONFLICTING_STATE, components[first], by=second)
+        assert two.record.outcome == (State.DOWNLOADED, Result.INITIAL)
+    assert components[first].state is State.IDLE
+    assert versions(components) == before
+
+
+def test_damaged_package(dut, server, images, components):
+    """Refused with 5; the next good package of the same component succeeds."""
+    name, _ = dut.type.components.pair("linked")
+    before = versions(components)
+    with server.begin_component(dut, name, flip_body_bit(images.component(name))) as update:
+        record = update.finish()
+    assert record.violations == []
+    assert record.outcome == (State.IDLE, Result.INTEGRITY_FAILED)
+    assert versions(components) == before
+    with server.begin_component(dut, name, images.component(name)) as update:
+        assert update.finish().outcome == (State.IDLE, Result.SUCCESS)
+
+
+def test_package_of_another_component(dut, server, images, components):
+    """Refused with 6."""
+    name, other = dut.type.components.pair("dependent")
+    before = versions(components)
+    with server.begin_component(dut, name, images.component(other)) as update:
+        record = update.finish()
+    assert record.violations == []
+    assert record.outcome == (State.IDLE, Result.UNSUPPORTED_PACKAGE)
+    assert versions(components) == before
+
+
+def test_cancel(dut, server, images, components):
+    """The package is gone, result 10, Update is refused; another component's package stays."""
+    first, second = dut.type.components.pair("linked")
+    with (
+        server.begin_component(dut, first, images.component(first)) as one,
+        server.begin_component(dut, second, images.component(second)) as two,
+    ):
+        download(one, components, first)
+        download(two, components, second)
+        assert one.object5.cancel() == "2.04"
+        assert one.await_pair(State.IDLE, Result.CANCELLED, timeout=dut.type.timeouts.boot)
+        assert one.object5.execute() == "4.05"
+        assert one.record.violations == []
+        assert components[second].pair == (State.DOWNLOADED, Result.INITIAL)
+        assert components[second].linked == ()
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 3, 5])
+def test_power_cut_while_updating(dut, server, images, components, clock, seconds):
+    """Two linked components: after the cut both are old or both are new, and the results say which."""
+    first, second = dut.type.components.pair("linked")
+    before = versions(components)
+    with (
+        server.begin_component(dut, first, images.component(first)) as one,
+        server.begin_component(dut, second, images.component(second)) as two,
+    ):
+        new = {first: download(one, components, first), second: download(two, components, second)}
+        assert one.execute()
+        assert one.await_pair(State.UPDATING, timeout=dut.type.timeouts.boot)
+        clock.sleep(seconds, "the update goes on")
+        dut.power_cycle()
+        one.await_finish()
+        two.go_along(one)
+    assert one.record.violations == []
+    assert two.record.violations == []
+    assert one.record.outcome == two.record.outcome
+    done = one.record.result is Result.SUCCESS
+    assert versions(components) == ({**before, **new} if done else before)
+    assert server.state_of(dut) == (State.IDLE, Result.INITIAL)
+    dut.assert_running(images.baseline)
+
+
+def versions(components):
+    return {name: component.version for name, component in components.inventory().items()}
+
+
+def download(update, components, name):
+    """Deliver the package; returns its version, as the device tells it."""
+    update.deliver()
+    assert update.await_downloaded()
+    return components[name].package_version
+
+
+def assert_success(update):
+    assert update.record.violations == []
+    assert update.record.states == update.record.shown(*WHOLE_CYCLE)
+    assert update.record.outcome == (State.IDLE, Result.SUCCESS)
+
+
+def assert_refused(update, result, component, *, by):
+    assert update.record.violations == []
+    assert update.record.result is result
+    assert component.result is result
+    assert by in component.conflicting
