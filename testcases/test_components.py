@@ -232,7 +232,7 @@ def test_cancel(dut, server, images, components):
         assert components[second].linked == ()
 
 
-@pytest.mark.parametrize("seconds", [0, 1, 3, 5])
+@pytest.mark.parametrize("seconds", [0, 2, 4])
 def test_power_cut_while_updating(dut, server, images, components, clock, seconds):
     """Two linked components: after the cut both are old or both are new, and the results say which."""
     first, second = dut.type.components.pair("linked")
@@ -250,6 +250,7 @@ def test_power_cut_while_updating(dut, server, images, components, clock, second
         two.go_along(one)
     assert one.record.violations == []
     assert two.record.violations == []
+    assert (one.record.stuck, two.record.stuck) == ("", ""), "the update was forgotten"
     assert one.record.outcome == two.record.outcome
     done = one.record.result is Result.SUCCESS
     assert versions(components) == ({**before, **new} if done else before)

@@ -15,8 +15,8 @@ from bench.clock import Clock
 from bench.errors import ServerError, WaitTimeout
 from bench.firmware_update.expected import UPDATE_REFUSALS
 from bench.firmware_update.gate import SignalGate
-from bench.firmware_update.object5 import INSTANCE, Object5
 from bench.firmware_update.judge import Rules
+from bench.firmware_update.object5 import INSTANCE, Object5
 from bench.firmware_update.record import UpdateRecord
 from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.firmware_update.watch import Watch

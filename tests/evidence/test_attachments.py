@@ -3,7 +3,6 @@
 from bench.evidence import attachments
 from bench.timeline import Entry
 
-
 AT = {"instance": "/5/0"}
 
 

@@ -8,6 +8,7 @@ import pytest
 from firmware_rig import ENDPOINT, Rig, Server
 
 from bench.virtual.clock import VirtualClock
+from bench.virtual.firmware.update.component import ComponentType
 from bench.virtual.firmware.update.machine import Stack
 from bench.virtual.modem import LTE_M, Link
 from bench.virtual.scheduler import Scheduler
@@ -34,8 +35,13 @@ def start(clock: VirtualClock, server: Server) -> Iterator[Callable[..., Rig]]:
     """Makes a device that is provisioned and registered."""
     rigs: list[Rig] = []
 
-    def make(link: Link = LTE_M, lifetime: int = 300, stack: Stack | None = None) -> Rig:
-        rig = Rig(clock, link, stack)
+    def make(
+        link: Link = LTE_M,
+        lifetime: int = 300,
+        stack: Stack | None = None,
+        components: tuple[ComponentType, ...] = (),
+    ) -> Rig:
+        rig = Rig(clock, link, stack, components)
         rigs.append(rig)
         rig.power_on()
         rig.wait_line("lwm2m: not provisioned")

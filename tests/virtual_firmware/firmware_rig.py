@@ -22,6 +22,7 @@ from aiocoap.numbers.constants import TransportTuning
 from bench.virtual.boot import slots as checks
 from bench.virtual.clock import VirtualClock
 from bench.virtual.firmware.application import Application, DeviceIdentity
+from bench.virtual.firmware.update.component import ComponentType
 from bench.virtual.firmware.update.machine import Stack
 from bench.virtual.flash import Flash, FlashTiming
 from bench.virtual.machine import Region, RunningImage
@@ -29,6 +30,7 @@ from bench.virtual.modem import LTE_M, Link, Modem, Routes
 from bench.virtual.process import Cpu, Steps
 
 SETTINGS = Region(0x0, 0x4000)
+STORAGE = Region(0x8000, 0x8000)
 SLOT = Region(0x10000, 0x40000)
 TIMING = FlashTiming(page_erase=0.087, word_write=43e-6)
 MAGIC = b"RIG1"
@@ -102,10 +104,17 @@ class Rig:
 
     name = "rig"
 
-    def __init__(self, clock: VirtualClock, link: Link = LTE_M, stack: Stack | None = None) -> None:
+    def __init__(
+        self,
+        clock: VirtualClock,
+        link: Link = LTE_M,
+        stack: Stack | None = None,
+        components: tuple[ComponentType, ...] = (),
+    ) -> None:
         scheduler = clock.scheduler
+        self.components = components
         self.clock, self.link, self.stack = clock, link, stack or Stack()
-        self.regions = {"settings": SETTINGS, "slot1": SLOT}
+        self.regions = {"settings": SETTINGS, "storage": STORAGE, "slot1": SLOT}
         self.cpu = Cpu(scheduler)
         self.flash = Flash(0x50000, 4096, TIMING, scheduler.rng("rig/flash"))
         self.rng = scheduler.rng("rig/software")
@@ -192,7 +201,7 @@ class Rig:
         self.modem = Modem(
             self, self.clock.loop, self.cpu.scheduler.rng(f"rig/link/{self.boots}"), self.link, Routes()
         )
-        identity = DeviceIdentity("Rig Works", "nRF9160", "SN1", self.stack)
+        identity = DeviceIdentity("Rig Works", "nRF9160", "SN1", self.stack, self.components)
         self.application = Application(self, self.running, RigSlots(self), self.modem, identity)
         self.cpu.spawn(self.application.run())
 
@@ -337,12 +346,18 @@ class Server:
     def get(self, path: str, **options: Any) -> aiocoap.Message:
         return self.request(aiocoap.GET, path, **options)
 
-    def fota(self) -> tuple[int, int]:
+    def fota(self, instance: str = "/5/0") -> tuple[int, int]:
         """State and result, read."""
-        return int(self.get("/5/0/3").payload), int(self.get("/5/0/5").payload)
+        return int(self.get(f"{instance}/3").payload), int(self.get(f"{instance}/5").payload)
 
     async def _push(
-        self, package: bytes, exponent: int, size1: int | None, content_format: int, persistent: bool
+        self,
+        package: bytes,
+        exponent: int,
+        size1: int | None,
+        content_format: int,
+        persistent: bool,
+        instance: str,
     ) -> aiocoap.Message:
         size = 16 << exponent
         for number in range(-(-len(package) // size)):
@@ -352,7 +367,7 @@ class Server:
             if number == 0 and size1 is not None:
                 options["size1"] = size1
             response = await self.ask(
-                aiocoap.PUT, "/5/0/0", part, tuning=Persistent if persistent else None, **options
+                aiocoap.PUT, f"{instance}/0", part, tuning=Persistent if persistent else None, **options
             )
             if response.code != (aiocoap.CONTINUE if more else aiocoap.CHANGED):
                 return response
@@ -367,17 +382,20 @@ class Server:
         size1: int | None = -1,
         content_format: int = 42,
         persistent: bool = False,
+        instance: str = "/5/0",
     ) -> aiocoap.Message:
         """Write a package block by block; returns the last response."""
         announced = len(package) if size1 == -1 else size1
-        return self.run(self._push(package, exponent, announced, content_format, persistent))
+        return self.run(self._push(package, exponent, announced, content_format, persistent, instance))
 
-    def wait_fota(self, state: int, result: int, timeout: float = 300.0) -> None:
-        """Poll until /5 shows that state and result."""
+    def wait_fota(self, state: int, result: int, timeout: float = 300.0, instance: str = "/5/0") -> None:
+        """Poll until the instance shows that state and result."""
 
         async def poll() -> None:
             while True:
-                held = [int((await self.ask(aiocoap.GET, p)).payload) for p in ("/5/0/3", "/5/0/5")]
+                held = [
+                    int((await self.ask(aiocoap.GET, p)).payload) for p in (f"{instance}/3", f"{instance}/5")
+                ]
                 if held == [state, result]:
                     return
                 await asyncio.sleep(1.0)

@@ -39,8 +39,8 @@ class ComponentPackage:
 
 
 def version_key(version: str) -> tuple[int, ...]:
-    """For comparison: "1.10.0" is later than "1.9.0"."""
-    return tuple(int(part) for part in version.split("."))
+    """For comparison: "1.10.0" is later than "1.9.0", and "" (nothing sound is there) before everything."""
+    return tuple(int(part) for part in version.split(".")) if version else ()
 
 
 def parse(data: bytes) -> list[ComponentPackage]:
@@ -78,8 +78,9 @@ def _package(data: bytes, description_size: int) -> ComponentPackage:
     try:
         told = cbor2.loads(data[_HEAD.size : _HEAD.size + description_size])
         package = ComponentPackage(told["component"], told["version"], told["requires"], data)
-        for version in (package.version, *package.requires.values()):
-            version_key(version)
+        whole = all(version_key(v) for v in (package.version, *package.requires.values()))
     except (cbor2.CBORDecodeError, EOFError, KeyError, TypeError, ValueError, AttributeError):
-        raise Damaged("the description cannot be read") from None
+        whole = False
+    if not whole:
+        raise Damaged("the description cannot be read")
     return package

@@ -6,7 +6,7 @@ Source: OMA object 33629 (Advanced Firmware Update), version 1.0.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from bench.virtual.firmware import coap_message as coap
 from bench.virtual.firmware.coap_engine import Request
@@ -33,8 +33,6 @@ from bench.virtual.machine import Machine
 from bench.virtual.process import Steps
 
 REGION = "storage"
-CHECK_TIME = 0.3
-"""Seconds to look through the packages before an update, an estimate."""
 INSTALL_TIME = 2.0
 """Seconds to install one component at boot, an estimate."""
 
@@ -95,6 +93,7 @@ class ComponentObject:
             )
             for row, kind in enumerate(kinds)
         ]
+        self._named = {c.kind.name: c for c in self._components}
 
     # ---- as an object
 
@@ -131,9 +130,6 @@ class ComponentObject:
 
     # ---- who goes with whom
 
-    def _named(self, name: str) -> Component | None:
-        return next((c for c in self._components if c.kind.name == name), None)
-
     def _downloaded(self, instances: Iterable[int]) -> list[Component]:
         return [c for c in self._components if c.instance in instances and c.downloaded]
 
@@ -166,11 +162,11 @@ class ComponentObject:
         packages = component.banks.packages()
         contents = {package.component: package for package in packages}
         own = contents.pop(component.kind.name, None)
-        others = [(self._named(name), package) for name, package in contents.items()]
-        known = [(other, package) for other, package in others if other is not None]
-        if own is None or len(known) < len(others):
+        needed = {name for package in packages for name in package.requires}
+        if own is None or not self._named.keys() >= contents.keys() | needed:
             return UNSUPPORTED
-        return (yield from self._unpack(component, own, known)) if known else INITIAL
+        others = [(self._named[name], package) for name, package in contents.items()]
+        return (yield from self._unpack(component, own, others)) if others else INITIAL
 
     def _unpack(
         self, component: Component, own: ComponentPackage, others: list[tuple[Component, ComponentPackage]]
@@ -188,7 +184,7 @@ class ComponentObject:
         for other, package in others:
             other.fota.length = len(package.data)
             other.fota.event("came along")
-        yield from self._drawer.put_all({other.fota.name: other.fota.record() for other, _ in others})
+        yield from self._keep([other for other, _ in others])
         return INITIAL
 
     def _busy(self, others: list[tuple[Component, ComponentPackage]]) -> list[int]:
@@ -207,25 +203,27 @@ class ComponentObject:
             wanted = together(arguments)
         except ValueError:
             return coap.BAD_REQUEST
-        component.fota.event("update")
-        self._machine.cpu.spawn(self._update(component, wanted))
-        return coap.CHANGED
-
-    def _update(self, component: Component, wanted: frozenset[int] | None) -> Steps:
-        yield CHECK_TIME
         along = set(self._linked(component) if wanted is None else wanted) - {component.instance}
         result, blockers = self._refusal(component, along)
+        batch = [component, *self._downloaded(along)]
+        component.fota.event("update")
         if result != INITIAL:
             self._machine.print(f"{component.fota.name}: refused because of {blockers}")
             component.fota.event("refused", result)
-            yield from self._drawer.put_all(
-                {component.fota.name: component.fota.record(), **self._blocked_by(component, blockers)}
-            )
-            return
-        batch = [component, *self._downloaded(along)]
-        for other in batch[1:]:
-            other.fota.event("update")
-        yield from self._drawer.put_all({c.fota.name: c.fota.record() for c in batch})
+            self._machine.cpu.spawn(self._keep([component], self._blocked_by(component, blockers)))
+        else:
+            for other in batch[1:]:
+                other.fota.event("update")
+            self._machine.cpu.spawn(self._restart(batch))
+        return coap.CHANGED
+
+    def _keep(self, components: list[Component], more: Mapping[str, object] | None = None) -> Steps:
+        """Make it survive a restart, all of it or nothing."""
+        records = {c.fota.name: c.fota.record() for c in components}
+        yield from self._drawer.put_all({**records, **(more or {})})
+
+    def _restart(self, batch: list[Component]) -> Steps:
+        yield from self._keep(batch)
         yield RESTART_DELAY
         self._machine.reset("soft")
         yield 0.0
@@ -248,15 +246,14 @@ class ComponentObject:
     def _unmet(self, batch: list[Component]) -> set[int]:
         """Components too old for what would run if these were updated, as instances."""
         after = {c: c.package() if c in batch else c.running for c in self._components}
-        unmet = set()
-        for package in after.values():
-            for name, least in package.requires.items() if package is not None else ():
-                needed = self._named(name)
-                future = after[needed] if needed is not None else None
-                version = future.version if future is not None else needed.version if needed else ""
-                if needed is not None and (not version or version_key(version) < version_key(least)):
-                    unmet.add(needed.instance)
-        return unmet
+        versions = {c: package.version if package else c.version for c, package in after.items()}
+        return {
+            self._named[name].instance
+            for package in after.values()
+            if package is not None
+            for name, least in package.requires.items()
+            if version_key(versions[self._named[name]]) < version_key(least)
+        }
 
     # ---- after a restart
 
@@ -284,7 +281,7 @@ class ComponentObject:
                 banks[component.instance] = component.banks.next
             component.fota.length = 0
             component.fota.event("succeeded" if sound else "failed")
-        yield from self._drawer.put_all({"banks": banks, **{c.fota.name: c.fota.record() for c in batch}})
+        yield from self._keep(batch, {"banks": banks})
         for component in batch:
             component.start_new()
 
