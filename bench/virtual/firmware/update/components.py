@@ -33,6 +33,8 @@ from bench.virtual.machine import Machine
 from bench.virtual.process import Steps
 
 REGION = "storage"
+CHECK_TIME = 0.3
+"""Seconds to look through the packages before an update, an estimate."""
 INSTALL_TIME = 2.0
 """Seconds to install one component at boot, an estimate."""
 
@@ -209,13 +211,21 @@ class ComponentObject:
         component.fota.event("update")
         if result != INITIAL:
             self._machine.print(f"{component.fota.name}: refused because of {blockers}")
-            component.fota.event("refused", result)
-            self._machine.cpu.spawn(self._keep([component], self._blocked_by(component, blockers)))
+            self._machine.cpu.spawn(self._refuse(component, result, blockers))
         else:
             for other in batch[1:]:
                 other.fota.event("update")
             self._machine.cpu.spawn(self._restart(batch))
         return coap.CHANGED
+
+    def _refuse(self, component: Component, result: int, blockers: Iterable[int]) -> Steps:
+        """Kept before it is told, so that a restart cannot take it back."""
+        record = {**component.fota.record(), "state": DOWNLOADED, "result": result}
+        yield from self._drawer.put_all(
+            {component.fota.name: record, **self._blocked_by(component, blockers)}
+        )
+        yield CHECK_TIME
+        component.fota.event("refused", result)
 
     def _keep(self, components: list[Component], more: Mapping[str, object] | None = None) -> Steps:
         """Make it survive a restart, all of it or nothing."""
