@@ -60,10 +60,12 @@ class ProcessType(DutType):
     """A client program.
 
     `command` is the program and its arguments, without a shell; `cwd` and a program given with a
-    path are relative to the board file. `restart` says how it starts anew for an update: "exec",
-    it replaces itself; "exit", it ends, and is started again after `restart_delay` seconds as an init
-    system would do it, if its exit status is one of `restart_status` (None: any). `pty` gives it a
-    pseudo-terminal instead of pipes (not on Windows).
+    path are relative to the board file. `restart` says how it starts anew for an update: "exec", it
+    replaces itself, or starts its successor and ends; "exit", it ends, and is started again after
+    `restart_delay` seconds as an init system would do it, if its exit status is one of
+    `restart_status` (None: any that is not a crash). A program that ends otherwise stays down until
+    power is next switched on, and the testcase fails. `pty` gives it a pseudo-terminal instead of
+    pipes (not on Windows).
     """
 
     kind: Literal["process"]
@@ -76,6 +78,12 @@ class ProcessType(DutType):
     restart_status: tuple[int, ...] | None = None
     lifetime: int = Field(300, gt=0)
     images: ProcessImages
+
+    @model_validator(mode="after")
+    def _image_given(self) -> Self:
+        if self.images.baseline.file is None and any("{image}" in part for part in self.command):
+            raise ValueError("the command uses {image}, but images.baseline has no file")
+        return self
 
     @model_validator(mode="after")
     def _placeholders(self) -> Self:

@@ -7,6 +7,7 @@ adapter that was unplugged or reset) and opens it again. Lines go to the timelin
 - "line": one line, without its line end. Bytes that are not UTF-8 appear as `\\xNN`.
 - "partial": text without a line end yet, after a silence or when the port went away. When the rest
   of it arrives, the "line" holds the whole of it and carries `data["was_partial"] = True`.
+- "flood": how many bytes have not become lines, because there were more than `FLOOD` in a second.
 - "sent": what the bench wrote.
 - "port": "open", "closed", "port vanished", "port returned".
 """
@@ -42,6 +43,13 @@ REOPEN_INTERVAL = 0.1
 
 SILENCE = 1.0
 """Bench seconds after which text without a line end is shown on the timeline as "partial"."""
+
+MAX_LINE = 65536
+"""Characters after which text without a line end is taken for a line."""
+
+FLOOD, LINE_COST = 2_000_000, 100
+"""Bytes a bench second that become lines, and what each line counts beside its own bytes. Of a flood
+beyond that only the raw bytes are kept. (A serial port at 921600 baud gives 92,160 bytes a second.)"""
 
 LAST_LINES = 10
 
@@ -102,6 +110,7 @@ class Console:
         self._lines: list[Line] = []
         self._partial = _PartialLine()
         self._silence_watched = False
+        self._second, self._room, self._left_out = -1, FLOOD, 0
         self._cursor = Position(0, 0)
         self._raw = tempfile.SpooledTemporaryFile(max_size=RAW_IN_MEMORY)  # noqa: SIM115 - lives as long as we do
 
@@ -210,6 +219,7 @@ class Console:
             if waiting := self._port.in_waiting:
                 self._receive(self._port.read(waiting))
         self._end_partial()
+        self._tell_flood()
         self._note("closed")
         self._close_port()
 
@@ -262,6 +272,9 @@ class Console:
             self._raw.write(chunk)
         *whole, rest = chunk.split(b"\n")
         for piece in whole:
+            if not self._has_room(len(piece), now):
+                self._drop_partial()
+                continue
             with self._lock:
                 self._partial.add(piece, now)
                 time, text, shown = self._partial.end()
@@ -273,8 +286,35 @@ class Console:
         if rest:
             with self._lock:
                 self._partial.add(rest, now)
+                length = len(self._partial.text)
+            if length > MAX_LINE:
+                if self._has_room(length, now):
+                    self._end_partial()
+                else:
+                    self._drop_partial()
             self._watch_silence()
             self._clock.changed()
+
+    def _has_room(self, size: int, now: float) -> bool:
+        """Whether this second's `FLOOD` still allows for a line of so many bytes."""
+        second = int(now)
+        if second != self._second:
+            self._tell_flood()
+            self._second, self._room = second, FLOOD
+        if self._room < size:
+            self._left_out += size
+            return False
+        self._room -= size + LINE_COST
+        return True
+
+    def _tell_flood(self) -> None:
+        if self._left_out:
+            self._timeline.record(self.source, "flood", f"{self._left_out} bytes left out")
+            self._left_out = 0
+
+    def _drop_partial(self) -> None:
+        with self._lock:
+            self._partial.end()
 
     def _end_partial(self) -> None:
         """Nothing will continue this text: it becomes a line without an end."""

@@ -88,6 +88,11 @@ class Dut(ABC):
         self._clock.sleep(off_time, f"{self.name}: supply off")
         self.power_on()
 
+    @property
+    def gone(self) -> str | None:
+        """Why it is dead although it is powered, as far as the bench can tell; else None."""
+        return None
+
     @abstractmethod
     def close(self) -> None:
         """Off, and everything that was opened closed, whatever state it is in."""

@@ -54,7 +54,8 @@ class ProcessDut(Dut):
             raise ConfigError(
                 f"{self.name}: there is no folder {self.type.cwd}", help="correct `cwd` in the board file"
             )
-        self._program.check(self._start())
+        if self.type.command[0] != "{image}":  # else it is there once it was installed
+            self._program.check(self._start())
         self.console.open()
 
     def make_safe(self) -> None:
@@ -87,6 +88,13 @@ class ProcessDut(Dut):
         self._program.kill()
         self._timeline.record(self.name, "power", "off")
 
+    @property
+    def gone(self) -> str | None:
+        if self._program.ended is None:
+            return None
+        last = [line.text for line in self.console.lines()[-3:]]
+        return f"{self._program.ended}; its last lines: {' | '.join(last) or 'none'}"
+
     def close(self) -> None:
         self._program.kill()
         self.console.close()
@@ -117,7 +125,7 @@ class ProcessDut(Dut):
             env={name: text.format(**values) for name, text in self.type.env.items()},
             cwd=self.type.cwd,
             pty=self.type.pty,
-            restarts=self.type.restart == "exit",
+            restart=self.type.restart,
             restart_delay=self.type.restart_delay,
             restart_status=self.type.restart_status,
         )

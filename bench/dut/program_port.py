@@ -9,7 +9,6 @@ import contextlib
 import os
 import subprocess
 import threading
-from collections.abc import Callable
 from typing import IO, Any
 
 from bench.errors import ConfigError
@@ -25,20 +24,23 @@ class ProgramPort:
         self.timeout = timeout
         self._buffer = bytearray()
         self._condition = threading.Condition()
-        self._write: Callable[[bytes], Any] | None = None
+        self._feed: IO[bytes] | None = None
         self._closed = False
         self._cancelled = False
 
     # ---- the program's side
 
-    def attach(self, source: IO[bytes], write: Callable[[bytes], Any]) -> threading.Thread:
-        """Take everything from `source` until it ends. Returns the thread that does it."""
-        self._write = write
-        thread = threading.Thread(target=self._pump, args=(source,), name="program-output", daemon=True)
+    def attach(self, source: IO[bytes], feed: IO[bytes]) -> threading.Thread:
+        """Take everything from `source` until it ends; `write` goes to `feed` until then.
+
+        Both are closed at the end. Returns the thread that does it.
+        """
+        self._feed = feed
+        thread = threading.Thread(target=self._pump, args=(source, feed), name="program-output", daemon=True)
         thread.start()
         return thread
 
-    def _pump(self, source: IO[bytes]) -> None:
+    def _pump(self, source: IO[bytes], feed: IO[bytes]) -> None:
         descriptor = source.fileno()
         with contextlib.suppress(OSError, ValueError):  # a pseudo-terminal ends with an error
             while data := os.read(descriptor, 65536):
@@ -48,8 +50,11 @@ class ProgramPort:
                         continue  # nobody reads; the program must not block on it
                     self._buffer += data
                     self._condition.notify_all()
-        with contextlib.suppress(OSError):
-            source.close()
+        if self._feed is feed:
+            self._feed = None
+        for stream in (source, feed):
+            with contextlib.suppress(OSError):
+                stream.close()
 
     # ---- the reader's side
 
@@ -74,9 +79,13 @@ class ProgramPort:
 
     def write(self, data: bytes) -> int:
         """Raises `OSError` when no program runs."""
-        if self._write is None:
+        feed = self._feed
+        if feed is None:
             raise OSError("the program is not running")
-        self._write(data)
+        try:
+            feed.write(data)
+        except ValueError:  # closed in this moment
+            raise OSError("the program has just ended") from None
         return len(data)
 
     def open(self) -> None:

@@ -64,7 +64,12 @@ class UpdateService:
         """Power the freshly installed board, tell it its server, wait until it has registered."""
         before = self._clock.now()
         dut.commission(self.uri_for(dut))
-        return self.lwm2m.wait_registered(dut.endpoint, timeout=dut.type.timeouts.registration, after=before)
+        return self.lwm2m.wait_registered(
+            dut.endpoint,
+            timeout=dut.type.timeouts.registration,
+            after=before,
+            gone=lambda: dut.gone,
+        )
 
     def restart(self, dut: Dut) -> Client:
         """Power-cycle the board and wait until it has registered again."""
@@ -76,7 +81,10 @@ class UpdateService:
         """Wait until the board has registered later than `after` (bench seconds). Raises `WaitTimeout`."""
         timeouts = dut.type.timeouts
         return self.lwm2m.wait_registered(
-            dut.endpoint, timeout=timeouts.boot + timeouts.update + timeouts.registration, after=after
+            dut.endpoint,
+            timeout=timeouts.boot + timeouts.update + timeouts.registration,
+            after=after,
+            gone=lambda: dut.gone,
         )
 
     @contextlib.contextmanager

@@ -16,6 +16,8 @@ from bench.timeline import Timeline
 
 HALF_STEP = 2.0
 """Seconds after which a pair that the object does not know is looked at by reading it."""
+OVERTAKEN_LIMIT = 5
+"""Reads in a row that notifications may overtake before the last one is believed."""
 
 
 class Watch:
@@ -37,6 +39,7 @@ class Watch:
         self._observations: list[Observation] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._whole_instance = True
+        self._heard = 0  # notifications and reports
         self.state: State | None = None
         self.result: Result | None = None
         self.transitions: list[Transition] = []
@@ -46,6 +49,7 @@ class Watch:
     # ---- what is learned
 
     def _learn(self, state: Any, result: Any, origin: str) -> None:
+        self._heard += origin != "read"
         try:
             self.state = self.state if state is None else State(state)
             self.result = self.result if result is None else Result(result)
@@ -97,6 +101,19 @@ class Watch:
     # ---- asking
 
     async def read(self, client: Client) -> None:
+        """Learn what the device answers now.
+
+        An answer that a notification has overtaken may be the older of the two: where the first copy of
+        it was lost, a device repeats what it said then (RFC 7252 section 4.5). It is asked again.
+        """
+        for _ in range(OVERTAKEN_LIMIT):
+            heard = self._heard
+            state, result = await self._ask(client)
+            if heard == self._heard:
+                break
+        self._learn(state, result, "read")
+
+    async def _ask(self, client: Client) -> tuple[Any, Any]:
         """Both resources in one answer where the device gives it, else one after the other."""
         if self._whole_instance:
             try:
@@ -104,13 +121,11 @@ class Watch:
             except CoapError:
                 values = {}
             if {3, 5} <= values.keys():
-                self._learn(values[3], values[5], "read")
-                return
+                return values[3], values[5]
             self._whole_instance = False
         # the result first: read after the state it could belong to a later one
         result = await client.read_async(self._result)
-        state = await client.read_async(self._state)
-        self._learn(state, result, "read")
+        return await client.read_async(self._state), result
 
     async def observe(self, client: Client) -> None:
         """Observe both resources; a device that refuses is polled instead."""

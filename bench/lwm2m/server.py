@@ -295,13 +295,25 @@ class LwM2mServer:
             )
         return self._client(registration)
 
-    def wait_registered(self, endpoint: str, *, timeout: float, after: float | None = None) -> Client:
+    def wait_registered(
+        self,
+        endpoint: str,
+        *,
+        timeout: float,
+        after: float | None = None,
+        gone: Callable[[], str | None] = lambda: None,
+    ) -> Client:
         """Wait until the device is registered, by a registration later than `after` (bench seconds).
 
-        Raises `WaitTimeout`.
+        `gone()` is the reason why it cannot register any more, or None. Raises `WaitTimeout`, or
+        `ServerError` when it is gone.
         """
 
         def found() -> Registration | None:
+            if reason := gone():
+                raise ServerError(
+                    f"{endpoint} did not register: {reason}", help="see the last lines of its console"
+                )
             registration = self.registration(endpoint)
             if registration is None or (after is not None and registration.registered_at <= after):
                 return None

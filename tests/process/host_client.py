@@ -111,7 +111,7 @@ class Waiting:
 
     def __init__(self, data: bytes, token: bytes, to, done) -> None:
         self.data, self.token, self.to, self.done = data, token, to, done
-        self.span = random.uniform(2, 3)
+        self.span = random.uniform(1, 1.5)
         self.tries, self.acknowledged = 0, False
         self.next = time.monotonic() + self.span
 
@@ -322,7 +322,13 @@ class Client:
         return answer(NOT_ALLOWED)
 
     def values(self) -> dict[str, bytes]:
-        number = {"/3/0/16": b"U", "/3/0/3": VERSION.encode(), "/3/0/0": b"host", "/1/0/0": b"1", "/1/0/7": b"U"}
+        number = {
+            "/3/0/16": b"U",
+            "/3/0/3": VERSION.encode(),
+            "/3/0/0": b"host",
+            "/1/0/0": b"1",
+            "/1/0/7": b"U",
+        }
         number |= {"/1/0/1": str(self.options.lifetime).encode(), "/5/0/1": self.uri.encode()}
         return number | {"/5/0/3": b"%d" % self.state, "/5/0/5": b"%d" % self.result, "/5/0/9": b"2"}
 
@@ -381,7 +387,9 @@ class Client:
 
     def take_block(self, m: Message) -> Message:
         block = m.one(BLOCK1)
-        number, more, size = (0, 0, 1024) if block is None else (block >> 4, block >> 3 & 1, 16 << (block & 7))
+        number, more, size = (
+            (0, 0, 1024) if block is None else (block >> 4, block >> 3 & 1, 16 << (block & 7))
+        )
         echo = [] if block is None else [(BLOCK1, uint(block))]
         if m.payload in (b"", b"\0") and number == 0 and not more:
             if self.state != UPDATING:

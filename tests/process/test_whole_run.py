@@ -1,0 +1,88 @@
+"""The testcases of the bench, on the wall clock, with an independent client as a process board."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from host_image import write_bench
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_testcases(bench: Path, folder: Path, *only: str) -> subprocess.CompletedProcess[str]:
+    """`pytest testcases/` in a process of its own, its results in `folder`."""
+    command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider"]
+    command += ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(folder), "--bench", str(bench)]
+    command += [str(ROOT / "testcases"), "-k", " or ".join(only)]
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def assert_passed(run: subprocess.CompletedProcess[str], *testcases: str) -> None:
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
+    passed = [line.partition("::")[2] for line in run.stdout.splitlines() if line.startswith("PASSED")]
+    assert sorted(passed) == sorted(testcases)
+
+
+@pytest.mark.parametrize(
+    "restart",
+    [
+        pytest.param(
+            "exec",
+            marks=pytest.mark.skipif(
+                os.name == "nt", reason="a Windows program cannot replace itself; 'exit' is run there"
+            ),
+        ),
+        "exit",
+    ],
+)
+def test_push_pull_and_failed_updates(restart: str, tmp_path: Path) -> None:
+    """A program that replaces itself, and one that ends and is started anew."""
+    run = run_testcases(
+        write_bench(tmp_path / "a bench", restart=restart),
+        tmp_path,
+        "push_succeeds",
+        "pull_succeeds",
+        "corrupted",
+        "new_image_fails",
+    )
+    assert_passed(
+        run,
+        "test_push_succeeds[host-push]",
+        "test_pull_succeeds[host-coap]",
+        "test_corrupted_image_is_refused[host-push]",
+        "test_corrupted_image_is_refused[host-pull]",
+        "test_new_image_fails_its_self_test[host-push]",
+        "test_new_image_fails_its_self_test[host-pull]",
+    )
+    assert not [p for p in psutil.process_iter(["cmdline"]) if "a bench" in str(p.info["cmdline"])]
+
+
+def test_over_a_bad_path(tmp_path: Path) -> None:
+    """Loss, delay and duplicates between the program and the server."""
+    network = "network = { loss = 0.05, duplicate = 0.05, delay = 0.002, jitter = 0.002 }"
+    bench = write_bench(tmp_path / "bench", restart="exit", network=network)
+    run = run_testcases(bench, tmp_path, "push_succeeds", "pull_succeeds")
+    assert_passed(run, "test_push_succeeds[host-push]", "test_pull_succeeds[host-coap]")
+    timeline = (tmp_path / "results" / "timeline.jsonl").read_text("utf-8")
+    assert timeline.count('"host.network"') == 1
+
+
+def test_a_program_that_is_no_client_is_told_at_once(tmp_path: Path) -> None:
+    """The bench says what the program printed, and does not wait for a registration."""
+    bench = write_bench(tmp_path / "bench")
+    (tmp_path / "bench" / "baseline.py").write_text("raise SystemExit('not today')\n", "utf-8")
+    run = run_testcases(bench, tmp_path, "push_succeeds")
+    assert run.returncode == 1
+    assert "did not register: the program ended: status 1; its last lines: not today" in run.stdout
