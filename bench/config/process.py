@@ -13,7 +13,7 @@ from bench.config.images import DERIVED, VARIANTS
 from bench.config.table import Table
 
 PLACEHOLDERS = {
-    "server": "the server's URI, coap://HOST:PORT",
+    "server": "the server's URI, coap://HOST:PORT (coaps:// with credentials)",
     "server_host": "its address",
     "server_port": "its port",
     "endpoint": "the endpoint name to register with",

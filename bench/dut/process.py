@@ -112,7 +112,7 @@ class ProcessDut(Dut):
         values = {
             "server": self._server_uri,
             "server_host": uri.hostname or "",
-            "server_port": str(uri.port or 5683),
+            "server_port": str(uri.port or (5684 if uri.scheme == "coaps" else 5683)),
             "endpoint": self.endpoint,
             "lifetime": str(self.type.lifetime),
             "state": str(self.state),

@@ -121,9 +121,11 @@ class LwM2mServer:
             self._endpoint = await UdpEndpoint.open(messages, self._trace, self._host, self._port)
         except OSError as error:
             raise _in_use("server", self._host, self._port, error) from None
+        self._port = self._endpoint.address[1]  # a server that returns is found where it was
         endpoints: list[Any] = [self._endpoint]
         if self._credentials is not None:
             self._secure = await self._open_secure(messages, self._credentials)
+            self._secure_port = self._secure.address[1]
             endpoints.append(self._secure)
         messages.message_interface = Transports(endpoints)
         tokens.token_interface = messages

@@ -37,7 +37,7 @@ def write_bench(folder: Path, *, restart: str = "exec", network: str = "") -> Pa
 restart = {restart!r}
 restart_status = [64]
 restart_delay = 0.1
-lifetime = 60
+lifetime = 30
 command = [
     {sys.executable!r}, "-I", "{{image}}", "--server", "{{server}}", "--endpoint", "{{endpoint}}",
     "--state", "{{state}}", "--image", "{{image}}", "--lifetime", "{{lifetime}}",
@@ -57,6 +57,7 @@ limit = 1048576
 
 [profile]
 object = "1.0"
+transports = ["coap"]
 failed_update_to = "idle"
 
 [timeouts]
