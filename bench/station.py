@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -119,6 +120,7 @@ class Station:
             dut = self._build_dut(name, board, images[name])
             self._closing.callback(_quietly(dut.close))
             self.duts[name] = dut
+            dut.on_gone = partial(self._forget, dut.endpoint)
         server = settings.server
         self.server = LwM2mServer(
             self.clock,
@@ -246,6 +248,11 @@ class Station:
             known = self.bench.settings.server.advertise or coap_uri(reachable(self.server.address))
             return f"{known}/fw/{name}"
         return self.packages.uri_of(name, transport.value)
+
+    def _forget(self, endpoint: str) -> None:
+        """A device that is known to be dead answers nothing: do not wait for it."""
+        with contextlib.suppress(BenchError):  # it had not registered
+            self.server.expire(endpoint)
 
     def _switch_off(self, supply: PowerSupply) -> None:
         for number in supply.channels:

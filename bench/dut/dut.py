@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from bench.clock import Clock
 from bench.config import AnyBoardSettings, AnyBoardType, Capability
@@ -23,7 +23,8 @@ from bench.timeline import Timeline
 class Dut(ABC):
     """`name` is its name in the bench file, `type` its board file, `images` what it is tested with.
 
-    `network` is the bench's own path between it and the server, where the bench file gives one.
+    `network` is the bench's own path between it and the server, where the bench file gives one;
+    `on_gone` is called, on any thread, when `gone` becomes true.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Dut(ABC):
         self._timeline = timeline
         self.installed: FirmwareImage | None = None
         self.network: NetworkPath | None = None
+        self.on_gone: Callable[[], None] = lambda: None
         self._security = settings.security
         self.trusted_ca: bytes | None = None
         """The CA, in PEM, of the bench's https server, for devices that can be told."""

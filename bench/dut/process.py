@@ -133,6 +133,8 @@ class ProcessDut(Dut):
     def _note(self, event: str, status: int | None) -> None:
         details = {} if status is None else {"status": status}
         self._timeline.record(self.name, "program", event, **details)
+        if self._program.ended is not None:
+            self.on_gone()
 
 
 def _opened(port: ProgramPort) -> ProgramPort:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -86,3 +87,19 @@ def test_a_program_that_is_no_client_is_told_at_once(tmp_path: Path) -> None:
     run = run_testcases(bench, tmp_path, "push_succeeds")
     assert run.returncode == 1
     assert "did not register: the program ended: status 1; its last lines: not today" in run.stdout
+
+
+def test_a_client_that_crashes_when_asked_fails_the_testcase(tmp_path: Path) -> None:
+    """The crash is the finding, and nobody waits for an answer of the dead."""
+    bench = write_bench(tmp_path / "bench")
+    file = tmp_path / "bench" / "baseline.py"
+    broken = file.read_text("utf-8").replace(
+        "        values = self.values()\n", "        os.abort()\n        values = self.values()\n", 1
+    )
+    file.write_text(broken, "utf-8")
+    begin = time.monotonic()
+    run = run_testcases(bench, tmp_path, "push_succeeds")
+    assert run.returncode == 1
+    assert "AssertionError: host: the program " in run.stdout
+    assert "BENCH ERROR" in run.stdout  # the update could not go on
+    assert time.monotonic() - begin < 30
