@@ -18,8 +18,7 @@ from bench.config import ProcessType
 from bench.dut.console import FLOOD
 from bench.dut.process import ProcessDut
 from bench.dut.program import is_crash
-from bench.errors import BenchError, ConfigError, ConsoleError
-from bench.firmware_update.service import UpdateService
+from bench.errors import ConfigError, ConsoleError, ServerError
 from bench.lwm2m.server import LwM2mServer
 from bench.timeline import Timeline
 
@@ -384,17 +383,17 @@ def test_the_program_dies_with_a_guardian_that_is_killed(board: Board, until: Un
     assert "SIGKILL" in str(dut.gone)
 
 
-def test_commissioning_fails_at_once_when_the_program_does(
+def test_nobody_waits_for_the_registration_of_the_dead(
     clock: WallClock, timeline: Timeline, board: Board
 ) -> None:
-
     server = LwM2mServer(clock, timeline)
     server.start()
+    dut = board("raise SystemExit(1)")
     try:
-        service = UpdateService(server, lambda name: server.uri, lambda *_: "", clock, timeline)
+        dut.commission(server.uri)
         begin = clock.now()
-        with pytest.raises(BenchError, match="did not register: the program ended: status 1"):
-            service.commission(board("raise SystemExit(1)"))
+        with pytest.raises(ServerError, match="did not register: the program ended: status 1"):
+            server.wait_registered(dut.endpoint, timeout=60, gone=lambda: dut.gone)
         assert clock.now() - begin < 20
     finally:
         server.close()
