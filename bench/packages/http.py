@@ -60,13 +60,17 @@ class HttpDoor:
             package.note(self._name, 0, 0, "redirect")
             return web.Response(status=redirect.status, headers={"Location": redirect.to or str(request.url)})
         etag = f'"{package.etag.hex()}"'
-        start, end = self._range(request, package, etag)
-        if start is None:
+        wanted = request.headers.get("Range", "")
+        if request.headers.get("If-Range", etag) != etag:
+            wanted = ""
+        try:
+            part = _part(wanted, len(package.data))
+        except ValueError:
             size = {"Content-Range": f"bytes */{len(package.data)}", "ETag": etag}
             return web.Response(status=416, headers=size)
-        partial = (start, end) != (0, len(package.data)) or ("Range" in request.headers and start == 0)
+        start, end = part or (0, len(package.data))
         response = web.StreamResponse(
-            status=206 if partial and self._wants_range(request, etag) else 200,
+            status=200 if part is None else 206,
             headers={
                 "ETag": etag,
                 "Accept-Ranges": "bytes",
@@ -85,23 +89,6 @@ class HttpDoor:
         if request.method == "GET":
             await self._send(package, request, response, start, end)
         return response
-
-    @staticmethod
-    def _wants_range(request: web.Request, etag: str) -> bool:
-        return "Range" in request.headers and request.headers.get("If-Range", etag) == etag
-
-    def _range(self, request: web.Request, package: Package, etag: str) -> tuple[int | None, int]:
-        """First byte and end of what is wanted; the first None for what cannot be given (416)."""
-        length = len(package.data)
-        match = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("Range", ""))
-        if match is None or not self._wants_range(request, etag) or match[1] + match[2] == "":
-            return 0, length  # also several ranges: a server may ignore them (RFC 9110, 14.2)
-        if match[1] == "":
-            wanted = int(match[2])
-            return (max(0, length - wanted), length) if wanted else (None, length)
-        start = int(match[1])
-        end = min(length, int(match[2]) + 1) if match[2] else length
-        return (start, end) if start < min(end, length) else (None, length)
 
     async def _send(
         self, package: Package, request: web.Request, response: web.StreamResponse, start: int, end: int
@@ -126,3 +113,21 @@ class HttpDoor:
             package.pass_on(offset)
         if package.announced > len(package.data) and request.transport is not None:
             request.transport.close()  # there is no more, whatever was announced
+
+
+def _part(wanted: str, length: int) -> tuple[int, int] | None:
+    """First byte and end of the one range in a Range header (RFC 9110, 14.2).
+
+    None for what a server may ignore: another unit, several ranges, nonsense. Raises `ValueError` for
+    what cannot be given.
+    """
+    match = re.fullmatch(r"bytes=(\d*)-(\d*)", wanted)
+    if match is None or not match[1] + match[2]:
+        return None
+    if not match[1]:
+        start, end = max(0, length - int(match[2])), length
+    else:
+        start, end = int(match[1]), min(length, int(match[2]) + 1) if match[2] else length
+    if start >= end:
+        raise ValueError(wanted)
+    return start, end

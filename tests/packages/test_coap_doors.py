@@ -1,0 +1,144 @@
+"""The CoAP doors: over TCP asked by aiocoap's client, over UDP misbehaving towards a raw peer."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from typing import Any
+
+import aiocoap
+import pytest
+
+from bench.clock import Clock, WallClock
+from bench.lwm2m.server import LwM2mServer
+from bench.packages.misbehaviour import Cut, Refuse, Replace, Slow, Stall, WrongSize
+from bench.packages.server import PackageServer
+from bench.packages.shelf import Package, Shelf
+from bench.timeline import Timeline
+
+BODY = bytes(range(256)) * 40
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    made = WallClock()
+    yield made
+    made.close()
+    gc.collect()
+
+
+def blocks(uri: str, count: int | None = None, size: int = 6) -> Any:
+    """Fetch block by block; returns codes, ETags, Size2 of the first, and the bytes."""
+
+    async def fetch() -> tuple[list[str], list[bytes], int | None, bytes]:
+        context = await aiocoap.Context.create_client_context()
+        codes, etags, size2, data, number = [], [], None, b"", 0
+        try:
+            while count is None or number < count:
+                message = aiocoap.Message(code=aiocoap.GET, uri=uri, block2=(number, False, size))
+                response = await context.request(message, handle_blockwise=False).response
+                codes.append(response.code.dotted)
+                if response.code != aiocoap.CONTENT:
+                    break
+                etags.append(response.opt.etag)
+                size2 = response.opt.size2 if number == 0 else size2
+                data += response.payload
+                if response.opt.block2 is None or not response.opt.block2.more:
+                    break
+                number += 1
+        finally:
+            await context.shutdown()
+        return codes, etags, size2, data
+
+    return fetch()
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf(lambda: None)
+
+
+@pytest.fixture
+def tcp(clock: Clock, shelf: Shelf) -> Iterator[PackageServer]:
+    made = PackageServer(clock, shelf, host="127.0.0.1", doors={}, schemes=["coap+tcp"])
+    made.start()
+    yield made
+    made.close()
+
+
+def test_over_tcp(clock: Clock, tcp: PackageServer, shelf: Shelf) -> None:
+    package = shelf.publish("p.bin", BODY)
+    fetched = clock.run(blocks(tcp.uri_of("p.bin", "coap+tcp")), timeout=20, reason="fetch")
+    assert fetched[3] == BODY
+    assert set(fetched[1]) == {package.etag}
+    assert fetched[2] == len(BODY)
+    assert {served.door for served in package.log} == {"coap+tcp"}
+
+
+def test_over_tcp_what_is_not_there(clock: Clock, tcp: PackageServer) -> None:
+    assert clock.run(blocks(tcp.uri_of("x", "coap+tcp")), timeout=20, reason="fetch")[0] == ["4.04"]
+
+
+@pytest.fixture
+def server(clock: Clock) -> Iterator[LwM2mServer]:
+    made = LwM2mServer(clock, Timeline(clock))
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def package(server: LwM2mServer) -> Package:
+    return server.publish("p.bin", BODY)
+
+
+def fetch(clock: Clock, server: LwM2mServer, count: int | None = None) -> Any:
+    return clock.run(blocks(f"{server.uri}/fw/p.bin", count), timeout=20, reason="fetch")
+
+
+def test_refusals_come_first(clock: Clock, server: LwM2mServer, package: Package) -> None:
+    package.misbehave(Refuse("5.03", times=1))
+    assert fetch(clock, server)[0] == ["5.03"]
+    package.misbehave(Refuse("4.04"))
+    assert [fetch(clock, server)[0] for _ in range(2)] == [["4.04"], ["4.04"]]
+    package.misbehave()
+    assert fetch(clock, server)[3] == BODY
+
+
+def test_wrong_size(clock: Clock, server: LwM2mServer, package: Package) -> None:
+    package.misbehave(WrongSize(-7))
+    assert fetch(clock, server)[2] == len(BODY) - 7
+
+
+def test_replaced_on_the_way(clock: Clock, server: LwM2mServer, package: Package) -> None:
+    package.misbehave(Replace(after=4096, data=BODY[::-1]))
+    _, etags, _, data = fetch(clock, server)
+    assert data == BODY[:4096] + BODY[::-1][4096:]
+    assert [etags.index(etag) for etag in dict.fromkeys(etags)] == [0, 4]
+
+
+def test_slow_takes_its_time(clock: Clock, server: LwM2mServer, package: Package) -> None:
+    package.misbehave(Slow(rate=4096))
+    start = clock.now()
+    fetch(clock, server, count=4)
+    assert clock.now() - start >= 0.9
+
+
+@pytest.mark.parametrize("fault", [Stall(after=2048), Cut(after=2048, times=1000)])
+def test_silence(clock: Clock, server: LwM2mServer, package: Package, fault: Stall | Cut) -> None:
+    """The first two blocks come, the third does not."""
+    package.misbehave(fault)
+    assert len(fetch(clock, server, count=2)[3]) == 2048
+
+    async def third() -> None:
+        context = await aiocoap.Context.create_client_context()
+        message = aiocoap.Message(code=aiocoap.GET, uri=f"{server.uri}/fw/p.bin", block2=(2, False, 6))
+        try:
+            async with aiocoap.protocol.asyncio.timeout(1.5):
+                await context.request(message, handle_blockwise=False).response
+        finally:
+            await context.shutdown()
+
+    with pytest.raises(TimeoutError):
+        clock.run(third(), timeout=20, reason="the third block")
+    assert package.served == 2048
