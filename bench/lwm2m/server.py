@@ -21,18 +21,12 @@ from bench.lwm2m.dtls.credentials import Credentials
 from bench.lwm2m.dtls.endpoint import DtlsEndpoint
 from bench.lwm2m.endpoint import Address, UdpEndpoint, hostinfo
 from bench.lwm2m.exchange import Exchange
-from bench.lwm2m.layers import (
-    DeviceGone,
-    DeviceRestarted,
-    PeerMessageManager,
-    PeerTokenManager,
-    RegistrationEnded,
-    Unsent,
-)
+from bench.lwm2m.layers import PeerMessageManager, PeerTokenManager
 from bench.lwm2m.queue_mode import AWAKE_WINDOW, Sleepers
 from bench.lwm2m.registration import Directory, Registration
 from bench.lwm2m.reports import ReportInterface
 from bench.lwm2m.site import GuardedSite
+from bench.lwm2m.succession import Succession
 from bench.lwm2m.trace import Trace
 from bench.lwm2m.transports import Transports
 from bench.packages.coap import CoapDoor
@@ -82,7 +76,7 @@ class LwM2mServer:
         self._secure: DtlsEndpoint | None = None
         self._tokens: PeerTokenManager
         self._messages: PeerMessageManager
-        self._carried: tuple[Any, list[Unsent]] = (None, [])
+        self._succession: Succession
         self._awake_window = awake_window
         self.sleepers = Sleepers(clock.loop, awake_window)
         self._directory: Directory | None = None
@@ -109,7 +103,6 @@ class LwM2mServer:
         site.add_resource(["dp"], ReportInterface(self._is_registered, self._reported))
         site.add_resource(["bs"], self.bootstraps)
         self.context = Context(loop=loop, serversite=site, loggername="bench.coap")
-        self.bootstraps.context, self.bootstraps.begun = self.context, self._take_over
         # a device would take the message IDs of the last life for duplicates
         self._lives += 1
         life = f"{self._seed}/{self._lives}"
@@ -130,6 +123,8 @@ class LwM2mServer:
         messages.message_interface = Transports(endpoints)
         tokens.token_interface = messages
         self._tokens, self._messages = tokens, messages
+        self._succession = Succession(tokens, messages, self.sleepers, loop)
+        self.bootstraps.context, self.bootstraps.begun = self.context, self._succession.begins
         self.context.request_interfaces.append(tokens)
 
     async def _open_secure(self, messages: PeerMessageManager, credentials: Credentials) -> DtlsEndpoint:
@@ -195,13 +190,12 @@ class LwM2mServer:
     def _registration_changed(self, registration: Registration, event: str) -> None:
         endpoint, remote = registration.endpoint, registration.remote
         if event == "replaced":
-            unsent = self._end_of(registration, DeviceRestarted("the device registered anew"))
-            self._carried = (remote, unsent)
+            self._succession.replaced(remote)
             return
         if event == "registered":
-            self._take_over(remote)
+            self._succession.begins(remote)
         if event in ("gone", "expired"):
-            self._end_of(registration, DeviceGone(self._farewell(registration, event)))
+            self._succession.ended(remote, event)
         for other in [a for a, n in self._trace.names.items() if n == endpoint]:
             del self._trace.names[other]
         if event in ("registered", "updated"):
@@ -220,30 +214,6 @@ class LwM2mServer:
         for listener in tuple(self._listeners):
             listener(registration, event)
         self.clock.changed()
-
-    def _farewell(self, registration: Registration, event: str) -> str:
-        asleep = self.sleepers.asleep_since(registration.remote)
-        nap = "" if asleep is None else f", asleep since {asleep:.1f} s"
-        return f"the registration is {event}{nap}"
-
-    def _take_over(self, remote: Any) -> None:
-        """A device that registers has restarted; what waited for it to wake is sent after the answer."""
-        (before, unsent), self._carried = self._carried, (None, [])
-        kept = {message.token for message, _ in unsent}
-        self._messages.forget(remote)
-        self._tokens.abandon(remote, DeviceRestarted("the device registered anew"), kept)
-        if unsent:
-            self._tokens.rebind(before, remote)
-            self.clock.loop.call_soon(self._messages.adopt, remote, unsent)
-
-    def _end_of(self, registration: Registration, why: RegistrationEnded) -> list[Unsent]:
-        """End what is under way on a registration; returns what a new one may still be sent."""
-        unsent = self._messages.forget(registration.remote)
-        if isinstance(why, DeviceGone):
-            unsent = []
-        self._tokens.abandon(registration.remote, why, keep={message.token for message, _ in unsent})
-        self.sleepers.forget(registration.remote)
-        return unsent
 
     def _moved(self, old: Any, new: Any) -> None:
         """An observed device was heard from another address than it registered from."""
