@@ -5,6 +5,8 @@ import pytest
 from bench.firmware_update.gate import SIGNAL_STRENGTH, SignalGate
 from bench.firmware_update.states import Delivery, Result, State
 
+pytestmark = pytest.mark.capability("signal")
+
 MARGIN = 6
 """dB around the strength that the device reports now."""
 

@@ -63,6 +63,7 @@ CAPABILITIES = {
     "send": "the device can be told to report by LwM2M Send",
     "outage": "the path between device and server can be interrupted",
     "queue-mode": "the device can register in queue mode",
+    "signal": "the device reports the strength of its radio signal (object 4)",
     "components": "the device has object 33629",
 }
 """Every name that a board file's [capabilities] may use, and what it means."""

@@ -111,7 +111,7 @@ class Waiting:
 
     def __init__(self, data: bytes, token: bytes, to, done) -> None:
         self.data, self.token, self.to, self.done = data, token, to, done
-        self.span = random.uniform(1, 1.5)
+        self.span = random.uniform(2, 3)
         self.tries, self.acknowledged = 0, False
         self.next = time.monotonic() + self.span
 
@@ -215,7 +215,7 @@ class Client:
         uri = urllib.parse.urlsplit(options.server)
         self.wire = Wire((uri.hostname or "", uri.port or 5683), self.serve)
         self.state, self.result, self.pending, self.uri = IDLE, NONE, "", ""
-        self.package, self.pulling = bytearray(), ""
+        self.package, self.pulling, self.patience = bytearray(), "", 0
         self.etag: list[bytes] = []
         self.touched = time.monotonic()
         self.restart_at: float | None = None
@@ -260,7 +260,7 @@ class Client:
                 self.install()
 
     def register(self) -> None:
-        links = "</1/0>,</3/0>,</5/0>"
+        links = "</1/0>,</3/0>,</4/0>,</5/0>"
         query = [f"ep={self.options.endpoint}", f"lt={self.options.lifetime}", "lwm2m=1.0", "b=U"]
         self.update_at = time.monotonic() + 300
         self.observed.clear()
@@ -322,15 +322,10 @@ class Client:
         return answer(NOT_ALLOWED)
 
     def values(self) -> dict[str, bytes]:
-        number = {
-            "/3/0/16": b"U",
-            "/3/0/3": VERSION.encode(),
-            "/3/0/0": b"host",
-            "/1/0/0": b"1",
-            "/1/0/7": b"U",
-        }
-        number |= {"/1/0/1": str(self.options.lifetime).encode(), "/5/0/1": self.uri.encode()}
-        return number | {"/5/0/3": b"%d" % self.state, "/5/0/5": b"%d" % self.result, "/5/0/9": b"2"}
+        told = {"/1/0/0": b"1", "/1/0/1": str(self.options.lifetime).encode(), "/1/0/7": b"U"}
+        told |= {"/3/0/0": b"host", "/3/0/3": VERSION.encode(), "/3/0/16": b"U"}
+        told |= {"/4/0/2": b"-80", "/4/0/3": b"30", "/5/0/1": self.uri.encode()}
+        return told | {"/5/0/3": b"%d" % self.state, "/5/0/5": b"%d" % self.result, "/5/0/9": b"2"}
 
     def read(self, m: Message, source) -> Message:
         values = self.values()
@@ -356,11 +351,11 @@ class Client:
         if not below:
             return answer(NOT_FOUND)
         texts = ("/3/0/", "/1/0/7", "/5/0/1")
-        body = b"".join(
-            tlv(3, int(p.rpartition("/")[2]), v if p.startswith(texts) else bytes([int(v)]))
-            for p, v in below.items()
-            if p != "/1/0/1"
-        )
+        body = b""
+        for p, v in below.items():
+            if p != "/1/0/1":
+                value = v if p.startswith(texts) else int(v).to_bytes(1, "big", signed=True)
+                body += tlv(3, int(p.rpartition("/")[2]), value)
         if m.path == "/5/0":
             body += tlv(2, 8, tlv(1, 0, b"\0"))
         return answer(CONTENT, body, [*options, (FORMAT, uint(TLV))])
@@ -391,9 +386,8 @@ class Client:
             (0, 0, 1024) if block is None else (block >> 4, block >> 3 & 1, 16 << (block & 7))
         )
         echo = [] if block is None else [(BLOCK1, uint(block))]
-        if m.payload in (b"", b"\0") and number == 0 and not more:
-            if self.state != UPDATING:
-                self.become(IDLE, NONE)
+        if m.payload in (b"", b"\0") and number == 0 and not more and self.state != UPDATING:
+            self.become(IDLE, NONE)
             return answer(CHANGED, b"", echo)
         if self.state in (DOWNLOADED, UPDATING) or self.pulling:
             return answer(NOT_ALLOWED, b"", echo)
@@ -429,14 +423,19 @@ class Client:
             return answer(CHANGED)
         if self.state != IDLE:
             return answer(NOT_ALLOWED)
-        parts = urllib.parse.urlsplit(uri)
-        if not parts.scheme or not parts.hostname:
+        try:
+            parts = urllib.parse.urlsplit(uri)
+            right = bool(parts.scheme and parts.hostname) and parts.port != 0
+        except ValueError:
+            right = False
+        if not right:
             self.become(IDLE, BAD_URI)
         elif parts.scheme != "coap":
             self.become(IDLE, BAD_SCHEME)
         else:
             self.become(DOWNLOADING, NONE)
             self.uri = self.pulling = uri
+            self.patience = 2
             self.fetch()
         return answer(CHANGED)
 
@@ -455,7 +454,10 @@ class Client:
     def fetched(self, m: Message | None, uri: str, number: int) -> None:
         if self.pulling != uri or self.state != DOWNLOADING:
             return  # reset in the meantime
-        if m is None:
+        if m is None and self.patience:
+            self.patience -= 1
+            self.fetch()
+        elif m is None:
             self.become(IDLE, LOST)
         elif m.code != CONTENT:
             self.become(IDLE, BAD_URI)

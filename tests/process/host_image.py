@@ -60,9 +60,12 @@ object = "1.0"
 transports = ["coap"]
 failed_update_to = "idle"
 
+[capabilities]
+signal = true
+
 [timeouts]
 boot = 10
-registration = 15
+registration = 30
 download = 60
 update = 20
 """,
