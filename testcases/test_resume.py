@@ -4,8 +4,8 @@ import pytest
 
 from bench.firmware_update.states import Delivery, Result, State
 
-OUTAGE = 45
-"""Seconds; shorter than any device gives up."""
+OUTAGE = 20
+"""Seconds; a confirmable message is repeated for longer (RFC 7252, 4.8.2)."""
 
 
 @pytest.mark.delivery("pull")
