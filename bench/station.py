@@ -44,7 +44,7 @@ from bench.firmware_update.service import UpdateService
 from bench.firmware_update.states import Transport
 from bench.instruments.models import open_instrument
 from bench.instruments.power_supply import PowerSupply
-from bench.lwm2m.dtls.credentials import Credentials
+from bench.lwm2m.dtls.credentials import Certificates, Credentials
 from bench.lwm2m.server import LwM2mServer
 from bench.network.address import coap_uri, reachable
 from bench.network.impairment import Impairment
@@ -284,10 +284,16 @@ def images_of(bench: Bench, name: str, work: Path) -> ImageSet:
 
 
 def _credentials(settings: BenchSettings) -> Credentials | None:
-    """Those of every board that has some; None when none has."""
-    credentials = Credentials()
+    """Those of every board that has some, and the server's; None when there are none."""
+    credentials, server = Credentials(), settings.server
+    if server.certificate is not None and server.certificate_key is not None:
+        credentials.certificates = Certificates(server.certificate, server.certificate_key, server.client_ca)
     for board in settings.boards.values():
-        if board.security is not None:
-            key = bytes.fromhex(board.security.psk_key.get_secret_value())
-            credentials.add_psk(board.security.psk_identity, key, board.endpoint)
-    return credentials if credentials.keys else None
+        security = board.security
+        if security is None:
+            continue
+        if security.key:
+            credentials.add_psk(security.identity, bytes.fromhex(security.key), board.endpoint)
+        else:
+            credentials.endpoints[security.identity] = board.endpoint
+    return credentials if credentials.keys or credentials.certificates else None

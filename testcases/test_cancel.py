@@ -4,7 +4,7 @@ import pytest
 
 from bench.firmware_update.states import Delivery, Result, State
 
-pytestmark = pytest.mark.object5("1.1")
+pytestmark = pytest.mark.object5("1.1", "1.2")
 
 
 def test_cancel_in_idle(dut, server, object5):

@@ -4,7 +4,7 @@ import pytest
 
 from bench.firmware_update.states import Delivery, Result, State
 
-pytestmark = [pytest.mark.object5("1.1"), pytest.mark.capability("defer")]
+pytestmark = [pytest.mark.object5("1.1", "1.2"), pytest.mark.capability("defer")]
 
 
 def test_deferred_until_accepted(dut, server, images):

@@ -33,7 +33,7 @@ def test_discover_names_the_mandatory_resources(dut, server):
     assert {f"/5/0/{number}" for number in (0, 1, 2, 3, 5, 9)} <= listed
 
 
-@pytest.mark.object5("1.1")
+@pytest.mark.object5("1.1", "1.2")
 @pytest.mark.requirement("LightweightM2M-1.0-int-751")
 def test_resources_of_version_1_1(dut, server, object5):
     """Severity and Maximum Defer Period are kept as written; the last change of State is in the past."""
@@ -45,7 +45,7 @@ def test_resources_of_version_1_1(dut, server, object5):
     assert 10 not in values, "Cancel must not be readable"
 
 
-@pytest.mark.object5("1.1")
+@pytest.mark.object5("1.1", "1.2")
 def test_last_state_change_is_told(dut, server, images, object5):
     """Last State Change Time moves with State."""
     before = object5.read()[12]

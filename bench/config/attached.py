@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Discriminator,
@@ -56,14 +57,21 @@ class NetworkSettings(Table):
 
 
 class SecuritySettings(Table):
-    """Credentials of a device for DTLS: a pre-shared key in hexadecimal digits."""
+    """What a device proves who it is with, over DTLS: a pre-shared key, or a certificate.
 
-    psk_identity: str = Field(min_length=1)
-    psk_key: SecretStr
+    `psk_key` is in hexadecimal digits; `certificate_name` is the common name of the device's
+    certificate, which [server] client_ca vouches for.
+    """
+
+    psk_identity: str | None = Field(None, min_length=1)
+    psk_key: SecretStr | None = None
+    certificate_name: str | None = Field(None, min_length=1)
 
     @field_validator("psk_key")
     @classmethod
-    def _is_hexadecimal(cls, key: SecretStr) -> SecretStr:
+    def _is_hexadecimal(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is None:
+            return None
         try:
             length = len(bytes.fromhex(key.get_secret_value()))
         except ValueError:
@@ -71,6 +79,23 @@ class SecuritySettings(Table):
         if not 1 <= length <= 256:
             raise ValueError(f"{length} bytes, where 1 to 256 are needed")
         return key
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.psk_identity is None) != (self.psk_key is None):
+            raise ValueError("psk_identity and psk_key belong together")
+        if (self.psk_identity is None) == (self.certificate_name is None):
+            raise ValueError("give psk_identity and psk_key, or certificate_name")
+        return self
+
+    @property
+    def identity(self) -> str:
+        return self.psk_identity or self.certificate_name or ""
+
+    @property
+    def key(self) -> str:
+        """The pre-shared key in hexadecimal digits, "" without one."""
+        return "" if self.psk_key is None else self.psk_key.get_secret_value()
 
 
 class ProcessSettings(Table):
@@ -117,7 +142,9 @@ class InstrumentSettings(Table):
 class ServerSettings(Table):
     """Where the LwM2M server listens; port 0 takes a free one. `advertise` is what devices are told.
 
-    `secure_port` and `secure_advertise` are the same for devices with credentials, over DTLS.
+    `secure_port` and `secure_advertise` are the same for devices with credentials, over DTLS; for those
+    with certificates: PEM files of the server's `certificate` (chain) and its key, and `client_ca`, which
+    clients' certificates must come from.
     """
 
     host: str = "127.0.0.1"
@@ -125,6 +152,17 @@ class ServerSettings(Table):
     advertise: str | None = None
     secure_port: int = Field(5684, ge=0, le=65535)
     secure_advertise: str | None = None
+    certificate: Path | None = None
+    certificate_key: Path | None = None
+    client_ca: Path | None = None
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.certificate is None) != (self.certificate_key is None):
+            raise ValueError("certificate and certificate_key belong together")
+        if self.client_ca is not None and self.certificate is None:
+            raise ValueError("client_ca needs certificate and certificate_key")
+        return self
 
 
 class DoorSettings(Table):
@@ -160,6 +198,9 @@ class BenchSettings(Table):
             raise ValueError("a bench needs at least one board")
         seen: dict[str, str] = {}
         for name, board in self.boards.items():
+            named = None if board.security is None else board.security.certificate_name
+            if named is not None and self.server.client_ca is None:
+                raise ValueError(f"boards.{name}.security.certificate_name needs server.client_ca")
             unique = [("endpoint", board.endpoint)]
             if board.network is not None and board.network.port:
                 unique.append(("network.port", str(board.network.port)))

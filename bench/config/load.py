@@ -53,8 +53,13 @@ def load_bench(path: Path, boards: tuple[str, ...] = ()) -> Bench:
     for name, board in settings.boards.items():
         types[board.type] = _board_type(path, name, board)
     base = path.parent
+    server = settings.server
+    files = {name: getattr(server, name) for name in ("certificate", "certificate_key", "client_ca")}
     settings = settings.model_copy(
-        update={"boards": {n: _absolute(b, base) for n, b in settings.boards.items()}}
+        update={
+            "boards": {n: _absolute(b, base) for n, b in settings.boards.items()},
+            "server": server.model_copy(update={n: p and base / p for n, p in files.items()}),
+        }
     )
     return Bench(path=path, settings=settings, types=types)
 

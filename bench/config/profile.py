@@ -29,7 +29,7 @@ class UpdateProfile(Table):
     known deviation (see `bench.firmware_update.deviations`) to where it is documented.
     """
 
-    object: Literal["1.0", "1.1"] = "1.0"
+    object: Literal["1.0", "1.1", "1.2"] = "1.0"
     transports: tuple[TransportName, ...] = ("coap",)
     resets_in: tuple[StateName, ...] = ("idle", "downloading", "downloaded")
     cancels_in: tuple[StateName, ...] = ("downloading", "downloaded")

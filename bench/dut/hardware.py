@@ -171,9 +171,9 @@ class HardwareDut(Dut):
                     f"{self.name} has credentials, but {self.type.name} has no provision.secure_command",
                     help="say in the board file how the device is given its key, or remove [security]",
                 )
-            values["psk_identity"] = self._security.psk_identity
+            values["psk_identity"] = self._security.identity
             template = how.secure_command
-        key = "" if self._security is None else self._security.psk_key.get_secret_value()
+        key = "" if self._security is None else self._security.key
         self.console.send(
             template.format(**values, psk_key=key) + "\r\n",
             shown=template.format(**values, psk_key="(secret)"),

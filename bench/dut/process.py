@@ -117,8 +117,8 @@ class ProcessDut(Dut):
             "lifetime": str(self.type.lifetime),
             "state": str(self.state),
             "image": str(self._image),
-            "psk_identity": security.psk_identity if security else "",
-            "psk_key": security.psk_key.get_secret_value() if security else "",
+            "psk_identity": security.identity if security else "",
+            "psk_key": security.key if security else "",
         }
         return Start(
             command=[part.format(**values) for part in self.type.command],

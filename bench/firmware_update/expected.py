@@ -86,6 +86,9 @@ MACHINES: dict[str, tuple[Row, ...]] = {
     ),
 }
 
+# version 1.2 adds a resource (14, automatic upgrade at download), no step
+MACHINES["1.2"] = MACHINES["1.1"]
+
 COMPONENTS = "33629"
 COMPONENT_ROWS = (
     row(State.DOWNLOADING, State.IDLE, "package refused: conflict", Result.CONFLICTING_STATE),

@@ -16,12 +16,6 @@ from bench.lwm2m.server import LwM2mServer
 INSTANCE = "/5/0"
 NULL_PACKAGE = b"\0"
 
-READABLE = {
-    "1.0": {3: "State", 5: "Update Result", 9: "Delivery Method"},
-    "1.1": {3: "State", 5: "Update Result", 9: "Delivery Method"},
-}
-"""Mandatory readable resources by object version, Package URI apart (it may be empty)."""
-
 
 class Object5:
     """Every method may raise `NotReachable` when the device does not answer."""

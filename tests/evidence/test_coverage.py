@@ -25,7 +25,7 @@ def test_only_passed_testcases_count() -> None:
     assert row(runs, "Requirements", ID) == ["a"]
     assert row(runs, "Results", "1 Success") == ["a"]
     assert row(runs, "Transitions of object 5 v1.0", "Updating to Idle, result 1") == ["a"]
-    assert row(runs, "Transitions of object 5 v1.1", "Updating to Idle, result 1") == []
+    assert [t.title for t in tables(runs) if "v1." in t.title] == ["Transitions of object 5 v1.0"]
 
 
 @pytest.mark.parametrize("outcome", ["failed", "skipped", "not applicable", "not run"])

@@ -52,6 +52,18 @@ def test_the_shipped_bench_file_is_valid() -> None:
         ("virtual.toml", 'kind = "swd"', 'kind = "jtag"', "boards.nrf9160.flasher"),
         ("virtual.toml", 'mac = "24:0A', 'mac = "2Z:0A', "boards.esp32.flasher.mac = '2Z:0A"),
         ("virtual.toml", "[bench]", "[bench", "is not TOML"),
+        ("virtual.toml", 'psk_key = "54', 'psk_key = "5x', "security.psk_key: not hexadecimal digits"),
+        ("virtual.toml", ', psk_key = "5468697320697320616e206578616d706c652e"', "", "belong together"),
+        ("virtual.toml", "[server]", '[server]\ncertificate = "s.pem"', "certificate_key belong together"),
+        ("virtual.toml", "security = {", "security = { certificate_name = 'x', ", "or certificate_name"),
+        ("nrf9160.toml", "readback = true", "reedback = true", "capability 'reedback' is not one of"),
+        ("nrf9160.toml", 'object = "1.0"', 'object = "2.0"', "profile.object = '2.0'"),
+        (
+            "nrf9160.toml",
+            "[capabilities]",
+            "[profile.deviations]\nodd = 'x'\n[capabilities]",
+            "deviations.odd",
+        ),
         ("nrf9160.toml", "slot1 = [0x80000", "slot1 = [0x70000", "overlaps"),
         ("nrf9160.toml", "ovp = 5.5", "ovp = 3.0", "ovp 3 V must be above voltage 3.7 V"),
         ("nrf9160.toml", "0xf8000, 0x8000", "0xf8000, 0x80000", "beyond flash_size 0x100000"),
@@ -80,3 +92,19 @@ def test_an_unknown_board_lists_the_known_ones() -> None:
 
 def test_only_the_named_boards_are_kept() -> None:
     assert list(load_bench(BOARDS / "virtual.toml", ("esp32",)).settings.boards) == ["esp32"]
+
+
+def test_a_wrong_key_is_not_told(folder: Path) -> None:
+    file = edited(folder, "virtual.toml", 'psk_key = "5468', 'psk_key = "oops5468')
+    with pytest.raises(ConfigError) as caught:
+        load_bench(file)
+    assert "5468" not in str(caught.value)
+
+
+def test_a_device_with_a_certificate_needs_its_ca(folder: Path) -> None:
+    old = 'security = { psk_identity = "esp32-240ac4123456", psk_key = "5468697320697320616e206578616d706c652e" }'
+    file = edited(folder, "virtual.toml", old, 'security = { certificate_name = "dk" }')
+    with pytest.raises(
+        ConfigError, match=r"boards\.esp32\.security\.certificate_name needs server\.client_ca"
+    ):
+        load_bench(file)
