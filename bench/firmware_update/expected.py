@@ -26,7 +26,8 @@ FAILURES_OF_DOWNLOAD = frozenset(
 class Row:
     """One allowed step: from, to, what causes it, and the results that may stand after it.
 
-    `tolerated` steps are allowed, but nobody has to take them.
+    `tolerated` steps are allowed, but nobody has to take them; `aside` ones are no part of an update's
+    way from Idle to Idle: somebody asked for them.
     """
 
     source: State
@@ -34,13 +35,14 @@ class Row:
     trigger: str
     results: frozenset[Result]
     tolerated: bool = False
+    aside: bool = False
 
     def allows(self, source: State, target: State, result: Result) -> bool:
         return self.source is source and self.target is target and result in self.results
 
 
-def row(source: State, target: State, trigger: str, *results: Result) -> Row:
-    return Row(source, target, trigger, frozenset(results))
+def row(source: State, target: State, trigger: str, *results: Result, aside: bool = False) -> Row:
+    return Row(source, target, trigger, frozenset(results), aside=aside)
 
 
 _COMMON = (
@@ -49,9 +51,9 @@ _COMMON = (
     Row(State.DOWNLOADING, State.IDLE, "download failed", FAILURES_OF_DOWNLOAD),
     # too quick for Downloading to be seen
     Row(State.IDLE, State.IDLE, "download refused", FAILURES_OF_DOWNLOAD, tolerated=True),
-    row(State.IDLE, State.IDLE, "empty URI or package", Result.INITIAL),
-    row(State.DOWNLOADING, State.IDLE, "empty URI or package", Result.INITIAL),
-    row(State.DOWNLOADED, State.IDLE, "empty URI or package", Result.INITIAL),
+    row(State.IDLE, State.IDLE, "empty URI or package", Result.INITIAL, aside=True),
+    row(State.DOWNLOADING, State.IDLE, "empty URI or package", Result.INITIAL, aside=True),
+    row(State.DOWNLOADED, State.IDLE, "empty URI or package", Result.INITIAL, aside=True),
     row(State.DOWNLOADED, State.UPDATING, "Update executed", Result.INITIAL),
     row(State.UPDATING, State.IDLE, "new firmware runs", Result.SUCCESS),
 )
@@ -73,9 +75,9 @@ MACHINES: dict[str, tuple[Row, ...]] = {
             frozenset({Result.INTEGRITY_FAILED}),
             tolerated=True,
         ),
-        row(State.DOWNLOADING, State.IDLE, "Cancel executed", Result.CANCELLED),
-        row(State.DOWNLOADED, State.IDLE, "Cancel executed", Result.CANCELLED),
-        row(State.DOWNLOADED, State.DOWNLOADED, "deferred by the user", Result.DEFERRED),
+        row(State.DOWNLOADING, State.IDLE, "Cancel executed", Result.CANCELLED, aside=True),
+        row(State.DOWNLOADED, State.IDLE, "Cancel executed", Result.CANCELLED, aside=True),
+        row(State.DOWNLOADED, State.DOWNLOADED, "deferred by the user", Result.DEFERRED, aside=True),
         Row(
             State.DOWNLOADED,
             State.DOWNLOADED,

@@ -143,12 +143,14 @@ def _excuse(rules: Rules, before: tuple[State, Result], after: tuple[State, Resu
 
 
 def _reachable(rows: tuple[Row, ...], start: State, goal: tuple[State, Result]) -> bool:
-    """Whether several steps lead from a state to a pair."""
+    """Whether several steps of one update, unseen, lead from a state to a pair."""
     seen, waiting = {start}, [start]
     while waiting:
         here = waiting.pop()
+        if here is State.IDLE and here is not start:
+            continue  # there the update is over
         for row in rows:
-            if row.source is not here:
+            if row.source is not here or row.aside:
                 continue
             if row.target is goal[0] and goal[1] in row.results:
                 return True

@@ -99,6 +99,20 @@ def test_a_step_over_several_rows_is_a_gap_only_when_it_was_read() -> None:
     assert len(judge(notified, V10).violations) == 2
 
 
+@pytest.mark.parametrize(
+    ("rules", "pairs"),
+    [
+        (V10, ((2, 0), (3, 0), (2, 0))),  # the update forgotten over the restart
+        (V10, ((2, 0), (3, 0), (0, 0))),
+        (V10, ((1, 0), (3, 0), (1, 0))),
+        (V11, ((3, 0), (0, 10))),
+        (V11, ((0, 0), (2, 11))),
+    ],
+)
+def test_what_no_single_update_leads_to_is_no_gap(rules: Rules, pairs: tuple) -> None:
+    assert judge(seen(*pairs), rules).violations != ()
+
+
 def test_a_documented_deviation_is_reported_not_hidden() -> None:
     rules = rules_for(UpdateProfile(deviations={"downloading-not-shown": "vendor note 7"}))
     notified = seen((0, 0), (2, 0), (3, 0), (0, 1), origin="notification")
