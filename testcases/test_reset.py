@@ -24,7 +24,7 @@ def test_reset_in_idle(dut, server, images, reset):
         assert update.await_pair(State.IDLE, Result.INITIAL, timeout=dut.type.timeouts.boot)
         assert update.record.violations == []
     assert server.state_of(dut) == (State.IDLE, Result.INITIAL)
-    assert server.update(dut, images.update, Delivery.PUSH).result is Result.SUCCESS
+    assert server.update(dut, images.update, Delivery.PUSH).failure == ""
 
 
 def test_reset_while_downloading(dut, server, images, delivery, reset):
@@ -55,7 +55,7 @@ def test_reset_when_downloaded(dut, server, images, delivery, reset):
     assert server.object5(dut).execute() == "4.05"
     server.restart(dut)
     assert server.version_of(dut) == images.baseline.version
-    assert server.update(dut, images.update, delivery).result is Result.SUCCESS
+    assert server.update(dut, images.update, delivery).failure == ""
 
 
 def test_reset_while_updating(dut, server, images, reset):

@@ -83,5 +83,14 @@ class UpdateRecord:
         return list(self.judgement.violations)
 
     @property
+    def failure(self) -> str:
+        """What kept this from being a success by the book; "" when it was one."""
+        problems = self.violations
+        if self.transitions and self.outcome != (State.IDLE, Result.SUCCESS):
+            problems.append(f"ended {self.state.name} with result {self.result.value} ({self.result.name})")
+        problems += [text for text in (self.refused, self.stuck) if text]
+        return "; ".join(problems)
+
+    @property
     def duration(self) -> float:
         return self.finished - self.started
