@@ -48,7 +48,10 @@ class Machine(Protocol):
         ...
 
     def activity(self, name: str) -> None:
-        """Say what the board is doing now; its supply current follows. See `bench.virtual.draw`."""
+        """Say what the board is doing now; its supply current follows.
+
+        Names and what they draw are in `bench.virtual.draw_figures`; each belongs to a part of the board.
+        """
         ...
 
     def reset(self, reason: str) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
+from bench.virtual.air_time import AirTime
 from bench.virtual.machine import Machine
 from bench.virtual.process import Steps
 
@@ -78,7 +79,7 @@ class Modem:
         self._socket: socket.socket | None = None
         self._heard: Callable[[bytes, Address], None] = lambda data, address: None
         self._connections: list[TcpConnection] = []
-        self._free = [0.0, 0.0]  # when each direction has sent what it has to send
+        self._air = AirTime(machine, link.bits_per_second)
 
     def attach(self) -> Steps:
         """Join the network, and open one UDP socket."""
@@ -89,6 +90,7 @@ class Modem:
         opened.bind(("127.0.0.1", 0))
         self._socket = opened
         self._loop.add_reader(opened.fileno(), self._readable)
+        self._air.tell()
         self._machine.activity("idle")
 
     def listen(self, heard: Callable[[bytes, Address], None]) -> None:
@@ -141,22 +143,17 @@ class Modem:
 
     def stream_delay(self, direction: int, size: int) -> tuple[float, float]:
         """Seconds until `size` bytes of a stream have left, and until they arrive; loss costs time."""
-        now = self._machine.now()
-        start = max(now, self._free[direction])
         segments = -(-size // SEGMENT)
         lost = sum(self._rng.random() < self.link.loss for _ in range(segments))
-        self._free[direction] = start + (size + 40 * segments) * 8 / self.link.bits_per_second
-        left = self._free[direction] - now
+        left = self._air.take(direction, size + 40 * segments)
         return left, left + self.link.latency + lost * RETRANSMISSION
 
     def _delay(self, direction: int, size: int) -> float | None:
         """Seconds until a datagram arrives, or None when it is lost."""
-        now = self._machine.now()
-        start = max(now, self._free[direction])
-        self._free[direction] = start + (size + 28) * 8 / self.link.bits_per_second
+        left = self._air.take(direction, size + 28)
         if self._rng.random() < self.link.loss:
             return None
-        return self._free[direction] - now + self.link.latency + self._rng.random() * self.link.jitter
+        return left + self.link.latency + self._rng.random() * self.link.jitter
 
 
 class TcpConnection:

@@ -4,14 +4,20 @@ Quasi-static: after each change of the source or of a load, the voltage at the b
 and given to them at that simulated moment. In constant current the voltage droops until the loads
 take no more than the limit. Where no such voltage exists (a load that takes more than the limit
 however low the voltage) the rail collapses and, once the loads have died, charges again.
+
+Bursts are not followed one by one. The steady voltage is that of the mean current; from it the
+boards see the lowest point that their bursts reach: the drop over the leads, and where a burst asks
+for more than the limit, what it takes out of the capacitor until it ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from bench.errors import PlantError
+from bench.virtual.draw import Draw, Running
+from bench.virtual.load_history import LoadHistory
 from bench.virtual.scheduler import Handle, Scheduler
 
 Mode = Literal["CV", "CC", "OFF"]
@@ -39,7 +45,16 @@ class Load(Protocol):
         ...
 
     def load(self, volts: float) -> float:
-        """Amperes it takes now at `volts`."""
+        """Amperes it takes now at `volts`, bursts averaged."""
+        ...
+
+
+@runtime_checkable
+class BurstyLoad(Load, Protocol):
+    """A load whose current has bursts; `load` is their mean."""
+
+    def draws(self, volts: float) -> tuple[Running, ...]:
+        """What it takes now at `volts`."""
         ...
 
 
@@ -48,15 +63,21 @@ class Rail:
 
     def __init__(self, scheduler: Scheduler, *, resistance: float = SERIES_RESISTANCE) -> None:
         self.resistance = resistance
+        self.history = LoadHistory(scheduler)
+        """For meters: what was drawn."""
+        self.history.note(0.0, ())
         self._watchers: list[Callable[[], None]] = []
         self._scheduler = scheduler
         self._loads: list[Load] = []
+        self._bursty: dict[Load, BurstyLoad] = {}
         self._volts = 0.0
         self._limit = 0.0
         self._driven = False
-        self._board_volts = 0.0
+        self._board_volts = 0.0  # steady
+        self._lowest = 0.0  # what the boards were given
         self._mode: Mode = "OFF"
         self._collapsed: Handle | None = None
+        self._burst_end: Handle | None = None
         self._evaluating = False
         self._again = False
         self._falls = 0
@@ -64,12 +85,15 @@ class Rail:
     def attach(self, load: Load) -> None:
         """Connect a board; it is given the rail's present voltage."""
         self._loads.append(load)
-        load.set_supply(self._board_volts)
+        if isinstance(load, BurstyLoad):
+            self._bursty[load] = load
+        load.set_supply(self._lowest)
         self.load_changed()
 
     def detach(self, load: Load) -> None:
         """Disconnect a board, as pulling its supply plug does."""
         self._loads.remove(load)
+        self._bursty.pop(load, None)
         load.set_supply(0.0)
         self.load_changed()
 
@@ -103,16 +127,17 @@ class Rail:
                 )
         finally:
             self._evaluating = False
+        self.history.note(self.measure()[0], self._running())
         for watcher in tuple(self._watchers):
             watcher()
 
     def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
-        """Call `watcher` after each evaluation (protections, meters). Returns the way to stop."""
+        """Call `watcher` after each evaluation (protections). Returns the way to stop."""
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)
 
     def measure(self) -> tuple[float, float, Mode]:
-        """Volts at the supply's terminals, amperes, and mode, now."""
+        """Volts at the supply's terminals, amperes with bursts averaged, and mode, now."""
         if not self._driven:
             return 0.0, 0.0, "OFF"
         if self._collapsed is not None:
@@ -122,11 +147,32 @@ class Rail:
 
     @property
     def board_voltage(self) -> float:
-        """Volts at the boards."""
+        """Volts at the boards between bursts."""
         return self._board_volts
+
+    @property
+    def lowest_voltage(self) -> float:
+        """Volts at the boards at the worst moment of the bursts that run now."""
+        return self._lowest
 
     def _current(self, volts: float) -> float:
         return sum(load.load(volts) for load in self._loads)
+
+    def _running(self) -> tuple[Running, ...]:
+        """What is drawn through the terminals; in a collapse the limit, which charges the capacitor."""
+        if not self._driven:
+            return ()
+        if self._collapsed is not None:
+            return (Running(Draw(self._limit), 0.0),)
+        return self._draws(self._board_volts)
+
+    def _draws(self, volts: float) -> tuple[Running, ...]:
+        return tuple(running for load in self._loads for running in self._of(load, volts))
+
+    def _of(self, load: Load, volts: float) -> tuple[Running, ...]:
+        if load in self._bursty:
+            return self._bursty[load].draws(volts)
+        return (Running(Draw(load.load(volts)), 0.0),)
 
     def _recover(self) -> None:
         """Evaluate afresh, a collapse or not."""
@@ -144,10 +190,14 @@ class Rail:
         found = self._solve()
         if found is None:
             self._collapse(0.0)  # the loads empty the capacitor
-        elif self._falls >= _FALLS and found[0] > self._board_volts:
-            self._collapse(self._board_volts)  # each fall kills a load, without which the rail rises
+        elif self._falls >= _FALLS and found[0] > self._lowest:
+            self._collapse(self._lowest)  # each fall kills a load, without which the rail rises
         else:
-            self._settle_at(*found)
+            dip = self._dip(found[0])
+            taken = self._current(found[0])
+            self._settle_at(*found, dip)
+            if dip > 0 and self._current(found[0]) < taken:
+                self._collapse(found[0] - dip)  # a burst killed a load; the capacitor must charge again
 
     def _collapse(self, volts: float) -> None:
         """Nothing is stable at this moment: stay low until the limit current has charged the rail."""
@@ -159,7 +209,9 @@ class Rail:
         """The highest steady voltage at the boards, and the mode."""
         volts = self._volts
         for _ in range(8):  # the drop over the leads; converges fast, as it is small
-            volts = max(0.0, self._volts - self._current(volts) * self.resistance)
+            before, volts = volts, max(0.0, self._volts - self._current(volts) * self.resistance)
+            if abs(volts - before) < 1e-12:
+                break
         if self._current(volts) <= self._limit:
             return volts, "CV"
         step = self._volts / _DROOP_STEPS
@@ -180,11 +232,37 @@ class Rail:
                 high = middle
         return low
 
-    def _settle_at(self, volts: float, mode: Mode) -> None:
-        self._mode = mode
-        if volts != self._board_volts:
-            self._falls += volts < self._board_volts
-            self._board_volts = volts
+    def _dip(self, volts: float) -> float:
+        """Volts by which the bursts that run now take the boards below the steady voltage."""
+        if self._burst_end is not None:
+            self._burst_end.cancel()
+            self._burst_end = None
+        draws = self._draws(volts)
+        mean = sum(running.mean for running in draws)
+        peak = sum(running.peak for running in draws)
+        dip = (min(peak, self._limit) - mean) * self.resistance
+        first_ends = []
+        for running in draws:
+            for train in running.draw.pulses:
+                height, others = train.height * running.factor, mean - train.mean * running.factor
+                excess = others + height - self._limit
+                end = running.since + train.delay + train.width
+                if excess <= 0:
+                    continue
+                if end <= self._scheduler.now + 1e-9:
+                    dip += excess * train.width / CAPACITANCE
+                else:
+                    first_ends.append(end)
+        if first_ends:
+            self._burst_end = self._scheduler.after(min(first_ends) - self._scheduler.now, self.load_changed)
+        return min(volts, max(0.0, dip))
+
+    def _settle_at(self, volts: float, mode: Mode, dip: float = 0.0) -> None:
+        self._mode, self._board_volts = mode, volts
+        lowest = volts - dip
+        if lowest != self._lowest:
+            self._falls += lowest < self._lowest
+            self._lowest = lowest
             self._again = True  # a load may have come up or died at this voltage
             for load in tuple(self._loads):
-                load.set_supply(volts)
+                load.set_supply(lowest)

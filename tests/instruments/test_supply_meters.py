@@ -303,22 +303,3 @@ def test_supply_is_used_while_it_measures(bench, supply):
     samples = meter.read()
     assert samples.lost == 0
     assert samples.current == pytest.approx(0.1, rel=1e-3)
-
-
-def test_probe_forgets_without_losing_the_present():
-    from bench.virtual.instruments.rail_probe import RailProbe
-    from bench.virtual.rail import Rail
-    from bench.virtual.scheduler import Scheduler
-
-    scheduler = Scheduler(1)
-    rail = Rail(scheduler)
-    probe = RailProbe(scheduler, rail)
-    rail.drive(3.7, 1)
-    probe.start()
-    scheduler.run_to(10)
-    rail.drive(3.5, 1)
-    scheduler.run_to(20)
-    assert probe.means(5, 10, 1)[0, 0] == pytest.approx(3.6)
-    probe.forget(15)
-    assert probe.points(15, 1, 3)[:, 0].tolist() == [3.5] * 3
-    probe.stop()

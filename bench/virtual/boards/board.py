@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bench.virtual.boot.slots import UpdateSlots
-from bench.virtual.draw import current
+from bench.virtual.consumers import Consumers
+from bench.virtual.draw import Running
 from bench.virtual.firmware.application import Application, DeviceIdentity
 from bench.virtual.flash import Flash
 from bench.virtual.machine import Region, RunningImage
@@ -53,7 +54,7 @@ class VirtualBoard(ABC):
         self.uart = VirtualUart(scheduler, name)
         self.powered = False
         self.on_load_changed: Callable[[], None] = lambda: None
-        self._activity = "off"
+        self.consumers = Consumers(kind, scheduler, lambda: self.on_load_changed())
         self._application: Application | None = None
         self._modem: Modem | None = None
 
@@ -77,9 +78,8 @@ class VirtualBoard(ABC):
         self.uart.transmit(text.encode("utf-8") + b"\r\n")
 
     def activity(self, name: str) -> None:
-        if name != self._activity:
-            self._activity = name
-            self.on_load_changed()
+        if self.powered:
+            self.consumers.begin(name)
 
     # ---- the load on a rail
 
@@ -87,17 +87,21 @@ class VirtualBoard(ABC):
         """The voltage at the board's input changed."""
         if not self.powered and volts >= self.supply_input.start:
             self.powered = True
-            self._activity = "boot"
+            self.consumers.begin("boot")
             self._power(True)
         elif self.powered and volts < self.supply_input.brown_out:
             self.powered = False
-            self._activity = "off"
+            self.consumers.off()
             self._stop_software()
             self._power(False)
 
     def load(self, volts: float) -> float:
-        """Amperes drawn now at `volts`."""
-        return current(self.kind, self._activity, volts) if self.powered else 0.0
+        """Amperes drawn now at `volts`, its bursts averaged."""
+        return sum(part.mean for part in self.draws(volts))
+
+    def draws(self, volts: float) -> tuple[Running, ...]:
+        """What is drawn now at `volts`, with its bursts."""
+        return self.consumers.running(volts)
 
     # ---- the chip and its software
 
@@ -125,11 +129,12 @@ class VirtualBoard(ABC):
         yield from self._application.run()
 
     def _stop_software(self) -> None:
-        """What ran before is gone; its socket must go too."""
+        """What ran before is gone; its socket must go too, and its radio is off."""
         self._application = None
         if self._modem is not None:
             self._modem.close()
             self._modem = None
+        self.activity("radio off")
 
     def _receive(self, data: bytes) -> None:
         """Serial input while the application runs."""

@@ -105,9 +105,7 @@ class CoapEngine:
     # ---- out
 
     def transmit(self, data: bytes, destination: Address) -> None:
-        self.machine.activity("tx")
         self._link.send(data, destination)
-        self.machine.activity("idle")
 
     def empty(self, kind: int, request: Request) -> bytes:
         """Send an empty ACK or RST for a request; returns its bytes."""
@@ -171,8 +169,6 @@ class CoapEngine:
     # ---- in
 
     def _heard(self, data: bytes, source: Address) -> None:
-        self.machine.activity("rx")
-        self.machine.activity("idle")
         try:
             message = coap.decode(data)
         except ValueError:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 import numpy
 
-from bench.virtual.instruments.rail_probe import RailProbe
 from bench.virtual.instruments.scpi import Call, Handler, Reply, ScpiError
 from bench.virtual.instruments.scpi_supply import (
     ScpiSupply,
@@ -200,7 +199,7 @@ class _Scope:
         self.measuring = False
         self.result: numpy.ndarray | None = None
         self._scheduler = scheduler
-        self._probe = RailProbe(scheduler, rail)
+        self._history = rail.history
         self._end: Handle | None = None
         self._begun = 0.0
 
@@ -212,26 +211,23 @@ class _Scope:
             raise ScpiError(-211)
         self.armed, self.measuring = False, True
         self._begun = self._scheduler.now
-        self._probe.start()
         self._end = self._scheduler.after(self.points * self.interval, self._finish)
 
     def abort(self) -> None:
         self.armed = self.measuring = False
         if self._end is not None:
             self._end.cancel()
-        self._probe.stop()
 
     def _finish(self) -> None:
         self.measuring = False
-        self.result = self._probe.points(self._begun, self.interval, self.points)[:, 1]
-        self._probe.stop()
+        self.result = self._history.points(self._begun, self.interval, self.points)[:, 1]
 
 
 class _Log:
     def __init__(self, scheduler: Scheduler, rail: Rail) -> None:
         self.period = 0.1
         self._scheduler = scheduler
-        self._probe = RailProbe(scheduler, rail)
+        self._history = rail.history
         self._armed = False
         self._running = False
         self._from = 0.0
@@ -244,11 +240,9 @@ class _Log:
             raise ScpiError(-211)
         self._armed, self._running = False, True
         self._from = self._scheduler.now
-        self._probe.start()
 
     def stop(self) -> None:
         self._armed = self._running = False
-        self._probe.stop()
 
     def take(self, limit: int) -> numpy.ndarray:
         """The oldest records that were not taken yet; those beyond its buffer are gone."""
@@ -259,7 +253,6 @@ class _Log:
             self._from += (there - BUFFER) * self.period
             there = BUFFER
         count = min(there, limit)
-        means = self._probe.means(self._from, self.period, count)[:, 1]
+        means = self._history.means(self._from, self.period, count)[:, 1]
         self._from += count * self.period
-        self._probe.forget(self._from)
         return means

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 import numpy
 
 from bench.virtual.instruments.output_stage import OutputStage
-from bench.virtual.instruments.rail_probe import RailProbe
 from bench.virtual.instruments.scpi import Call, Handler, ScpiError
 from bench.virtual.instruments.scpi_supply import (
     ScpiSupply,
@@ -181,7 +180,7 @@ class _FastLog:
         self.swapped = False
         """Bytes the wrong way round, as after a change of format by somebody else."""
         self._scheduler = scheduler
-        self._probe = RailProbe(scheduler, rail)
+        self._history = rail.history
         self._next: Handle | None = None
         self._block = b""
         self._ready = False
@@ -190,7 +189,6 @@ class _FastLog:
     def start(self) -> None:
         self.stop()
         self.running = True
-        self._probe.start()
         self._arm()
 
     def stop(self) -> None:
@@ -198,7 +196,6 @@ class _FastLog:
         if self._next is not None:
             self._next.cancel()
             self._next = None
-        self._probe.stop()
 
     def event(self) -> bool:
         """Whether a block came since the last look."""
@@ -216,8 +213,7 @@ class _FastLog:
 
     def _fill(self) -> None:
         now = self._scheduler.now
-        pairs = self._probe.points(now - BLOCK, 1 / self.rate, round(BLOCK * self.rate))
-        self._probe.forget(now)
+        pairs = self._history.points(now - BLOCK, 1 / self.rate, round(BLOCK * self.rate))
         order = ">f4" if self.swapped else "<f4"
         self._block = numpy.ascontiguousarray(pairs, dtype=order).tobytes()
         self._ready = True

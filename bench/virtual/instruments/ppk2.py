@@ -12,7 +12,6 @@ from collections.abc import Mapping
 
 import numpy
 
-from bench.virtual.instruments.rail_probe import RailProbe
 from bench.virtual.rail import Rail
 from bench.virtual.scheduler import Handle, Scheduler
 from bench.virtual.uart import VirtualUart
@@ -40,7 +39,6 @@ class Ppk2:
     def __init__(self, scheduler: Scheduler, rails: Mapping[int, Rail]) -> None:
         self.rail = rails[1] if 1 in rails else Rail(scheduler)
         self._scheduler = scheduler
-        self._probe = RailProbe(scheduler, self.rail)
         self._uart: VirtualUart
         self._pending = bytearray()
         self._source = False
@@ -115,7 +113,6 @@ class Ppk2:
 
     def _start(self) -> None:
         if self._next is None:
-            self._probe.start()
             self._sent_until = self._scheduler.now
             self._next = self._scheduler.after(CHUNK * PERIOD + PHASE, self._send)
 
@@ -125,7 +122,6 @@ class Ppk2:
             self._next = None
             count = int((self._scheduler.now - self._sent_until) / PERIOD + 1e-6)
             self._transmit(count)
-            self._probe.stop()
 
     def _send(self) -> None:
         self._next = self._scheduler.after(CHUNK * PERIOD, self._send)
@@ -134,7 +130,7 @@ class Ppk2:
     def _transmit(self, count: int) -> None:
         if not count:
             return
-        amps = self._probe.points(self._sent_until, PERIOD, count)[:, 1]
+        amps = self.rail.history.points(self._sent_until, PERIOD, count)[:, 1]
         ranges = numpy.minimum(numpy.searchsorted(FULL_SCALE, amps), 4)
         shunts, offsets = numpy.array(SHUNTS)[ranges], numpy.array(OFFSETS)[ranges]
         readings = numpy.clip(numpy.round((amps * shunts / UNIT + offsets) / 4), 0, 0x3FFF)
@@ -145,7 +141,6 @@ class Ppk2:
         )
         self._counter = self._counter + count & 63
         self._sent_until += count * PERIOD
-        self._probe.forget(self._sent_until)
         self._uart.transmit(words.astype("<u4").tobytes())
 
     def _logic_at(self, start: float, count: int) -> numpy.ndarray:
