@@ -46,6 +46,10 @@ class InstrumentError(BenchError):
     """An instrument refused a setting, answered nonsense, or is not the one the bench file names."""
 
 
+class MeasurementError(BenchError):
+    """A current trace, or what was asked of it, cannot give a number that is right."""
+
+
 class ServerError(BenchError):
     """The LwM2M server could not start, or a device cannot be reached through it."""
 
