@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 import threading
@@ -85,7 +86,8 @@ class LineServer:
         if not self._closing:
             self._closing = True
             self._scheduler.leave(self)
-            self._wake.send(b"\0")
+            with contextlib.suppress(OSError):  # the thread has ended already
+                self._wake.send(b"\0")
             self._thread.join(5)
             self._wake.close()
         if self.failure is not None:
