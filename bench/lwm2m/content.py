@@ -6,98 +6,32 @@ A path is (object, instance, resource[, resource instance]). Whatever is wrong w
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from bench.lwm2m import objects
-from bench.lwm2m.codecs import json_1_0, lwm2m_cbor, senml, tlv
+from bench.lwm2m import objects, tlv_content
+from bench.lwm2m.codecs import cbor, json_1_0, lwm2m_cbor, senml
 from bench.lwm2m.codecs.error import CodecError
-from bench.lwm2m.objects import Single
+from bench.lwm2m.codecs.names import name_of
+from bench.lwm2m.codecs.values import Entry, ObjectLink, Path, Single
 
-Path = tuple[int, ...]
 Values = dict[Path, Single]
 
-TEXT, LINKS, OPAQUE = 0, 40, 42
-SENML_JSON, SENML_CBOR = 110, 112
+TEXT, LINKS, OPAQUE, CBOR = 0, 40, 42, 60
+SENML_JSON, SENML_CBOR, SENML_ETCH_JSON, SENML_ETCH_CBOR = 110, 112, 320, 322
 TLV_OLD, JSON_OLD = 1542, 1543
+"""Of drafts of LwM2M 1.0; some clients know no others."""
 TLV, JSON, LWM2M_CBOR = 11542, 11543, 11544
-STRUCTURED = (SENML_CBOR, SENML_JSON, LWM2M_CBOR, TLV, JSON)
+STRUCTURED = (SENML_CBOR, SENML_JSON, LWM2M_CBOR, TLV, JSON, TLV_OLD, JSON_OLD)
 """Those that can hold more than one value; the order is the server's preference."""
+RELATIVE_TIMES = 1 << 28
+"""Times below are seconds from now, above from 1970 (RFC 8428, 4.5.3)."""
 
 
-def path_of(text: str) -> Path:
-    """The numbers of "/3/0/9". Raises `CodecError`."""
-    parts = [part for part in text.split("/") if part]
-    if len(parts) > 4 or not all(p.isascii() and p.isdigit() and len(p) <= 5 for p in parts):
-        raise CodecError(f"{text[:40]!r} is no path")
-    path = tuple(int(part) for part in parts)
-    if any(number > 0xFFFF for number in path):
-        raise CodecError(f"{text[:40]!r} is no path")
-    return path
+# ---- one plain value
 
 
-def name_of(path: Path) -> str:
-    return "/" + "/".join(map(str, path))
-
-
-def decode(content_format: int, base: Path, payload: bytes) -> Values:
-    """The values in a payload that answers, or is written to, `base`. Raises `CodecError`."""
-    match content_format:
-        case 0:
-            return {_resource(base): objects.from_text(objects.kind_of(base), _utf8(payload))}
-        case 42:
-            return {_resource(base): payload}
-        case 1542 | 11542:
-            return _from_tlv(base, tlv.decode(payload))
-        case 110 | 112:
-            named = senml.decode_json(payload) if content_format == SENML_JSON else senml.decode_cbor(payload)
-            return _typed(base, {path_of(name): value for name, value in named.items() if value is not None})
-        case 1543 | 11543:
-            return _from_json(base, json_1_0.decode(payload))
-        case 11544:
-            return _typed(base, lwm2m_cbor.decode(payload))
-    raise CodecError(f"content format {content_format} is not known here")
-
-
-def encode(content_format: int, base: Path, values: Mapping[Path, Single]) -> bytes:
-    """Values below `base` as a payload. Raises `CodecError` for what the format cannot hold."""
-    match content_format:
-        case 0:
-            return objects.to_text(_only(values)).encode()
-        case 42:
-            value = _only(values)
-            if not isinstance(value, bytes):
-                raise CodecError(f"{type(value).__name__} is not opaque")
-            return value
-        case 11542:
-            return tlv.encode(_to_tlv(base, values))
-        case 110:
-            return senml.encode_json({name_of(path): value for path, value in values.items()})
-        case 112:
-            return senml.encode_cbor({name_of(path): value for path, value in values.items()})
-        case 11543:
-            return json_1_0.encode({name_of(path): value for path, value in values.items()})
-        case 11544:
-            return lwm2m_cbor.encode(values)
-    raise CodecError(f"content format {content_format} is not known here")
-
-
-def paths_only(content_format: int, paths: Sequence[Path]) -> bytes:
-    """What a composite Read sends: paths without values."""
-    named: dict[str, None] = {name_of(path): None for path in paths}
-    return senml.encode_json(named) if content_format == SENML_JSON else senml.encode_cbor(named)
-
-
-def _utf8(payload: bytes) -> str:
-    try:
-        return payload.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CodecError(f"text is not UTF-8: {error.reason}") from None
-
-
-def _resource(base: Path) -> Path:
+def _one_path(base: Path) -> Path:
     if len(base) < 3:
         raise CodecError(f"one plain value for {name_of(base)}, which has several")
     return base
@@ -109,142 +43,153 @@ def _only(values: Mapping[Path, Single]) -> Single:
     return next(iter(values.values()))
 
 
-def _typed(base: Path, values: Mapping[Path, Any]) -> Values:
-    found: Values = {}
-    for path, value in values.items():
-        if path[: len(base)] != base or not 3 <= len(path) <= 4:
-            raise CodecError(f"{name_of(path)} is not below {name_of(base)}")
-        found[path] = objects.typed(path, value)
-    return found
+def _decode_text(base: Path, payload: bytes) -> list[Entry]:
+    try:
+        text = payload.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CodecError(f"text is not UTF-8: {error.reason}") from None
+    return [Entry(_one_path(base), objects.from_text(objects.kind_of(base), text))]
 
 
-def _from_json(base: Path, named: Mapping[str, Any]) -> Values:
-    """Names may be full paths, or relative to what was asked for; opaque values are base64."""
-    values: dict[Path, Any] = {}
-    for name, value in named.items():
-        path = path_of(name)
-        if path[: len(base)] != base or len(path) < 3:
-            path = base + path
-        if objects.kind_of(path) == "bytes" and isinstance(value, str):
-            try:
-                value = base64.b64decode(value, validate=True)
-            except (ValueError, binascii.Error):
-                raise CodecError(f"{value[:20]!r} is no base64") from None
-        values[path] = value
-    return _typed(base, values)
+def _encode_text(base: Path, values: Mapping[Path, Single]) -> bytes:
+    return objects.to_text(_only(values)).encode()
 
 
-# ---- TLV ------------------------------------------------------------------------------------------
+def _decode_opaque(base: Path, payload: bytes) -> list[Entry]:
+    return [Entry(_one_path(base), payload)]
 
 
-def _from_tlv(base: Path, records: tuple[tlv.Record, ...]) -> Values:
-    values: Values = {}
-    for record in records:
-        _take(base, record, values)
-    return values
+def _encode_opaque(base: Path, values: Mapping[Path, Single]) -> bytes:
+    value = _only(values)
+    if not isinstance(value, bytes):
+        raise CodecError(f"{type(value).__name__} is not opaque")
+    return value
 
 
-def _take(base: Path, record: tlv.Record, into: Values) -> None:
-    match record.kind, len(base):
-        case tlv.Kind.OBJECT_INSTANCE, 1 | 2:
-            if len(base) == 2 and record.id != base[1]:
-                raise CodecError(f"TLV of instance {record.id} for {name_of(base)}")
-            for child in record.children:
-                _take((base[0], record.id), child, into)
-        case tlv.Kind.RESOURCE, 1:
-            _value((base[0], 0, record.id), record, into)  # a single instance, without its header
-        case tlv.Kind.RESOURCE, 2:
-            _value((*base, record.id), record, into)
-        case tlv.Kind.RESOURCE, 3:
-            _same(base, record.id)
-            _value(base, record, into)
-        case tlv.Kind.MULTIPLE_RESOURCE, 1 | 2 | 3:
-            path = {1: (base[0], 0, record.id), 2: (*base, record.id), 3: base}[len(base)]
-            _same(path, record.id)
-            for child in record.children:
-                if child.kind is not tlv.Kind.RESOURCE_INSTANCE:
-                    raise CodecError("a multiple resource holds resource instances")
-                _value((*path, child.id), child, into)
-        case tlv.Kind.RESOURCE_INSTANCE, 3:
-            _value((*base, record.id), record, into)
-        case tlv.Kind.RESOURCE_INSTANCE | tlv.Kind.RESOURCE, 4:
-            _value(base, record, into)
-        case _:
-            raise CodecError(f"a TLV {record.kind.name.lower().replace('_', ' ')} for {name_of(base)}")
+def _decode_cbor(base: Path, payload: bytes) -> list[Entry]:
+    """One CBOR item (LwM2M 1.1, 7.4.3)."""
+    return [Entry(_one_path(base), cbor.load(payload))]
 
 
-def _same(path: Path, number: int) -> None:
-    if path[2] != number:
-        raise CodecError(f"TLV of resource {number} for {name_of(path)}")
+def _encode_cbor(base: Path, values: Mapping[Path, Single]) -> bytes:
+    value = _only(values)
+    return cbor.dump(str(value) if isinstance(value, ObjectLink) else value)
 
 
-def _value(path: Path, record: tlv.Record, into: Values) -> None:
-    if path in into:
-        raise CodecError(f"{name_of(path)} twice")
-    into[path] = objects.from_bytes(objects.kind_of(path), record.value)
+# ---- what a format's own types leave open
 
 
-def _to_tlv(base: Path, values: Mapping[Path, Single]) -> list[tlv.Record]:
-    """Records below an object (with instance headers), an instance, or a resource."""
-    instances: dict[int, dict[int, list[tlv.Record] | tlv.Record]] = {}
-    for path, value in sorted(values.items()):
-        if path[: len(base)] != base or not 3 <= len(path) <= 4:
-            raise CodecError(f"{name_of(path)} is not below {name_of(base)}")
-        resources = instances.setdefault(path[1], {})
-        data = objects.to_bytes(value)
-        if len(path) == 3:
-            resources[path[2]] = tlv.Record(tlv.Kind.RESOURCE, path[2], data)
-        else:
-            held = resources.setdefault(path[2], [])
-            assert isinstance(held, list)
-            held.append(tlv.Record(tlv.Kind.RESOURCE_INSTANCE, path[3], data))
-    found = {
-        number: [_whole(key, held) for key, held in resources.items()]
-        for number, resources in instances.items()
-    }
-    if len(base) == 1:
-        return [
-            tlv.Record(tlv.Kind.OBJECT_INSTANCE, number, children=tuple(records))
-            for number, records in found.items()
-        ]
-    return [record for records in found.values() for record in records]
+def _decode_json(base: Path, payload: bytes) -> list[Entry]:
+    """Opaque values are base64 text in LwM2M JSON."""
+    entries = json_1_0.decode(base, payload)
+    return [
+        Entry(e.path, objects.from_base64(e.value), e.time)
+        if isinstance(e.value, str) and objects.kind_of(e.path) == "bytes"
+        else e
+        for e in entries
+    ]
 
 
-def _whole(number: int, held: list[tlv.Record] | tlv.Record) -> tlv.Record:
-    """A single resource as it is, or the instances of a multiple one together."""
-    if isinstance(held, list):
-        return tlv.Record(tlv.Kind.MULTIPLE_RESOURCE, number, children=tuple(held))
-    return held
+@dataclass(frozen=True)
+class Format:
+    """`decode(base, payload)` and `encode(base, values)`; values are typed and below `base` already."""
+
+    name: str
+    decode: Callable[[Path, bytes], list[Entry]]
+    encode: Callable[[Path, Mapping[Path, Single]], bytes]
 
 
-# ---- shapes ---------------------------------------------------------------------------------------
+def _by_name(
+    name: str, decode: Callable[[bytes], list[Entry]], encode: Callable[[Mapping[Path, Single]], bytes]
+) -> Format:
+    """A format whose payload has whole paths in it."""
+    return Format(name, lambda base, payload: decode(payload), lambda base, values: encode(values))
 
 
-def nested(base: Path, values: Mapping[Path, Single]) -> Any:
-    """Values below `base` as people write them.
+_TLV = Format("TLV", tlv_content.decode, tlv_content.encode)
+_JSON = Format("LwM2M JSON", _decode_json, lambda base, values: json_1_0.encode(values))
+_SENML_JSON = _by_name("SenML JSON", senml.decode_json, senml.encode_json)
+_SENML_CBOR = _by_name("SenML CBOR", senml.decode_cbor, senml.encode_cbor)
+FORMATS: dict[int, Format] = {
+    TEXT: Format("text", _decode_text, _encode_text),
+    OPAQUE: Format("opaque", _decode_opaque, _encode_opaque),
+    CBOR: Format("CBOR", _decode_cbor, _encode_cbor),
+    SENML_JSON: _SENML_JSON,
+    SENML_CBOR: _SENML_CBOR,
+    SENML_ETCH_JSON: _SENML_JSON,
+    SENML_ETCH_CBOR: _SENML_CBOR,
+    TLV_OLD: _TLV,
+    JSON_OLD: _JSON,
+    TLV: _TLV,
+    JSON: _JSON,
+    LWM2M_CBOR: _by_name("LwM2M CBOR", lwm2m_cbor.decode, lwm2m_cbor.encode),
+}
+"""By number (IANA, CoAP Content-Formats)."""
 
-    A resource is its value, or {instance: value} when it is multiple; an instance {resource: ...};
-    an object {instance: {resource: ...}}.
+
+def decode(content_format: int, base: Path, payload: bytes) -> Values:
+    """The values in a payload that answers, or is written to, `base`; of several times, the newest.
+
+    Raises `CodecError`.
     """
-    if base in values:
-        return values[base]
-    tree: dict[int, Any] = {}
-    for path, value in values.items():
-        level = tree
-        rest = path[len(base) :]
-        for number in rest[:-1]:
-            level = level.setdefault(number, {})
-        level[rest[-1]] = value
-    return tree
-
-
-def flat(base: Path, value: Any) -> Values:
-    """The reverse of `nested`. Raises `CodecError` for what is no value."""
-    if not isinstance(value, dict):
-        return {base: value}
     found: Values = {}
-    for number, inner in value.items():
-        if type(number) is not int or len(base) > 3:
-            raise CodecError(f"{number!r} below {name_of(base)} is no ID")
-        found |= flat((*base, number), inner)
+    for _, values in history(content_format, base, payload):
+        found |= values
+    _check_levels(found)
     return found
+
+
+def history(content_format: int, base: Path, payload: bytes) -> list[tuple[float, Values]]:
+    """The values of each time in a payload, oldest first. Times are as in `Entry`; 0 is now.
+
+    Raises `CodecError`.
+    """
+    by_time: dict[float, Values] = {}
+    for entry in _format(content_format).decode(base, payload):
+        if entry.value is None:
+            continue
+        _check_below(base, entry.path)
+        values = by_time.setdefault(entry.time, {})
+        if entry.path in values:
+            raise CodecError(f"{name_of(entry.path)} twice")
+        values[entry.path] = objects.typed(entry.path, entry.value)
+    return sorted(by_time.items(), key=lambda item: (item[0] < RELATIVE_TIMES, item[0]))
+
+
+def encode(content_format: int, base: Path, values: Mapping[Path, Single]) -> bytes:
+    """Values below `base` as a payload. Raises `CodecError` for what the format cannot hold."""
+    for path in values:
+        _check_below(base, path)
+    _check_levels(values)
+    typed = {path: objects.typed(path, value) for path, value in values.items()}
+    return _format(content_format).encode(base, typed)
+
+
+def paths_only(content_format: int, paths: Sequence[Path]) -> bytes:
+    """What a composite Read sends: paths without values. Raises `CodecError` for no format of SenML."""
+    named: dict[Path, Single | None] = dict.fromkeys(paths)
+    match content_format:
+        case 110 | 320:
+            return senml.encode_json(named)
+        case 112 | 322:
+            return senml.encode_cbor(named)
+    raise CodecError(f"content format {content_format} cannot name paths without values")
+
+
+def _format(content_format: int) -> Format:
+    found = FORMATS.get(content_format)
+    if found is None:
+        raise CodecError(f"content format {content_format} is not known here")
+    return found
+
+
+def _check_below(base: Path, path: Path) -> None:
+    if path[: len(base)] != base or not 3 <= len(path) <= 4:
+        raise CodecError(f"{name_of(path)} is not below {name_of(base)}")
+
+
+def _check_levels(values: Mapping[Path, Single]) -> None:
+    """No path may be both a value and have values below it."""
+    for path in values:
+        if len(path) == 4 and path[:3] in values:
+            raise CodecError(f"{name_of(path[:3])} is a value, and has values below it")

@@ -19,18 +19,18 @@ TABLES = {
         10 -  int      Short Server ID
         11 -  int      Client Hold Off Time
         12 -  int      Bootstrap-Server Account Timeout
-        13 -  int      Matching Type
+        13 -  uint     Matching Type
         14 -  str      SNI
-        15 -  int      Certificate Usage
-        16 -  int[]    DTLS/TLS Ciphersuite
+        15 -  uint     Certificate Usage
+        16 -  uint[]   DTLS/TLS Ciphersuite
         17 -  objlnk   OSCORE Security Mode
-        18 -  int[]    Groups To Use by Client
-        19 -  int[]    Signature Algorithms Supported by Server
-        20 -  int[]    Signature Algorithms To Use by Client
-        21 -  int[]    Signature Algorithm Certs Supported by Server
-        22 -  int      TLS 1.3 Features To Use by Client
-        23 -  int      TLS Extensions Supported by Server
-        24 -  int      TLS Extensions To Use by Client
+        18 -  uint[]   Groups To Use by Client
+        19 -  uint[]   Signature Algorithms Supported by Server
+        20 -  uint[]   Signature Algorithms To Use by Client
+        21 -  uint[]   Signature Algorithm Certs Supported by Server
+        22 -  uint     TLS 1.3 Features To Use by Client
+        23 -  uint     TLS Extensions Supported by Server
+        24 -  uint     TLS Extensions To Use by Client
         25 -  str[]    Secondary LwM2M Server URI
         26 -  objlnk   MQTT Server
         27 -  objlnk[] LwM2M COSE Security
@@ -50,23 +50,23 @@ TABLES = {
         8  E  none     Registration Update Trigger
         9  E  none     Bootstrap-Request Trigger
         10 RW objlnk   APN Link
-        11 R  int      TLS-DTLS Alert Code
+        11 R  uint     TLS-DTLS Alert Code
         12 R  time     Last Bootstrapped
-        13 R  int      Registration Priority Order
-        14 RW int      Initial Registration Delay Timer
+        13 R  uint     Registration Priority Order
+        14 RW uint     Initial Registration Delay Timer
         15 R  bool     Registration Failure Block
         16 R  bool     Bootstrap on Registration Failure
-        17 RW int      Communication Retry Count
-        18 RW int      Communication Retry Timer
-        19 RW int      Communication Sequence Delay Timer
-        20 RW int      Communication Sequence Retry Count
+        17 RW uint     Communication Retry Count
+        18 RW uint     Communication Retry Timer
+        19 RW uint     Communication Sequence Delay Timer
+        20 RW uint     Communication Sequence Retry Count
         21 RW bool     Trigger
         22 RW str      Preferred Transport
         23 RW bool     Mute Send
         24 RW objlnk[] Alternate APN Links
         25 RW str[]    Supported Server Versions
         26 RW int      Default Notification Mode
-        27 RW int      Profile ID Hash Algorithm
+        27 RW uint     Profile ID Hash Algorithm
     """,
     3: """
         0  R  str      Manufacturer
@@ -122,7 +122,7 @@ TABLES = {
         10 E  none     Cancel
         11 RW int      Severity
         12 R  time     Last State Change Time
-        13 RW int      Maximum Defer Period
+        13 RW uint     Maximum Defer Period
         14 RW bool     Automatic Upgrade at Download
     """,
     6: """
@@ -188,7 +188,7 @@ TABLES = {
         10 E  none     Cancel
         11 RW int      Severity
         12 R  time     Last State Change Time
-        13 RW int      Maximum Defer Period
+        13 RW uint     Maximum Defer Period
         14 R  str      Component Name
         15 R  str      Current Version
         16 R  objlnk[] Linked Instances

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import struct
 from dataclasses import dataclass
-from typing import Any
 
 from bench.lwm2m.codecs.error import CodecError
-from bench.lwm2m.codecs.values import ObjectLink, checked_integer
+from bench.lwm2m.codecs.names import name_of
+from bench.lwm2m.codecs.values import (
+    ObjectLink,
+    Path,
+    Single,
+    Value,
+    checked,
+    checked_float,
+    checked_signed,
+    checked_text,
+    checked_unsigned,
+)
 from bench.lwm2m.object_tables import TABLES
 
-Single = int | float | bool | str | bytes | ObjectLink
-Value = Single | dict[int, Single]
-"""One value, or those of a multiple resource by instance."""
+__all__ = ["OBJECTS", "Resource", "Single", "Value", "from_bytes", "from_text", "kind_of", "resource"]
+
+_INTEGER = re.compile(r"-?[0-9]{1,20}")
+_NUMBER = re.compile(r"[+-]?([0-9]{1,400}(\.[0-9]{0,400})?|\.[0-9]{1,400})([eE][+-]?[0-9]{1,4})?")
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """`operations`: letters of R, W, E; `kind`: int, float, bool, str, bytes, time, objlnk or none."""
+    """`operations`: letters of R, W, E; `kind`: int, uint, float, bool, str, bytes, time, objlnk or none."""
 
     name: str
     operations: str
@@ -39,56 +51,70 @@ def _table(rows: str) -> dict[int, Resource]:
 OBJECTS: dict[int, dict[int, Resource]] = {number: _table(rows) for number, rows in TABLES.items()}
 
 
-def kind_of(path: tuple[int, ...]) -> str | None:
-    """The type of the resource at `path` (object, instance, resource, ...), None when it is not known."""
-    known = resource(path[0], path[2]) if len(path) > 2 else None
-    return None if known is None else known.kind
-
-
 def resource(object_id: int, resource_id: int) -> Resource | None:
     return OBJECTS.get(object_id, {}).get(resource_id)
 
 
+def kind_of(path: Path) -> str | None:
+    """The type of the resource at `path` (object, instance, resource, ...), None when it is not known."""
+    known = resource(path[0], path[2]) if len(path) > 2 else None
+    return None if known is None or known.kind == "none" else known.kind
+
+
+# ---- text/plain (OMA LwM2M 1.0, 6.4.1; data types in appendix C)
+
+
 def from_text(kind: str | None, text: str) -> Single:
-    """A text/plain value as Python's. Raises `CodecError` when it is none of its kind."""
-    try:
-        if kind in ("int", "time"):
-            if not text.lstrip("-").isascii() or not text.lstrip("-").isdigit():
-                raise ValueError
-            return checked_integer(int(text[:24]))
-        if kind == "float":
-            return float(text)
-    except ValueError:
-        raise CodecError(f"{text[:40]!r} is no {kind}") from None
-    if kind == "bool":
-        if text not in ("0", "1"):
-            raise CodecError(f"{text[:40]!r} is no bool")
-        return text == "1"
-    if kind == "objlnk":
-        return ObjectLink.parse(text)
-    if kind == "bytes":
-        try:
-            return base64.b64decode(text, validate=True)
-        except (ValueError, binascii.Error):
-            raise CodecError(f"{text[:20]!r} is no base64") from None
+    """Raises `CodecError` when `text` is no value of its kind."""
+    match kind:
+        case "int" | "time" | "uint":
+            if _INTEGER.fullmatch(text) is None:
+                raise CodecError(f"{text[:40]!r} is no {kind}")
+            return checked_unsigned(int(text)) if kind == "uint" else checked_signed(int(text))
+        case "float":
+            if _NUMBER.fullmatch(text) is None:
+                raise CodecError(f"{text[:40]!r} is no float")
+            return checked_float(float(text))
+        case "bool":
+            if text not in ("0", "1"):
+                raise CodecError(f"{text[:40]!r} is no bool")
+            return text == "1"
+        case "objlnk":
+            return ObjectLink.parse(text)
+        case "bytes":
+            return from_base64(text)
     return text
 
 
+def from_base64(text: str) -> bytes:
+    """Raises `CodecError`."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error):
+        raise CodecError(f"{text[:20]!r} is no base64") from None
+
+
 def to_text(value: Single) -> str:
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    if isinstance(value, bytes):
-        raise CodecError("bytes are not told as text")
-    return repr(value) if isinstance(value, float) else str(value)
+    match checked(value):
+        case bool():
+            return "1" if value else "0"
+        case bytes() as opaque:
+            return base64.b64encode(opaque).decode()
+        case float():
+            return repr(value)
+    return str(value)
+
+
+# ---- TLV (OMA LwM2M 1.0, 6.4.3; data types in appendix C)
 
 
 def from_bytes(kind: str | None, data: bytes) -> Single:
-    """A TLV value as Python's. Raises `CodecError` when its length does not fit its kind."""
+    """Raises `CodecError` when `data` is no value of its kind."""
     match kind:
-        case "int" | "time":
+        case "int" | "time" | "uint":
             if len(data) not in (1, 2, 4, 8):
                 raise CodecError(f"an integer of {len(data)} bytes")
-            return int.from_bytes(data, "big", signed=True)
+            return int.from_bytes(data, "big", signed=kind != "uint")
         case "bool":
             if data not in (b"\0", b"\1"):
                 raise CodecError(f"a bool of bytes {data[:4].hex()}")
@@ -96,8 +122,7 @@ def from_bytes(kind: str | None, data: bytes) -> Single:
         case "float":
             if len(data) not in (4, 8):
                 raise CodecError(f"a float of {len(data)} bytes")
-            value: float = struct.unpack(">f" if len(data) == 4 else ">d", data)[0]
-            return value
+            return checked_float(struct.unpack(">f" if len(data) == 4 else ">d", data)[0])
         case "objlnk":
             if len(data) != 4:
                 raise CodecError(f"an object link of {len(data)} bytes")
@@ -110,42 +135,53 @@ def from_bytes(kind: str | None, data: bytes) -> Single:
     return data
 
 
-def to_bytes(value: Single) -> bytes:
-    """A value as TLV has it (OMA LwM2M 1.1 core, appendix C)."""
+def to_bytes(kind: str | None, value: Single) -> bytes:
+    """The shortest form. Raises `CodecError` beyond 64 bits."""
     match value:
         case bool():
             return b"\1" if value else b"\0"
         case int():
+            signed = kind != "uint"
             for width in (1, 2, 4, 8):
-                if -(1 << (8 * width - 1)) <= value < 1 << (8 * width - 1):
-                    return value.to_bytes(width, "big", signed=True)
+                try:
+                    return value.to_bytes(width, "big", signed=signed)
+                except OverflowError:
+                    continue
             raise CodecError("an integer of more than 64 bits")
         case float():
             return struct.pack(">d", value)
         case ObjectLink():
             return struct.pack(">HH", value.object, value.instance)
         case str():
-            return value.encode()
+            return checked_text(value).encode()
     return value
 
 
-def typed(path: tuple[int, ...], value: Any) -> Single:
+# ---- formats that tell the type themselves
+
+
+def typed(path: Path, value: object) -> Single:
     """What a self-describing format gave, as the resource's own type. Raises `CodecError`."""
     kind = kind_of(path)
     match kind, value:
-        case ("bool", bool()) | ("str", str()) | ("bytes", bytes()) | ("objlnk", ObjectLink()):
-            return value
+        case (None, _):
+            return checked(value)
+        case ("bool", bool()) | ("bytes", bytes()) | ("objlnk", ObjectLink()):
+            return checked(value)
+        case ("str", str()):
+            return checked_text(value)
         case ("float", int() | float()) if not isinstance(value, bool):
-            return float(value)
+            return checked_float(value)
         case ("int" | "time", int()) if not isinstance(value, bool):
-            return checked_integer(value)
+            return checked_signed(value)
+        case ("uint", int()) if not isinstance(value, bool):
+            return checked_unsigned(value)
         case ("int" | "time", float()) if value.is_integer():
-            return checked_integer(int(value))
+            return checked_signed(int(value))
+        case ("uint", float()) if value.is_integer():
+            return checked_unsigned(int(value))
+        case ("time", float()):
+            return checked_signed(int(checked_float(value)))  # whole seconds
         case ("objlnk", str()):
             return ObjectLink.parse(value)
-        case (None | "none", bool() | float() | str() | bytes() | ObjectLink()):
-            return value
-        case (None | "none", int()):
-            return checked_integer(value)
-    name = "/" + "/".join(map(str, path))
-    raise CodecError(f"{name} is no {type(value).__name__}, but {kind}")
+    raise CodecError(f"{name_of(path)} is no {type(value).__name__}, but {kind}")

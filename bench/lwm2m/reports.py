@@ -11,12 +11,16 @@ from aiocoap.resource import Resource
 from bench.lwm2m import content
 from bench.lwm2m.assembly import RepeatableSpool
 from bench.lwm2m.codecs.error import CodecError
+from bench.lwm2m.codecs.names import name_of
 
 FORMATS = (content.SENML_JSON, content.SENML_CBOR, content.LWM2M_CBOR)
 
 
 class ReportInterface(Resource):
-    """`reported(remote, {path: value})` hears every Send of a registered device."""
+    """`reported(remote, {path: value})` hears every Send of a registered device.
+
+    Values of several times in one Send are heard one after the other, oldest first.
+    """
 
     def __init__(
         self, is_known: Callable[[Any], bool], reported: Callable[[Any, dict[str, Any]], None]
@@ -33,9 +37,9 @@ class ReportInterface(Resource):
         if content_format is None or int(content_format) not in FORMATS:
             raise error.UnsupportedContentFormat
         try:
-            found = content.decode(int(content_format), (), request.payload)
+            found = content.history(int(content_format), (), request.payload)
         except CodecError as reason:
             raise error.BadRequest(str(reason)) from None
-        values = {content.name_of(path): value for path, value in found.items()}
-        self._reported(request.remote, values)
+        for _, values in found:
+            self._reported(request.remote, {name_of(path): value for path, value in values.items()})
         return Message(code=CHANGED)

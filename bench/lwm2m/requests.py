@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable
 from typing import Any
 
-from aiocoap import FETCH, GET, Message, error
+from aiocoap import Message, error
 from aiocoap.numbers.codes import Code
 
 from bench.errors import ServerError
+from bench.lwm2m import bodies
+from bench.lwm2m.codecs.error import CodecError
 from bench.lwm2m.exchange import Exchange
 from bench.lwm2m.registration import Registration
 from bench.lwm2m.tuning import BlockTuning
@@ -29,30 +30,6 @@ class CoapError(Exception):
         super().__init__(f"{request} was answered {code.dotted} ({code.name.replace('_', ' ').title()})")
         self.code = code
         self.dotted = code.dotted
-
-
-@dataclass
-class Observation:
-    """A running observation; `cancel()` on the bench's loop tells the device by Observe 1 (RFC 7641, 3.6)."""
-
-    path: str
-    _request: Any
-    _requester: Requester
-    _again: Callable[[], Message]
-    _token: bytes
-
-    async def cancel(self) -> None:
-        self.drop()
-        message = self._again()
-        message.token = self._token  # a device knows the observation by it
-        message.opt.observe = 1
-        await self._requester.ask(message, f"cancel observation of {self.path}")
-
-    def drop(self) -> None:
-        """Stop listening without telling the device (it has restarted, or is switched off)."""
-        if self._request.observation is not None and not self._request.observation.cancelled:
-            self._request.observation.cancel()
-        self._request._stop_interest()  # else its token stays known until the next notification
 
 
 class Requester:
@@ -78,38 +55,40 @@ class Requester:
         return tuple(part for part in f"{self.registration.root}/{path}".split("/") if part)
 
     async def ask(self, message: Message, what: str) -> Message:
-        """Send a request and wait for its response. Raises `CoapError` or `NotReachable`."""
-        blockwise = message.code in (GET, FETCH) and message.opt.observe is None
-        request = self.exchange.context.request(message, handle_blockwise=blockwise)
-        return await self._answer(request, what)
+        """Send a request of any size and return its whole response.
 
-    async def observe(
-        self, path: str, make: Callable[[], Message], heard: Callable[[Message], None]
-    ) -> Observation:
-        """Observe what `make()` asks for; `heard` gets the first response and every notification."""
-        message = make()
-        message.opt.observe = 0
-        request = self.exchange.context.request(message, handle_blockwise=False)
+        Raises `CoapError`, `NotReachable`, or `ServerError` when the response's blocks do not fit together.
+        """
+        return await self.judged(bodies.whole_exchange(self.send, message), what)
 
-        def notified(response: Message) -> None:
-            if response.code.is_successful():
-                heard(response)
+    async def completed(self, request: Message, first: Message, what: str) -> Message:
+        """The whole of a response whose first block is here. Raises as `ask`."""
+        return await self.judged(bodies.whole_answer(self.send, request, first), what)
 
-        if request.observation is not None:
-            request.observation.register_callback(notified, _suppress_deprecation=True)
-            request.observation.register_errback(lambda _: None, _suppress_deprecation=True)
-        heard(await self._answer(request, f"observe {path}"))
-        return Observation(path, request, self, make, message.token)
+    async def send(self, message: Message) -> Message:
+        """Send one message and return its response, whatever its code. Raises aiocoap's errors."""
+        # the device may have moved to another address since the first block
+        message.remote = self.registration.remote
+        return await self.exchange.respond(message, self.registration, REQUEST_LIMIT)
 
-    async def _answer(self, request: Any, what: str) -> Message:
+    async def judged(self, answer: Awaitable[Message], what: str) -> Message:
+        """The answer when it is a success. Raises as `ask`."""
         endpoint = self.registration.endpoint
         try:
-            response = await self.exchange.answer(request, self.registration, REQUEST_LIMIT)
+            response = await answer
         except (error.Error, TimeoutError, OSError) as failure:
             raise NotReachable(
                 f"{endpoint}: no answer to {what}: {failure or type(failure).__name__}",
                 help="is the device powered, attached and awake? see its console in the timeline",
             ) from None
+        except CodecError as reason:
+            raise self.unreadable(what, reason) from None
         if not response.code.is_successful():
             raise CoapError(f"{endpoint}: {what}", response.code)
         return response
+
+    def unreadable(self, what: str, reason: CodecError) -> ServerError:
+        return ServerError(
+            f"{self.registration.endpoint}: the answer to {what} cannot be read: {reason}",
+            help="the device's payload does not follow its content format; see the CoAP trace",
+        )

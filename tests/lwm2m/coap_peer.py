@@ -15,7 +15,7 @@ from typing import Any
 from bench.clock import Clock
 
 CON, NON, ACK, RST = range(4)
-GET, POST, PUT, DELETE = 1, 2, 3, 4
+GET, POST, PUT, DELETE, FETCH, IPATCH = 1, 2, 3, 4, 5, 7
 OBSERVE, URI_PATH, CONTENT_FORMAT, URI_QUERY, ACCEPT = 6, 11, 12, 15, 17
 ETAG, LOCATION_PATH, BLOCK2, BLOCK1, SIZE2, SIZE1 = 4, 8, 23, 27, 28, 60
 
@@ -284,7 +284,8 @@ class Device(Peer):
             reply = Packet(ACK, 0, packet.mid)
         else:
             options = list(answer.options)
-            if packet.code == GET and packet.option(OBSERVE) is not None and answer.code == "2.05":
+            observes = packet.code in (GET, FETCH) and packet.option(OBSERVE) is not None
+            if observes and answer.code == "2.05":
                 if packet.number(OBSERVE) == 0:
                     self.observers[packet.path] = packet.token
                     options.append((OBSERVE, uint(self.sequence)))

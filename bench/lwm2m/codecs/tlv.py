@@ -11,7 +11,9 @@ from enum import IntEnum
 
 from bench.lwm2m.codecs.error import CodecError
 
-MAX_DEPTH = 3
+MAX_DEPTH = 2
+"""Levels below the first: an object instance holds resources, a multiple resource its instances."""
+MAX_RECORDS = 65536
 
 
 class Kind(IntEnum):
@@ -41,6 +43,8 @@ def _encode(record: Record) -> bytes:
     nested = record.kind in (Kind.OBJECT_INSTANCE, Kind.MULTIPLE_RESOURCE)
     value = encode(record.children) if nested else record.value
     head = record.kind << 6
+    if not 0 <= record.id <= 0xFFFF:
+        raise CodecError(f"{record.id} is no ID")
     if record.id > 0xFF:
         head |= 0x20
         identifier = record.id.to_bytes(2, "big")
@@ -50,20 +54,23 @@ def _encode(record: Record) -> bytes:
         return bytes([head | len(value)]) + identifier + value
     width = (len(value).bit_length() + 7) // 8
     if width > 3:
-        raise CodecError(f"TLV value of {len(value)} bytes is too long")
+        raise CodecError(f"a TLV value of {len(value)} bytes is too long")
     return bytes([head | width << 3]) + identifier + len(value).to_bytes(width, "big") + value
 
 
 def decode(payload: bytes) -> tuple[Record, ...]:
-    """Raises `CodecError` for truncated or too deeply nested payloads."""
-    return _decode(payload, 0)
+    """Raises `CodecError` for truncated, too many or too deeply nested records."""
+    return _decode(payload, 0, [0])
 
 
-def _decode(data: bytes, depth: int) -> tuple[Record, ...]:
+def _decode(data: bytes, depth: int, count: list[int]) -> tuple[Record, ...]:
     if depth > MAX_DEPTH:
         raise CodecError(f"TLV nested more than {MAX_DEPTH} deep")
     records, position = [], 0
     while position < len(data):
+        count[0] += 1
+        if count[0] > MAX_RECORDS:
+            raise CodecError(f"more than {MAX_RECORDS} TLV records")
         head = data[position]
         kind = Kind(head >> 6)
         id_width = 2 if head & 0x20 else 1
@@ -81,7 +88,7 @@ def _decode(data: bytes, depth: int) -> tuple[Record, ...]:
             raise CodecError(f"TLV value of {length} bytes at byte {start} is cut off")
         value = data[start:end]
         if kind in (Kind.OBJECT_INSTANCE, Kind.MULTIPLE_RESOURCE):
-            records.append(Record(kind, identifier, children=_decode(value, depth + 1)))
+            records.append(Record(kind, identifier, children=_decode(value, depth + 1, count)))
         else:
             records.append(Record(kind, identifier, value))
         position = end
