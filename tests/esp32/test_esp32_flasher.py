@@ -10,7 +10,7 @@ import zlib
 
 import esptool
 import pytest
-from conftest import MAC, PORT, Bench, boot_image, make_bench
+from esp32_rig import MAC, PORT, Bench, boot_image, make_bench
 from esptool import cmds
 from esptool.targets import CHIP_DEFS
 

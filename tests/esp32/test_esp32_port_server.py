@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import serial
-from conftest import MAC, Bench, boot_image
+from esp32_rig import MAC, Bench, boot_image
 
 from bench.virtual import protocol_vboard
 from bench.virtual.esp32.chip import Esp32Chip

@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from conftest import Bench
+from esp32_rig import Bench
 
 from bench.virtual.esp32.chip import EN_RISE
 from bench.virtual.esp32.slip import SlipDecoder, encode
