@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.clock import Clock
+from bench.instruments.keysight_channel import KeysightChannel
 from bench.instruments.power_supply import (
     ChannelRatings,
     PowerSupply,
@@ -31,7 +32,7 @@ from bench.instruments.power_supply import (
     SupplyChannel,
     Trip,
 )
-from bench.instruments.scpi import ScpiInstrument, plain
+from bench.instruments.scpi import ScpiInstrument
 from bench.instruments.transport import Transport
 
 _ONE_MILLI = 1.1e-3  # read-back rounds to the programming resolution, below 1 mV and 1 mA
@@ -60,26 +61,7 @@ class KeysightE36312A(ScpiInstrument, PowerSupply[Transport]):
         return self._channels[number]
 
 
-class _Channel(SupplyChannel):
-    def __init__(self, supply: KeysightE36312A, number: int, ratings: ChannelRatings) -> None:
-        super().__init__(f"{supply.name}:{number}", number, ratings)
-        self._supply = supply
-
-    def _number(self, query: str) -> float:
-        return self._supply.number(f"{query} (@{self.number})")
-
-    def _switch(self, query: str) -> bool:
-        return self._supply.switch(f"{query} (@{self.number})")
-
-    def _set(self, command: str) -> None:
-        self._supply.set(f"{command},(@{self.number})")
-
-    def measure_voltage(self) -> float:
-        return self._number("MEAS:VOLT?")
-
-    def measure_current(self) -> float:
-        return self._number("MEAS:CURR?")
-
+class _Channel(KeysightChannel):
     @property
     def regulation(self) -> Regulation:
         match self._condition() & 3:
@@ -104,39 +86,4 @@ class _Channel(SupplyChannel):
         return int(self._supply.number(f"STAT:QUES:INST:ISUM{self.number}:COND?"))
 
     def clear_protection(self) -> None:
-        # clearing restores the output's earlier state: without this it would power the board
-        self.output = False
-        self._supply.set(f"VOLT:PROT:CLE (@{self.number})")
-        self._supply.set(f"CURR:PROT:CLE (@{self.number})")
-        if (trip := self.tripped) is not None:
-            raise self._supply.transport.fault("...:PROT:CLE", f"{trip.value} protection stays latched")
-
-    def _get_voltage(self) -> float:
-        return self._number("VOLT?")
-
-    def _set_voltage(self, volts: float) -> None:
-        self._set(f"VOLT {plain(volts)}")
-
-    def _get_current_limit(self) -> float:
-        return self._number("CURR?")
-
-    def _set_current_limit(self, amps: float) -> None:
-        self._set(f"CURR {plain(amps)}")
-
-    def _get_ovp(self) -> float:
-        return self._number("VOLT:PROT?")
-
-    def _set_ovp(self, volts: float) -> None:
-        self._set(f"VOLT:PROT {plain(volts)}")
-
-    def _get_ocp(self) -> bool:
-        return self._switch("CURR:PROT:STAT?")
-
-    def _set_ocp(self, on: bool) -> None:
-        self._set(f"CURR:PROT:STAT {int(on)}")
-
-    def _get_output(self) -> bool:
-        return self._switch("OUTP?")
-
-    def _set_output(self, on: bool) -> None:
-        self._set(f"OUTP {int(on)}")
+        self._unlatch("VOLT:PROT:CLE", "CURR:PROT:CLE")

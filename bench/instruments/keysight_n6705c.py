@@ -25,6 +25,7 @@ from collections.abc import Sequence
 
 from bench.clock import Clock
 from bench.errors import InstrumentError
+from bench.instruments.keysight_channel import KeysightChannel
 from bench.instruments.keysight_n678x import ElogMeter, Scope
 from bench.instruments.power_supply import (
     ChannelRatings,
@@ -34,7 +35,7 @@ from bench.instruments.power_supply import (
     SupplyChannel,
     Trip,
 )
-from bench.instruments.scpi import ScpiInstrument, plain
+from bench.instruments.scpi import ScpiInstrument
 from bench.instruments.transport import Transport
 
 _STEP = 1.1e-3
@@ -94,25 +95,8 @@ class KeysightN6705C(ScpiInstrument, PowerSupply[Transport]):
         return Scope(f"{self.name}:{number} scope", number, self, self.clock)
 
 
-class _Channel(SupplyChannel):
-    def __init__(self, supply: KeysightN6705C, number: int, ratings: ChannelRatings) -> None:
-        super().__init__(f"{supply.name}:{number}", number, ratings)
-        self._supply = supply
-
-    def _number(self, query: str) -> float:
-        return self._supply.number(f"{query} (@{self.number})")
-
-    def _switch(self, query: str) -> bool:
-        return self._supply.switch(f"{query} (@{self.number})")
-
-    def _set(self, command: str) -> None:
-        self._supply.set(f"{command},(@{self.number})")
-
-    def measure_voltage(self) -> float:
-        return self._number("MEAS:VOLT?")
-
-    def measure_current(self) -> float:
-        return self._number("MEAS:CURR?")
+class _Channel(KeysightChannel):
+    current_limit_command = "CURR:LIM"
 
     @property
     def regulation(self) -> Regulation:
@@ -140,37 +124,4 @@ class _Channel(SupplyChannel):
         return None
 
     def clear_protection(self) -> None:
-        self.output = False  # clearing restores the output's earlier state
-        self._supply.set(f"OUTP:PROT:CLE (@{self.number})")
-        if (trip := self.tripped) is not None:
-            raise self._supply.transport.fault("OUTP:PROT:CLE", f"{trip.value} protection stays latched")
-
-    def _get_voltage(self) -> float:
-        return self._number("VOLT?")
-
-    def _set_voltage(self, volts: float) -> None:
-        self._set(f"VOLT {plain(volts)}")
-
-    def _get_current_limit(self) -> float:
-        return self._number("CURR:LIM?")
-
-    def _set_current_limit(self, amps: float) -> None:
-        self._set(f"CURR:LIM {plain(amps)}")
-
-    def _get_ovp(self) -> float:
-        return self._number("VOLT:PROT?")
-
-    def _set_ovp(self, volts: float) -> None:
-        self._set(f"VOLT:PROT {plain(volts)}")
-
-    def _get_ocp(self) -> bool:
-        return self._switch("CURR:PROT:STAT?")
-
-    def _set_ocp(self, on: bool) -> None:
-        self._set(f"CURR:PROT:STAT {int(on)}")
-
-    def _get_output(self) -> bool:
-        return self._switch("OUTP?")
-
-    def _set_output(self, on: bool) -> None:
-        self._set(f"OUTP {int(on)}")
+        self._unlatch("OUTP:PROT:CLE")
