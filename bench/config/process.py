@@ -20,6 +20,7 @@ PLACEHOLDERS = {
     "lifetime": "the lifetime to register with, in seconds",
     "state": "a folder that survives power cycles and is empty after an installation",
     "image": "the installed baseline, a file of its own that the program may replace",
+    "ca": "a PEM file with the CA certificate of the bench's https server",
     "psk_identity": "the identity for DTLS",
     "psk_key": "the key for DTLS, in hexadecimal digits",
 }

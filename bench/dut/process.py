@@ -75,7 +75,13 @@ class ProcessDut(Dut):
     def _image(self) -> Path:
         return Path(self._folder.name) / "image"
 
+    @property
+    def _ca(self) -> Path:
+        return Path(self._folder.name) / "ca.pem"
+
     def commission(self, server_uri: str) -> None:
+        if self.trusted_ca is not None:
+            self._ca.write_bytes(self.trusted_ca)
         self._server_uri = server_uri
         self.power_on()
 
@@ -117,6 +123,7 @@ class ProcessDut(Dut):
             "lifetime": str(self.type.lifetime),
             "state": str(self.state),
             "image": str(self._image),
+            "ca": str(self._ca),
             "psk_identity": security.identity if security else "",
             "psk_key": security.key if security else "",
         }

@@ -65,6 +65,13 @@ def test_placeholders_reach_the_program_as_they_are(board: Board) -> None:
     assert shown == str(wanted)
 
 
+def test_the_ca_of_the_https_server_is_a_file(board: Board) -> None:
+    dut = board("import sys; print(open(sys.argv[1]).read(), flush=True)", "{ca}")
+    dut.trusted_ca = b"-----BEGIN CERTIFICATE-----\n"
+    dut.commission(SERVER)
+    dut.console.expect("BEGIN CERTIFICATE", timeout=20)
+
+
 def test_environment_and_folder(board: Board, tmp_path: Path) -> None:
     folder = tmp_path / "a folder"
     folder.mkdir()
