@@ -15,16 +15,18 @@ from typing import Any
 from aiocoap import CHANGED, DELETE, GET, POST, PUT, Context, Message, error
 from aiocoap.resource import Resource
 
-from bench.lwm2m import parameters
+from bench.lwm2m import content, parameters
 from bench.lwm2m.assembly import RepeatableSpool
-from bench.lwm2m.codecs import link_format, tlv
+from bench.lwm2m.codecs import link_format
 from bench.lwm2m.codecs.error import CodecError
+from bench.lwm2m.codecs.names import path_of
+from bench.lwm2m.codecs.shapes import flat
+from bench.lwm2m.codecs.values import Single
 from bench.lwm2m.layers import DeviceRestarted
 from bench.lwm2m.tuning import BlockTuning
 from bench.timeline import Timeline
 
-LINK_FORMAT, TLV = 40, 11542
-FORMATS = (TLV,)
+FORMATS = (content.TLV, content.SENML_CBOR, content.SENML_JSON, content.LWM2M_CBOR, content.JSON)
 """Content formats that accounts can be written in, the default first."""
 STEP_LIMIT = 300.0
 """Bench seconds for one request, its retransmissions and a separate response included."""
@@ -175,7 +177,7 @@ class BootstrapServer(Resource):
     async def _discover(self, outcome: Bootstrapped, remote: Any) -> dict[int, set[int]]:
         """The instances that the client holds, by object; nothing where it does not say."""
         response = await self._step(
-            outcome, remote, GET, "/", allowed=("4.04", "4.05", "4.00"), accept=LINK_FORMAT
+            outcome, remote, GET, "/", allowed=("4.04", "4.05", "4.00"), accept=content.LINKS
         )
         held: dict[int, set[int]] = {}
         if not response.code.is_successful():
@@ -192,9 +194,13 @@ class BootstrapServer(Resource):
         return held
 
     async def _write(
-        self, outcome: Bootstrapped, remote: Any, content_format: int, path: str, values: dict[int, Any]
+        self, outcome: Bootstrapped, remote: Any, content_format: int, path: str, values: dict[int, Single]
     ) -> None:
-        payload = ENCODERS[content_format](values)
+        base = path_of(path)
+        try:
+            payload = content.encode(content_format, base, flat(base, values))
+        except CodecError as reason:
+            raise _Refused(f"the account for {path} cannot be told: {reason}") from None
         for start in range(0, len(payload), BLOCK_SIZE):
             options: dict[str, Any] = {"content_format": content_format}
             more = start + BLOCK_SIZE < len(payload)
@@ -257,7 +263,7 @@ def _free(held: set[int], count: int) -> list[int]:
     ]
 
 
-def _security(account: Account) -> dict[int, Any]:
+def _security(account: Account) -> dict[int, Single]:
     """An instance of object 0 (resources 0-5, 10); the keys are mandatory there, if only empty."""
     return {
         0: account.uri,
@@ -270,25 +276,6 @@ def _security(account: Account) -> dict[int, Any]:
     }
 
 
-def _server(account: Account) -> dict[int, Any]:
+def _server(account: Account) -> dict[int, Single]:
     """An instance of object 1."""
     return {0: account.short_id, 1: account.lifetime, 6: account.storing, 7: account.binding}
-
-
-def _tlv(values: dict[int, Any]) -> bytes:
-    return tlv.encode(
-        tlv.Record(tlv.Kind.RESOURCE, number, _bytes(value)) for number, value in values.items()
-    )
-
-
-def _bytes(value: Any) -> bytes:
-    """A value as TLV has it: integers in the shortest of 1, 2, 4, 8 bytes."""
-    if isinstance(value, bool):
-        return b"\1" if value else b"\0"
-    if isinstance(value, int):
-        width = next(w for w in (1, 2, 4, 8) if -(1 << (8 * w - 1)) <= value < 1 << (8 * w - 1))
-        return value.to_bytes(width, "big", signed=True)
-    return value if isinstance(value, bytes) else str(value).encode()
-
-
-ENCODERS: dict[int, Callable[[dict[int, Any]], bytes]] = {TLV: _tlv}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import cbor2
 import pytest
 from coap_peer import (
     ACCEPT,
@@ -23,6 +24,7 @@ from coap_peer import (
 
 from bench.clock import Clock
 from bench.errors import WaitTimeout
+from bench.lwm2m import content
 from bench.lwm2m.bootstrap import Account, Plan, Security
 from bench.lwm2m.capture import pcap
 from bench.lwm2m.codecs import tlv
@@ -142,10 +144,50 @@ def test_who_has_no_plan_is_refused(
     assert len(timeline.since(kind="bootstrap")) == 1
 
 
-@pytest.mark.parametrize(("pct", "code"), [("11542", "2.04"), ("112", "4.15"), ("x", "4.15"), ("", "4.15")])
+@pytest.mark.parametrize(("pct", "code"), [("11542", "2.04"), ("42", "4.15"), ("x", "4.15"), ("", "4.15")])
 def test_preferred_formats(client: Bootstrappee, server: LwM2mServer, pct: str, code: str) -> None:
     server.plan_bootstrap("dev", Plan((NO_SEC,)))
     assert client.ask(f"&pct={pct}").dotted == code
+
+
+@pytest.mark.parametrize(
+    ("content_format", "decoded"),
+    [
+        (110, lambda payload: content.decode(content.SENML_JSON, (), payload)),
+        (112, lambda payload: content.decode(content.SENML_CBOR, (), payload)),
+        (11542, lambda payload: content.decode(content.TLV, (0, 1), payload)),
+        (11543, lambda payload: content.decode(content.JSON, (0, 1), payload)),
+        (11544, lambda payload: content.decode(content.LWM2M_CBOR, (), payload)),
+    ],
+)
+def test_accounts_come_in_the_preferred_format(
+    client: Bootstrappee,
+    server: LwM2mServer,
+    content_format: int,
+    decoded: Callable[[bytes], content.Values],
+) -> None:
+    server.plan_bootstrap("dev", Plan((PSK,)))
+    client.ask(f"&pct={content_format}")
+    assert server.wait_bootstrapped("dev", timeout=30).finished
+    assert {p.number(CONTENT_FORMAT) for p in client.heard if p.code == PUT} == {content_format}
+    assert decoded(client.written["/0/1"]) == {
+        (0, 1, 0): "coaps://192.0.2.1:5684",
+        (0, 1, 1): False,
+        (0, 1, 2): 0,
+        (0, 1, 3): b"identity",
+        (0, 1, 4): b"",
+        (0, 1, 5): KEY,
+        (0, 1, 10): PSK.short_id,
+    }
+
+
+def test_an_account_in_lwm2m_cbor_is_nested_by_id(client: Bootstrappee, server: LwM2mServer) -> None:
+    server.plan_bootstrap("dev", Plan((NO_SEC,)))
+    client.ask("&pct=11544")
+    assert server.wait_bootstrapped("dev", timeout=30).finished
+    assert cbor2.loads(client.written["/1/0"]) == {
+        1: {0: {0: 1, 1: NO_SEC.lifetime, 6: True, 7: NO_SEC.binding}}
+    }
 
 
 def test_without_a_preferred_format_it_is_tlv(client: Bootstrappee, server: LwM2mServer) -> None:
