@@ -145,6 +145,12 @@ class VirtualClock(Clock):
         return self.loop.run_until_complete(coro)
 
     def close(self) -> None:
-        if not self.loop.is_closed():
-            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
-            self.loop.close()
+        if self.loop.is_closed():
+            return
+        left = asyncio.all_tasks(self.loop)  # such as a request that a test let stall for ever
+        for task in left:
+            task.cancel()
+        if left:
+            self.loop.run_until_complete(asyncio.wait(left, timeout=5.0))
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.close()
