@@ -2,26 +2,31 @@
 
 The loop runs inside the waiting test thread. While the test thread does other work (a blocking
 library call, say) nothing drives the loop, so time stands still, except where that work itself
-takes simulated time from the scheduler. Real sockets are polled before every jump, so aiocoap and
-the virtual boards talk over real UDP.
+takes simulated time from the scheduler. Real sockets are polled before every jump, so the servers
+and the virtual boards talk over real UDP and TCP.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from bench.clock import Clock
 from bench.virtual.scheduler import Scheduler
+from bench.virtual.streams import PATIENCE, Streams
 
 T = TypeVar("T")
 
 EXTERNAL_POLL = 0.2
 """Wall seconds to look at real sockets when no event is due at all (a foreign process may speak)."""
+FULL_POLL = 0.002
+"""Wall seconds between looks at sockets while one may not send, though the kernel would let it."""
 
 
 class _LoopbackBarrier:
@@ -51,28 +56,33 @@ class _LoopbackBarrier:
 class _JumpingSelector(selectors.BaseSelector):
     """A selector that, when nothing is ready, advances the scheduler instead of sleeping."""
 
-    def __init__(self, scheduler: Scheduler, pace: float | None) -> None:
+    def __init__(self, scheduler: Scheduler, streams: Streams, pace: float | None) -> None:
         self._real = selectors.DefaultSelector()
         self._scheduler = scheduler
+        self._streams = streams
         self._pace = pace
         self._barrier = _LoopbackBarrier()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = self._real.select(0)
+        ready = self._look(0)
         if ready or (timeout is not None and timeout <= 0):
             return ready
         self._scheduler.settle()
         self._barrier.pass_through()
-        ready = self._real.select(0)
+        with self._scheduler.lock:
+            on_its_way = self._streams.settle(self._is_read)
+        ready = self._look(PATIENCE if on_its_way else 0)
         if ready:
             return ready
+        if on_its_way:
+            self._streams.give_up()
         with self._scheduler.lock:
             now, due = self._scheduler.now, self._scheduler.next_time()
         until = None if timeout is None else now + timeout
         if due is not None and (until is None or due < until):
             until = due
         if until is None:
-            return self._real.select(EXTERNAL_POLL)
+            return self._look(EXTERNAL_POLL)
         if self._pace is not None:
             ready = self._paced_wait(max(0.0, until - now))
             if ready:
@@ -86,7 +96,7 @@ class _JumpingSelector(selectors.BaseSelector):
         assert self._pace is not None
         slice_ = min(seconds, 0.02 * self._pace)
         while seconds > 0:
-            ready = self._real.select(slice_ / self._pace)
+            ready = self._look(slice_ / self._pace)
             with self._scheduler.lock:
                 self._scheduler.run_to(self._scheduler.now + slice_)
             if ready:
@@ -94,6 +104,28 @@ class _JumpingSelector(selectors.BaseSelector):
             seconds -= slice_
             slice_ = min(seconds, 0.02 * self._pace)
         return []
+
+    def _look(self, seconds: float) -> list[tuple[selectors.SelectorKey, int]]:
+        """What is ready, within wall `seconds`; a stream without credit is not, whatever the kernel says."""
+        end = time.monotonic() + seconds
+        while True:
+            ready = self._real.select(seconds)
+            full = self._streams.full if ready else set()
+            if not full:
+                return ready
+            allowed = []
+            for key, events in ready:
+                events &= ~selectors.EVENT_WRITE if key.fd in full else -1
+                if events:
+                    allowed.append((key, events))
+            seconds = end - time.monotonic()
+            if allowed or seconds <= 0:
+                return allowed
+            time.sleep(min(seconds, FULL_POLL))  # the kernel would return at once, again and again
+
+    def _is_read(self, fd: int) -> bool:
+        key = self._real.get_map().get(fd)
+        return key is not None and bool(key.events & selectors.EVENT_READ)
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         return self._real.register(fileobj, events, data)
@@ -112,23 +144,46 @@ class _JumpingSelector(selectors.BaseSelector):
         self._real.close()
 
 
-class _JumpingLoop(asyncio.SelectorEventLoop):
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An asyncio loop in simulated time. `streams` are its TCP connections with virtual devices."""
+
     def __init__(self, scheduler: Scheduler, pace: float | None) -> None:
         self._scheduler = scheduler
-        super().__init__(_JumpingSelector(scheduler, pace))
+        self.streams = Streams(self.add_reader, self.remove_reader)
+        super().__init__(_JumpingSelector(scheduler, self.streams, pace))
         self._clock_resolution = 1e-7  # a float of thirty years still tells two such moments apart
 
     def time(self) -> float:
         return self._scheduler.now
 
+    async def create_server(
+        self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
+    ) -> asyncio.Server:
+        """As asyncio's; the connections of a server on one IPv4 address are in `streams`."""
+        if options.get("sock") is None and _is_ipv4(host):
+            for name in ("family", "flags", "reuse_address", "reuse_port"):
+                options.pop(name, None)
+            options["sock"] = self.streams.listen(host, port or 0)
+            host = port = None
+        return await super().create_server(protocol_factory, host, port, **options)
+
+
+def _is_ipv4(host: Any) -> bool:
+    try:
+        return ipaddress.ip_address(host).version == 4
+    except ValueError:
+        return False
+
 
 class VirtualClock(Clock):
     """Simulated seconds. `pace` None jumps; a number plays that many simulated seconds a wall second."""
 
+    loop: VirtualLoop
+
     def __init__(self, scheduler: Scheduler, pace: float | None = None) -> None:
         super().__init__()
         self.scheduler = scheduler
-        self.loop = _JumpingLoop(scheduler, pace)
+        self.loop = VirtualLoop(scheduler, pace)
         self._thread = threading.current_thread()
 
     def now(self) -> float:

@@ -1,13 +1,11 @@
-"""A virtual board's way to the network: attach, then UDP over a link with delay, rate and loss.
+"""A virtual board's way to the network: attach, then UDP and TCP over a link with delay, rate and loss.
 
-The far side is a real UDP socket on loopback; what the air would do to a datagram is simulated
-between the board and that socket.
+The far side is a real socket on loopback; what the air would do to the bytes is simulated between the
+board and that socket.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import random
 import socket
 from collections.abc import Callable
@@ -16,17 +14,18 @@ from functools import partial
 from typing import cast
 
 from bench.virtual.air_time import AirTime
+from bench.virtual.clock import VirtualLoop
 from bench.virtual.machine import Machine
 from bench.virtual.process import Steps
+from bench.virtual.streams import Address, DeviceEnd
 
-Address = tuple[str, int]
 MAX_DATAGRAM = 2048
 SEGMENT = 1400
 """Bytes of a TCP segment."""
 RETRANSMISSION = 1.0
 """Seconds that a lost segment costs a stream (RFC 6298: the least time-out)."""
 WINDOW = 4096
-"""Bytes taken from the real connection at a time: how they were cut on the way must not show."""
+"""Bytes of a stream that the link takes at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,30 @@ WIFI = Link(attach=2.0, latency=0.003, jitter=0.002, bits_per_second=10_000_000)
 """A quiet 802.11n network near the access point; association and DHCP about 2 s."""
 
 
+class Coverage:
+    """Whether a board's radio reaches the network. Out of it datagrams are lost and streams stand still."""
+
+    def __init__(self) -> None:
+        self._up = True
+        self._watchers: list[Callable[[], None]] = []
+
+    @property
+    def up(self) -> bool:
+        return self._up
+
+    @up.setter
+    def up(self, up: bool) -> None:
+        self._up = up
+        if up:
+            for watcher in tuple(self._watchers):
+                watcher()
+
+    def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
+        """Call `watcher()` when it is back. Returns the way to stop."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
+
+
 @dataclass
 class Routes:
     """Where the addresses that a board knows really are: UDP ports, and TCP ports."""
@@ -64,14 +87,18 @@ class Modem:
     def __init__(
         self,
         machine: Machine,
-        loop: asyncio.AbstractEventLoop,
+        loop: VirtualLoop,
         rng: random.Random,
         link: Link,
         routes: Routes,
+        coverage: Coverage,
     ) -> None:
         self.link = link
+        self.loop = loop
         self._machine = machine
-        self._loop = loop
+        self._coverage = coverage
+        self._unwatch: Callable[[], None] | None = coverage.watch(self._covered)
+        self._waiting: list[Callable[[], None]] = []  # for coverage
         self._rng = rng
         self._outward = routes.datagrams
         self._streams = routes.streams
@@ -89,7 +116,7 @@ class Modem:
         opened.setblocking(False)
         opened.bind(("127.0.0.1", 0))
         self._socket = opened
-        self._loop.add_reader(opened.fileno(), self._readable)
+        self.loop.add_reader(opened.fileno(), self._readable)
         self._air.tell()
         self._machine.activity("idle")
 
@@ -111,18 +138,32 @@ class Modem:
         self._connections.append(connection)
         return connection
 
+    def waits(self, call: Callable[[], None]) -> bool:
+        """Whether a stream must wait for coverage; `call` is then made when it is back."""
+        if not self._coverage.up:
+            self._waiting.append(call)
+        return not self._coverage.up
+
+    def _covered(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for call in waiting:  # what was lost meanwhile is sent again
+            self._machine.cpu.after(RETRANSMISSION, call)
+
     def close(self) -> None:
+        unwatch, self._unwatch = self._unwatch, None
+        if unwatch is not None:
+            unwatch()
         for connection in self._connections:
             connection.close()
         self._connections.clear()
         opened, self._socket = self._socket, None
         if opened is not None:
-            if not self._loop.is_closed():
-                self._loop.remove_reader(opened.fileno())
+            if not self.loop.is_closed():
+                self.loop.remove_reader(opened.fileno())
             opened.close()
 
     def _transmit(self, data: bytes, address: Address) -> None:
-        if self._socket is not None:
+        if self._socket is not None and self._coverage.up:
             try:
                 self._socket.sendto(data, self._outward.get(address, address))
             except OSError:
@@ -138,7 +179,7 @@ class Modem:
                 continue
             delay = self._delay(1, len(data))
             address = self._inward.get(source, cast(Address, source))
-            if delay is not None:
+            if delay is not None and self._coverage.up:
                 self._machine.cpu.after(delay, partial(self._heard, data, address))
 
     def stream_delay(self, direction: int, size: int) -> tuple[float, float]:
@@ -159,39 +200,32 @@ class Modem:
 class TcpConnection:
     """A stream over the link: `heard(data)` for what arrives, `ended(orderly)` when it is over.
 
-    The far side is a real TCP connection on loopback. It is read only when everything else waits,
-    window by window, so that simulated time does not depend on how the kernel cuts the stream.
+    The far side is a real TCP connection on loopback, of which the link takes `WINDOW` bytes at a time.
     """
 
     def __init__(
         self, modem: Modem, real: Address, heard: Callable[[bytes], None], ended: Callable[[bool], None]
     ) -> None:
         self._modem, self._real = modem, real
-        self._machine, self._loop = modem._machine, modem._loop
+        self._machine = modem._machine
         self._heard, self._ended = heard, ended
-        self._socket: socket.socket | None = None
+        self._end: DeviceEnd | None = None
         self._arrival = 0.0  # of the last bytes: a stream keeps its order
         self._later: list[Callable[[], None]] = []
-        self._closed = False
+        self._taking = self._closed = False
         # the handshake: one round trip before anything can be sent
         self._machine.cpu.after(2 * modem.link.latency, self._connect)
 
     def _connect(self) -> None:
         if self._closed:
             return
-        opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * WINDOW)
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        opened.settimeout(2.0)
+        if self._modem.waits(self._connect):
+            return
         try:
-            opened.connect(self._real)
+            self._end = DeviceEnd(self._modem.loop.streams, self._real, self._news)
         except OSError:
-            opened.close()
             self._finish(False)
             return
-        opened.setblocking(False)
-        self._socket = opened
-        self._loop.add_reader(opened.fileno(), self._readable)
         later, self._later = self._later, []
         for send in later:
             send()
@@ -200,40 +234,34 @@ class TcpConnection:
         """Send; what is sent before the connection stands waits for it."""
 
         def transmit() -> None:
-            if self._socket is not None:
-                with contextlib.suppress(OSError):  # the reading side will notice
-                    self._socket.sendall(data)
+            if self._end is not None and not self._modem.waits(transmit):
+                self._end.send(data)
 
         def start() -> None:
             self._machine.cpu.after(self._modem.stream_delay(0, len(data))[1], transmit)
 
-        if self._socket is None:
+        if self._end is None:
             self._later.append(start)
         else:
             start()
 
-    def _readable(self) -> None:
-        """There is something: take it once nothing else moves at this moment."""
-        assert self._socket is not None
-        self._loop.remove_reader(self._socket.fileno())
-        self._machine.cpu.after(0.0, self._take)
+    def _news(self) -> None:
+        """There is something at the far side: take it, unless the link is busy with what was before."""
+        if not self._taking:
+            self._taking = True
+            self._machine.cpu.after(0.0, self._take)
 
     def _take(self) -> None:
-        if self._socket is None:
+        if self._end is None or self._modem.waits(self._take):
             return
-        try:
-            data = self._socket.recv(WINDOW)
-        except BlockingIOError:
-            self._loop.add_reader(self._socket.fileno(), self._readable)
-            return
-        except OSError:
-            self._at_arrival(0, lambda: self._finish(False))
-            return
-        if not data:
-            self._at_arrival(0, lambda: self._finish(True))
-            return
-        left = self._at_arrival(len(data), partial(self._deliver, data))
-        self._machine.cpu.after(left, self._take)
+        data = self._end.take(WINDOW)
+        if data:
+            left = self._at_arrival(len(data), partial(self._deliver, data))
+            self._machine.cpu.after(left, self._take)
+        elif self._end.over is not None:
+            self._at_arrival(0, partial(self._finish, self._end.over))
+        else:
+            self._taking = False
 
     def _at_arrival(self, size: int, what: Callable[[], None]) -> float:
         """Do it when `size` further bytes have arrived. Returns the seconds until they have left."""
@@ -244,19 +272,17 @@ class TcpConnection:
         return left
 
     def _deliver(self, data: bytes) -> None:
-        if not self._closed:
+        if not self._closed and not self._modem.waits(partial(self._deliver, data)):
             self._heard(data)
 
     def _finish(self, orderly: bool) -> None:
-        if not self._closed:
+        if not self._closed and not self._modem.waits(partial(self._finish, orderly)):
             self.close()
             self._ended(orderly)
 
     def close(self) -> None:
         """Idempotent. Nothing is heard any more."""
         self._closed = True
-        opened, self._socket = self._socket, None
-        if opened is not None:
-            if not self._loop.is_closed():
-                self._loop.remove_reader(opened.fileno())
-            opened.close()
+        end, self._end = self._end, None
+        if end is not None:
+            end.close()

@@ -26,7 +26,7 @@ from bench.virtual.firmware.update.component import ComponentType
 from bench.virtual.firmware.update.machine import Stack
 from bench.virtual.flash import Flash, FlashTiming
 from bench.virtual.machine import Region, RunningImage
-from bench.virtual.modem import LTE_M, Link, Modem, Routes
+from bench.virtual.modem import LTE_M, Coverage, Link, Modem, Routes
 from bench.virtual.process import Cpu, Steps
 
 SETTINGS = Region(0x0, 0x4000)
@@ -127,6 +127,7 @@ class Rig:
         self.installs = True
         """Whether the rig's bootloader carries out a requested upgrade."""
         self.boots = 0
+        self.coverage = Coverage()
         self.application: Application | None = None
         self.modem: Modem | None = None
 
@@ -199,7 +200,12 @@ class Rig:
         elif self.running.arrival != "normal":
             self.running = replace(self.running, arrival="normal", confirmed=True)
         self.modem = Modem(
-            self, self.clock.loop, self.cpu.scheduler.rng(f"rig/link/{self.boots}"), self.link, Routes()
+            self,
+            self.clock.loop,
+            self.cpu.scheduler.rng(f"rig/link/{self.boots}"),
+            self.link,
+            Routes(),
+            self.coverage,
         )
         identity = DeviceIdentity("Rig Works", "nRF9160", "SN1", self.stack, self.components)
         self.application = Application(self, self.running, RigSlots(self), self.modem, identity)

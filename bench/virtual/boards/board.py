@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bench.virtual.boot.slots import UpdateSlots
+from bench.virtual.clock import VirtualLoop
 from bench.virtual.consumers import Consumers
 from bench.virtual.draw import Running
 from bench.virtual.firmware.application import Application, DeviceIdentity
 from bench.virtual.flash import Flash
 from bench.virtual.machine import Region, RunningImage
-from bench.virtual.modem import Link, Modem, Routes
+from bench.virtual.modem import Coverage, Link, Modem, Routes
 from bench.virtual.process import Cpu, Steps
 from bench.virtual.scheduler import Scheduler
 from bench.virtual.uart import VirtualUart
@@ -40,7 +40,7 @@ class VirtualBoard(ABC):
         name: str,
         kind: str,
         scheduler: Scheduler,
-        loop: asyncio.AbstractEventLoop,
+        loop: VirtualLoop,
         regions: Mapping[str, Region],
         routes: Routes,
     ) -> None:
@@ -52,6 +52,7 @@ class VirtualBoard(ABC):
         self.routes = routes
         self.rng: random.Random = scheduler.rng(f"{name}/software")
         self.uart = VirtualUart(scheduler, name)
+        self.coverage = Coverage()
         self.powered = False
         self.on_load_changed: Callable[[], None] = lambda: None
         self.consumers = Consumers(kind, scheduler, lambda: self.on_load_changed())
@@ -124,7 +125,7 @@ class VirtualBoard(ABC):
         if running is None:
             return
         rng = self.scheduler.rng(f"{self.name}/link")
-        self._modem = modem = Modem(self, self.loop, rng, self.link, self.routes)
+        self._modem = modem = Modem(self, self.loop, rng, self.link, self.routes, self.coverage)
         self._application = Application(self, running, self._slots(running), modem, self.identity)
         yield from self._application.run()
 

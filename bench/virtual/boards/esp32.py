@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 from bench.virtual.boards.board import SupplyInput, VirtualBoard
 from bench.virtual.boot import esp32 as bootloader
 from bench.virtual.boot.slots import UpdateSlots
+from bench.virtual.clock import VirtualLoop
 from bench.virtual.esp32.chip import Esp32Chip
 from bench.virtual.firmware.application import DeviceIdentity
 from bench.virtual.firmware.update.machine import Stack
@@ -28,7 +28,7 @@ class VirtualEsp32(VirtualBoard):
         self,
         name: str,
         scheduler: Scheduler,
-        loop: asyncio.AbstractEventLoop,
+        loop: VirtualLoop,
         regions: Mapping[str, Region],
         routes: Routes,
         *,

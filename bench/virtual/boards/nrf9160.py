@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 from bench.virtual.boards.board import SupplyInput, VirtualBoard
 from bench.virtual.boot import mcuboot
 from bench.virtual.boot.slots import UpdateSlots
+from bench.virtual.clock import VirtualLoop
 from bench.virtual.firmware.application import DeviceIdentity
 from bench.virtual.firmware.update.component import NRF9160_COMPONENTS
 from bench.virtual.flash import Flash
@@ -28,7 +28,7 @@ class VirtualNrf9160(VirtualBoard):
         self,
         name: str,
         scheduler: Scheduler,
-        loop: asyncio.AbstractEventLoop,
+        loop: VirtualLoop,
         regions: Mapping[str, Region],
         routes: Routes,
         *,
