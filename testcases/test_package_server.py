@@ -3,6 +3,7 @@
 import pytest
 
 from bench.firmware_update.states import Delivery, Result, State, Transport
+from bench.packages.certificates import Shown
 from bench.packages.misbehaviour import Cut, Redirect, Refuse, Replace, Slow, Stall, WrongSize
 
 FAILED = (Result.CONNECTION_LOST, Result.INTEGRITY_FAILED)
@@ -117,10 +118,11 @@ def test_redirect_without_end(dut, server, images, pull):
     assert_unchanged(dut, server, images, record, Result.CONNECTION_LOST, Result.INVALID_URI)
 
 
+@pytest.mark.parametrize("shown", [Shown.EXPIRED, Shown.WRONG_HOST, Shown.UNTRUSTED], ids=lambda s: s.value)
 @pytest.mark.parametrize("transport", [Transport.HTTPS], ids=str, indirect=True)
-def test_expired_certificate(dut, server, images, pull):
+def test_bad_certificate(dut, server, images, pull, shown):
     """A server that cannot prove who it is gets nothing installed; with a good certificate it does."""
-    with server.expired_certificate():
+    with server.showing(shown):
         record = pull()
         assert record.delivered == 0
         assert_unchanged(dut, server, images, record, Result.CONNECTION_LOST, Result.INVALID_URI)

@@ -18,6 +18,7 @@ from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.firmware_update.update import Cycle, Update
 from bench.lwm2m.client import Client
 from bench.lwm2m.server import LwM2mServer
+from bench.packages.certificates import Shown
 from bench.packages.server import PackageServer
 from bench.timeline import Timeline
 
@@ -97,14 +98,18 @@ class UpdateService:
             finally:
                 self.lwm2m.start()
 
-    @contextlib.contextmanager
-    def expired_certificate(self) -> Iterator[None]:
+    def expired_certificate(self) -> contextlib.AbstractContextManager[None]:
         """The https server shows an expired certificate inside the block."""
-        self._packages.expire_certificate()
+        return self.showing(Shown.EXPIRED)
+
+    @contextlib.contextmanager
+    def showing(self, shown: Shown) -> Iterator[None]:
+        """The https server shows such a certificate inside the block, and a good one after it."""
+        self._packages.show_certificate(shown)
         try:
             yield
         finally:
-            self._packages.expire_certificate(False)
+            self._packages.show_certificate(Shown.GOOD)
 
     def version_of(self, dut: Dut) -> str:
         """The firmware version that the running device reports, as its board file says where."""

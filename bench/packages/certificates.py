@@ -5,6 +5,7 @@ RSA, because every message of such a handshake has the same length: runs stay co
 
 from __future__ import annotations
 
+import enum
 import ipaddress
 import ssl
 import tempfile
@@ -17,6 +18,18 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 DAY = timedelta(days=1)
+ELSEWHERE = "192.0.2.254"
+"""An address of nobody (RFC 5737)."""
+
+
+class Shown(enum.Enum):
+    """What the https door proves itself with: only the first should be believed."""
+
+    GOOD = "good"
+    EXPIRED = "expired"
+    WRONG_HOST = "wrong host"
+    UNTRUSTED = "untrusted"
+    """Of a CA that no device knows, with the same name as the bench's."""
 
 
 def _name(common: str) -> x509.Name:
@@ -57,8 +70,13 @@ class Authority:
         )
         self.pem = self._certificate.public_bytes(Encoding.PEM)
 
-    def server_context(self, hosts: list[str], *, expired: bool = False) -> ssl.SSLContext:
+    def server_context(self, hosts: list[str], shown: Shown = Shown.GOOD) -> ssl.SSLContext:
         """For a server that is reached under these IP addresses or names."""
+        if shown is Shown.UNTRUSTED:
+            return Authority().server_context(hosts)
+        expired = shown is Shown.EXPIRED
+        if shown is Shown.WRONG_HOST:
+            hosts = [ELSEWHERE]
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         end = datetime.now(UTC) + (-1 if expired else 30) * DAY
         certificate = (

@@ -49,6 +49,7 @@ class CoapDoor(Resource, PathCapable):
         end = min(start + size, len(package.data))
         if package.room(end - 1) == 0 and package.cuts_at(end - 1):
             package.note(self._name, start, 0, "cut")
+            self._break_off(request)
             return None
         await package.pause(end - 1, end - start)
         options: dict[str, Any] = {"etag": package.etag, "content_format": OCTET_STREAM}
@@ -61,3 +62,6 @@ class CoapDoor(Resource, PathCapable):
         package.note(self._name, start, end - start)
         package.pass_on(end)
         return Message(code=CONTENT, payload=payload, **options)
+
+    def _break_off(self, request: Message) -> None:
+        """A cut: over UDP there is no connection, so the request just stays without an answer."""

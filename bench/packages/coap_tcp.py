@@ -6,13 +6,18 @@ import asyncio
 import logging
 from typing import Any
 
-from aiocoap import Context
+from aiocoap import Context, Message
 from aiocoap.resource import Site
 from aiocoap.tokenmanager import TokenManager
 from aiocoap.transports.tcp import TcpConnection, TCPServer
 
 from bench.packages.coap import CoapDoor
 from bench.packages.shelf import Shelf
+
+
+class _OverTcp(CoapDoor):
+    def _break_off(self, request: Message) -> None:
+        request.remote._transport.abort()
 
 
 class CoapTcpDoor:
@@ -28,7 +33,7 @@ class CoapTcpDoor:
         """Raises `OSError` when the port is in use (aiocoap itself would share it)."""
         loop = asyncio.get_running_loop()
         site = Site()
-        site.add_resource(["fw"], CoapDoor(self._shelf, "coap+tcp"))
+        site.add_resource(["fw"], _OverTcp(self._shelf, "coap+tcp"))
         context = Context(loop=loop, serversite=site, loggername="bench.coap")
         tokens = TokenManager(context)
         server = TCPServer()

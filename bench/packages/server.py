@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.clock import Clock
 from bench.errors import ServerError
-from bench.packages.certificates import Authority
+from bench.packages.certificates import Authority, Shown
 from bench.packages.coap_tcp import CoapTcpDoor
 from bench.packages.http import HttpDoor
 from bench.packages.shelf import Shelf
@@ -55,7 +55,7 @@ class PackageServer:
                     help=f"stop the program that uses the port, or set packages.{scheme}.port",
                 ) from None
 
-    async def _open_door(self, scheme: str, port: int, *, expired: bool = False) -> None:
+    async def _open_door(self, scheme: str, port: int, shown: Shown = Shown.GOOD) -> None:
         door: HttpDoor | CoapTcpDoor
         if scheme == "coap+tcp":
             door = CoapTcpDoor(self._shelf)
@@ -63,7 +63,7 @@ class PackageServer:
         elif scheme == "https":
             door = HttpDoor(self._shelf, "https")
             hosts = sorted({self._host, _host_of(self._doors.get("https", Door()).advertise or self._host)})
-            await door.start(self._host, port, self._trusted().server_context(hosts, expired=expired))
+            await door.start(self._host, port, self._trusted().server_context(hosts, shown))
         else:
             door = HttpDoor(self._shelf)
             await door.start(self._host, port)
@@ -79,14 +79,19 @@ class PackageServer:
         """The certificate, in PEM, that a device must trust to fetch over https."""
         return self._trusted().pem
 
-    def expire_certificate(self, expired: bool = True) -> None:
-        """From now on https shows a certificate that has expired (or a good one again)."""
-        door = self._open["https"]
+    def show_certificate(self, shown: Shown) -> None:
+        """From now on https shows this one. Raises `ServerError` when there is no https door."""
+        door = self._open.get("https")
+        if door is None:
+            raise ServerError(
+                "packages are not served over https",
+                help="list it in the transports of a board file's [profile]",
+            )
         port = door.port
 
         async def again() -> None:
             await door.close()
-            await self._open_door("https", port, expired=expired)
+            await self._open_door("https", port, shown)
 
         self._clock.run(again(), timeout=30, reason="change the certificate")
 

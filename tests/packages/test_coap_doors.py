@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import Iterator
 from typing import Any
@@ -77,6 +78,51 @@ def test_over_tcp(clock: Clock, tcp: PackageServer, shelf: Shelf) -> None:
 
 def test_over_tcp_what_is_not_there(clock: Clock, tcp: PackageServer) -> None:
     assert clock.run(blocks(tcp.uri_of("x", "coap+tcp")), timeout=20, reason="fetch")[0] == ["4.04"]
+
+
+def fetch_tcp(clock: Clock, tcp: PackageServer, count: int | None = None) -> Any:
+    return clock.run(blocks(tcp.uri_of("p.bin", "coap+tcp"), count), timeout=20, reason="fetch")
+
+
+def test_over_tcp_a_cut_breaks_the_connection(clock: Clock, tcp: PackageServer, shelf: Shelf) -> None:
+    """The client hears of it at once, and the next connection is served."""
+    package = shelf.publish("p.bin", BODY)
+    package.misbehave(Cut(after=2048))
+    with pytest.raises(aiocoap.error.NetworkError):
+        fetch_tcp(clock, tcp)
+    assert package.served == 2048
+    assert package.log[-1].note == "cut"
+    assert fetch_tcp(clock, tcp)[3] == BODY
+
+
+def test_over_tcp_refusals_come_first(clock: Clock, tcp: PackageServer, shelf: Shelf) -> None:
+    package = shelf.publish("p.bin", BODY)
+    package.misbehave(Refuse("5.03", times=1), WrongSize(5))
+    assert fetch_tcp(clock, tcp)[0] == ["5.03"]
+    assert fetch_tcp(clock, tcp)[2:] == (len(BODY) + 5, BODY)
+
+
+def test_over_tcp_replaced_on_the_way(clock: Clock, tcp: PackageServer, shelf: Shelf) -> None:
+    shelf.publish("p.bin", BODY).misbehave(Replace(after=4096, data=BODY[::-1]))
+    _, etags, _, data = fetch_tcp(clock, tcp)
+    assert data == BODY[:4096] + BODY[::-1][4096:]
+    assert [etags.index(etag) for etag in dict.fromkeys(etags)] == [0, 4]
+
+
+def test_over_tcp_slow_and_stalled(clock: Clock, tcp: PackageServer, shelf: Shelf) -> None:
+    package = shelf.publish("p.bin", BODY)
+    package.misbehave(Slow(rate=4096), Stall(after=2048))
+    start = clock.now()
+    fetch_tcp(clock, tcp, count=2)
+    assert clock.now() - start >= 0.4
+
+    async def third() -> None:
+        async with asyncio.timeout(1.5):
+            await blocks(tcp.uri_of("p.bin", "coap+tcp"))
+
+    with pytest.raises(TimeoutError):
+        clock.run(third(), timeout=20, reason="the third block")
+    assert package.served == 2048
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 
 from bench.clock import Clock, WallClock
 from bench.errors import ServerError
+from bench.packages.certificates import Shown
 from bench.packages.misbehaviour import Cut, Redirect, Refuse, Replace, Slow, Stall, WrongSize
 from bench.packages.server import Door, PackageServer
 from bench.packages.shelf import Package, Shelf
@@ -120,6 +121,43 @@ def test_head(clock: Clock, server: PackageServer, package: Package) -> None:
     assert package.sent == 0
 
 
+def test_head_ignores_a_range(clock: Clock, server: PackageServer, package: Package) -> None:
+    """RFC 9110, 14.2: a range is for GET."""
+    uri = server.uri_of("p.bin", "http")
+    for wanted in ("bytes=10-19", "bytes=60000-"):
+        status, headers, _ = run(clock, fetch(uri, "HEAD", Range=wanted))
+        assert (status, headers["content-length"]) == (200, str(len(BODY)))
+        assert "content-range" not in headers
+
+
+def test_if_match(clock: Clock, server: PackageServer, package: Package) -> None:
+    uri, own = server.uri_of("p.bin", "http"), f'"{package.etag.hex()}"'
+    for wanted, status in ((own, 200), ("*", 200), (f'"x", {own}', 200), ('"x"', 412), (f"W/{own}", 412)):
+        assert run(clock, fetch(uri, If_Match=wanted))[0] == status, wanted
+    assert [served.note for served in package.log if served.note] == ["412", "412"]
+
+
+def test_a_connection_is_kept_for_further_requests(
+    clock: Clock, server: PackageServer, package: Package
+) -> None:
+    uri = server.uri_of("p.bin", "http")
+
+    async def twice() -> list[tuple[int, bytes]]:
+        opened = await asyncio.open_connection(*uri.removeprefix("http://").partition("/")[0].split(":"))
+        reader, writer = opened
+        found = []
+        for part in ("0-9", "10-29"):
+            writer.write(f"GET /fw/p.bin HTTP/1.1\r\nHost: x\r\nRange: bytes={part}\r\n\r\n".encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+            found.append((int(head.split()[1]), await reader.readexactly(length)))
+        writer.close()
+        await writer.wait_closed()
+        return found
+
+    assert run(clock, twice()) == [(206, BODY[:10]), (206, BODY[10:30])]
+
+
 def test_what_is_not_there(clock: Clock, server: PackageServer) -> None:
     assert run(clock, fetch(server.uri_of("nothing.bin", "http")))[0] == 404
 
@@ -133,16 +171,31 @@ def test_https_with_the_bench_ca_and_only_with_it(
         run(clock, fetch(server.uri_of("p.bin", "https"), tls=ssl.create_default_context()))
 
 
-def test_expired_certificate_and_a_good_one_again(
-    clock: Clock, server: PackageServer, package: Package
+@pytest.mark.parametrize(
+    ("shown", "complaint"),
+    [
+        (Shown.EXPIRED, "certificate has expired"),
+        (Shown.WRONG_HOST, "IP address mismatch"),
+        (Shown.UNTRUSTED, "unable to get local issuer"),
+    ],
+)
+def test_bad_certificates_and_a_good_one_again(
+    clock: Clock, server: PackageServer, package: Package, shown: Shown, complaint: str
 ) -> None:
     trusting = ssl.create_default_context(cadata=server.ca.decode())
     uri = server.uri_of("p.bin", "https")
-    server.expire_certificate()
-    with pytest.raises(aiohttp.ClientConnectorCertificateError, match="expired"):
+    server.show_certificate(shown)
+    with pytest.raises(aiohttp.ClientConnectorCertificateError, match=complaint):
         run(clock, fetch(uri, tls=trusting))
-    server.expire_certificate(False)
+    assert package.log == []
+    server.show_certificate(Shown.GOOD)
     assert run(clock, fetch(uri, tls=trusting))[2] == BODY
+
+
+def test_a_certificate_without_an_https_door_is_a_bench_error(clock: Clock, shelf: Shelf) -> None:
+    server = PackageServer(clock, shelf, host="127.0.0.1", doors={}, schemes=["http"])
+    with pytest.raises(ServerError, match="not served over https"):
+        server.show_certificate(Shown.EXPIRED)
 
 
 def test_the_standard_librarys_client(shelf: Shelf) -> None:
@@ -185,6 +238,18 @@ def test_stall_for_ever(clock: Clock, server: PackageServer, package: Package) -
     with pytest.raises(TimeoutError):
         run(clock, patient())
     assert package.served == 20_000
+
+
+def test_a_stall_ends_when_its_client_goes(clock: Clock, server: PackageServer, package: Package) -> None:
+    package.misbehave(Stall(after=20_000))
+
+    async def leave() -> int:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(fetch(server.uri_of("p.bin", "http")), 5)
+        await asyncio.sleep(1)
+        return sum("RequestHandler.start" in repr(task) for task in asyncio.all_tasks())
+
+    assert run(clock, leave()) == 0
 
 
 def test_cut_once(clock: Clock, server: PackageServer, package: Package) -> None:

@@ -29,6 +29,7 @@ class CoapTcpDownload:
         self._stream: Stream | None = None
         self._arrived = bytearray()
         self._offset = 0
+        self._exponent = EXPONENT
         self._restarts = self._tries = 0
         self._token = 0
         self.etag = b""
@@ -71,6 +72,7 @@ class CoapTcpDownload:
             return self._fail(TOO_LARGE)
         if block.offset != self._offset or (block.more and len(answer.payload) != block.size):
             return self._fail(LOST)
+        self._exponent = min(self._exponent, block.exponent)
         self._offset = end
         if not block.more:
             self.complete = True
@@ -108,8 +110,8 @@ class CoapTcpDownload:
             request.add_text(coap.URI_PATH, part)
         for item in self._source.query:
             request.add_text(coap.URI_QUERY, item)
-        number = self._offset >> (EXPONENT + 4)
-        request.add_uint(coap.BLOCK2, Block(number, False, EXPONENT).value)
+        number = self._offset >> (self._exponent + 4)
+        request.add_uint(coap.BLOCK2, Block(number, False, self._exponent).value)
         self._stream.send(_framed(request))
         while True:
             message = _unframed(self._arrived)

@@ -90,10 +90,9 @@ class HttpDownload:
         yield from stream.shake_hands()
         host = "{}:{}".format(*source.address)
         lines = [f"GET {source.target} HTTP/1.1", f"Host: {host}", "Connection: close"]
-        if self._offset:
+        if self._offset and self.etag.startswith(b'"'):  # only a strong ETag proves that it is the same
             lines.append(f"Range: bytes={self._offset}-")
-            if self.etag:
-                lines.append(f"If-Range: {self.etag.decode()}")
+            lines.append(f"If-Range: {self.etag.decode()}")
         stream.send(("\r\n".join(lines) + "\r\n\r\n").encode())
         head = bytearray()
         while b"\r\n\r\n" not in head:
