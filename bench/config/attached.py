@@ -119,6 +119,8 @@ class BoardSettings(Table):
     console: str = Field(min_length=1)
     flasher: Annotated[SwdAttachment | RomSerialAttachment, Field(discriminator="kind")]
     supply: str = Field(pattern=r"^[\w-]+:\d+$", description="instrument:channel")
+    attenuator: str | None = Field(None, pattern=r"^[\w-]+:\w+$", description="instrument:path")
+    meter: str | None = Field(None, pattern=r"^[\w-]+:\d+$", description="instrument:channel")
     images: ImageFiles
 
 
@@ -129,6 +131,12 @@ def _kind_of(value: Any) -> str:
 
 
 AnyBoardSettings = BoardSettings | ProcessSettings
+
+
+def _connections(board: BoardSettings) -> dict[str, str]:
+    """What the board hangs on: key of the bench file -> instrument and channel or path."""
+    held = {"supply": board.supply, "attenuator": board.attenuator, "meter": board.meter}
+    return {key: value for key, value in held.items() if value is not None}
 
 
 class InstrumentSettings(Table):
@@ -205,10 +213,14 @@ class BenchSettings(Table):
             if board.network is not None and board.network.port:
                 unique.append(("network.port", str(board.network.port)))
             if isinstance(board, BoardSettings):
-                supply = board.supply.partition(":")[0]
-                if supply not in self.instruments:
-                    raise ValueError(f"boards.{name}.supply names instrument {supply!r}, which is not listed")
-                unique += [("supply", board.supply), ("console", board.console)]
+                for key, value in _connections(board).items():
+                    instrument = value.partition(":")[0]
+                    if instrument not in self.instruments:
+                        raise ValueError(
+                            f"boards.{name}.{key} names instrument {instrument!r}, which is not listed"
+                        )
+                    unique.append((key, value))
+                unique.append(("console", board.console))
             for what, value in unique:
                 other = seen.setdefault(f"{what} {value}", name)
                 if other != name:

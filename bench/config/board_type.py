@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, model_validator
 
 from bench.config.components import ComponentSettings
+from bench.config.energy import EnergySettings
 from bench.config.profile import CAPABILITIES, Capability, UpdateProfile
+from bench.config.radio import RadioSettings
 from bench.config.table import Table
 
 
@@ -30,16 +33,26 @@ class ConsoleSettings(Table):
 
 
 class SupplySettings(Table):
-    """What the board is fed with: volts and amps, and the over-voltage limit in volts."""
+    """What the board is fed with: volts and amps, and the over-voltage limit in volts.
+
+    `low` is the least voltage at which it still works, as at a battery's end; at `dead` it is certainly off.
+    """
 
     voltage: float = Field(gt=0, le=24)
     current_limit: float = Field(gt=0, le=5)
     ovp: float = Field(gt=0, le=26)
+    low: float | None = Field(None, gt=0)
+    dead: float | None = Field(None, gt=0)
 
     @model_validator(mode="after")
-    def _ovp_above_voltage(self) -> SupplySettings:
+    def _in_order(self) -> SupplySettings:
         if self.ovp <= self.voltage:
             raise ValueError(f"ovp {self.ovp:g} V must be above voltage {self.voltage:g} V")
+        below = [("voltage", self.voltage), ("low", self.low), ("dead", self.dead)]
+        given = [(name, volts) for name, volts in below if volts is not None]
+        for (upper, above), (lower, volts) in itertools.pairwise(given):
+            if volts >= above:
+                raise ValueError(f"{lower} {volts:g} V must be below {upper} {above:g} V")
         return self
 
 
@@ -131,6 +144,8 @@ class BoardType(DutType):
     supply: SupplySettings
     firmware: FirmwareSettings
     provision: ProvisionSettings
+    radio: RadioSettings | None = None
+    energy: EnergySettings | None = None
     regions: dict[str, Region]
 
     @property

@@ -27,10 +27,11 @@ from bench.virtual.boards.nrf9160 import VirtualNrf9160
 from bench.virtual.clock import VirtualClock
 from bench.virtual.instruments.models import Wiring, start_instrument
 from bench.virtual.machine import Region
-from bench.virtual.modem import Routes
 from bench.virtual.nrf91.registry import PROBES
+from bench.virtual.radio.modem import Routes
+from bench.virtual.radio.path import RfPath
+from bench.virtual.radio.technology import TECHNOLOGIES
 from bench.virtual.rail import Rail
-from bench.virtual.rf_path import RfPath
 from bench.virtual.scheduler import Scheduler
 
 USUAL_PORTS = {"coap": 5683, "coaps": 5684, "http": 80, "https": 443, "coap+tcp": 5683}
@@ -68,9 +69,10 @@ class VirtualBench:
                 )
             self.boards[name] = self._start_board(name, board, board_type)
         instruments = {}
+        supplies = {b.meter: b.supply for b in settings.boards.values() if isinstance(b, BoardSettings)}
         for name, instrument in settings.instruments.items():
-            rails = {c: self._rail(f"{name}:{c}") for c in (1, 2, 3, 4)}
-            paths = {p: self.paths.setdefault(f"{name}:{p}", RfPath()) for p in ("1", "2", "3", "4")}
+            rails = {c: self._rail(supplies.get(f"{name}:{c}", f"{name}:{c}")) for c in (1, 2, 3, 4)}
+            paths = {p: self._path(f"{name}:{p}") for p in ("1", "2", "3", "4")}
             server = start_instrument(instrument.driver, Wiring(self.scheduler, rails, paths))
             self._closing.callback(server.close)
             instruments[name] = instrument.model_copy(update={"address": server.address})
@@ -130,19 +132,27 @@ class VirtualBench:
                 f"{self.bench.path}: boards.{name}.console = {board.console!r}: a virtual board has vboard://NAME",
                 help="remove `plant` from the bench file to use real ports",
             )
+        path = RfPath() if board.attenuator is None else self._path(board.attenuator)
+        wires = (name, self.scheduler, self.clock.loop, regions, self._routes, path)
         made: VirtualBoard
         match board.flasher:
             case SwdAttachment(uid=uid):
-                nrf = VirtualNrf9160(
-                    name, self.scheduler, self.clock.loop, regions, self._routes, serial=board.serial
-                )
+                nrf = VirtualNrf9160(*wires, serial=board.serial)
                 PROBES[uid] = nrf.chip
                 self._closing.callback(PROBES.pop, uid, None)
                 made = nrf
             case RomSerialAttachment(mac=mac):
                 made = VirtualEsp32(
-                    name, self.scheduler, self.clock.loop, regions, self._routes, mac=mac or board.serial
+                    name,
+                    self.scheduler,
+                    self.clock.loop,
+                    regions,
+                    self._routes,
+                    path,
+                    mac=mac or board.serial,
                 )
+        if board_type.radio is not None:
+            made.reception.technology = TECHNOLOGIES[board_type.radio.technology]
         protocol_vboard.PORTS[port] = made.uart
         self._closing.callback(protocol_vboard.PORTS.pop, port, None)
         rail = self._rail(board.supply)
@@ -150,6 +160,9 @@ class VirtualBench:
         made.on_load_changed = rail.load_changed
         self._closing.callback(made.set_supply, 0.0)
         return made
+
+    def _path(self, name: str) -> RfPath:
+        return self.paths.setdefault(name, RfPath())
 
     def _rail(self, name: str) -> Rail:
         return self.rails.setdefault(name, Rail(self.scheduler))

@@ -63,6 +63,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         patch.setattr(VirtualBench, "start", start)
         station = Station(load_bench(BOARDS / "virtual.toml", (request.param,)), seed=5).__enter__()
     with contextlib.closing(station):
+        plants[0].boards[request.param].reception.path.attenuation = 28.0  # so that it sends at full power
         dut = station.duts[request.param]
         dut.install(dut.images.baseline)
         station.updates.commission(dut)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from firmware_rig import ENDPOINT, Rig, Server
@@ -10,8 +11,10 @@ from firmware_rig import ENDPOINT, Rig, Server
 from bench.virtual.clock import VirtualClock
 from bench.virtual.firmware.update.component import ComponentType
 from bench.virtual.firmware.update.machine import Stack
-from bench.virtual.modem import LTE_M, Link
+from bench.virtual.radio.technology import LTE_M, Technology
 from bench.virtual.scheduler import Scheduler
+
+EXACT = replace(LTE_M, noise_of_reports=0.0)
 
 
 @pytest.fixture
@@ -36,12 +39,12 @@ def start(clock: VirtualClock, server: Server) -> Iterator[Callable[..., Rig]]:
     rigs: list[Rig] = []
 
     def make(
-        link: Link = LTE_M,
+        technology: Technology = EXACT,
         lifetime: int = 300,
         stack: Stack | None = None,
         components: tuple[ComponentType, ...] = (),
     ) -> Rig:
-        rig = Rig(clock, link, stack, components)
+        rig = Rig(clock, technology, stack, components)
         rigs.append(rig)
         rig.power_on()
         rig.wait_line("lwm2m: not provisioned")

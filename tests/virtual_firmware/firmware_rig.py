@@ -26,8 +26,11 @@ from bench.virtual.firmware.update.component import ComponentType
 from bench.virtual.firmware.update.machine import Stack
 from bench.virtual.flash import Flash, FlashTiming
 from bench.virtual.machine import Region, RunningImage
-from bench.virtual.modem import LTE_M, Coverage, Link, Modem, Routes
 from bench.virtual.process import Cpu, Steps
+from bench.virtual.radio.modem import Modem, Routes
+from bench.virtual.radio.path import RfPath
+from bench.virtual.radio.reception import Reception
+from bench.virtual.radio.technology import LTE_M, Technology
 
 SETTINGS = Region(0x0, 0x4000)
 STORAGE = Region(0x8000, 0x8000)
@@ -107,13 +110,13 @@ class Rig:
     def __init__(
         self,
         clock: VirtualClock,
-        link: Link = LTE_M,
+        technology: Technology = LTE_M,
         stack: Stack | None = None,
         components: tuple[ComponentType, ...] = (),
     ) -> None:
         scheduler = clock.scheduler
         self.components = components
-        self.clock, self.link, self.stack = clock, link, stack or Stack()
+        self.clock, self.stack = clock, stack or Stack()
         self.regions = {"settings": SETTINGS, "storage": STORAGE, "slot1": SLOT}
         self.cpu = Cpu(scheduler)
         self.flash = Flash(0x50000, 4096, TIMING, scheduler.rng("rig/flash"))
@@ -127,7 +130,8 @@ class Rig:
         self.installs = True
         """Whether the rig's bootloader carries out a requested upgrade."""
         self.boots = 0
-        self.coverage = Coverage()
+        self.path = RfPath()
+        self.reception = Reception(self.path, technology, scheduler.rng("rig/reception"))
         self.application: Application | None = None
         self.modem: Modem | None = None
 
@@ -203,9 +207,8 @@ class Rig:
             self,
             self.clock.loop,
             self.cpu.scheduler.rng(f"rig/link/{self.boots}"),
-            self.link,
+            self.reception,
             Routes(),
-            self.coverage,
         )
         identity = DeviceIdentity("Rig Works", "nRF9160", "SN1", self.stack, self.components)
         self.application = Application(self, self.running, RigSlots(self), self.modem, identity)

@@ -25,7 +25,7 @@ from bench.packages.server import PackageServer
 from bench.packages.shelf import Package, Shelf
 from bench.virtual.clock import VirtualClock
 from bench.virtual.firmware.update.machine import Stack
-from bench.virtual.modem import WIFI
+from bench.virtual.radio.technology import WIFI
 from bench.virtual.scheduler import Scheduler
 
 TCP = ("http", "https", "coap+tcp")
@@ -79,7 +79,7 @@ def doors(clock: VirtualClock, server: Server) -> Iterator[Doors]:
 
 @pytest.fixture
 def device(start: Callable[..., Rig], doors: Doors) -> Rig:
-    rig = start(link=WIFI, lifetime=86_400, stack=Stack(resumes=True))
+    rig = start(WIFI, lifetime=86_400, stack=Stack(resumes=True))
     doors.trusted_by(rig)
     return rig
 
@@ -193,13 +193,13 @@ def test_out_of_coverage_the_stream_stands_still(
     package = doors.offer(Slow(rate=8000), data=LONG)
     begin(server, doors.uri(scheme))
     half_way(doors, package)
-    device.coverage.up = False
+    device.path.attenuation = 60.0  # -140 dBm
     doors.clock.sleep(2, "what is on its way")
     before, writes = package.sent, len(device.writes)
     doors.clock.sleep(seconds, "out of coverage")
     assert package.sent - before <= HELD[scheme]
     assert len(device.writes) == writes
-    device.coverage.up = True
+    device.path.attenuation = 0.0
     server.wait_fota(*DONE, timeout=2000)
     assert device.slot(len(LONG)) == LONG
     if seconds == 20:

@@ -11,7 +11,7 @@ import cbor2
 import pytest
 from firmware_rig import ENDPOINT, Rig, Server
 
-from bench.virtual.modem import LTE_M
+from bench.virtual.radio.technology import LTE_M
 
 TLV, SENML_CBOR, LINKS = 11542, 112, 40
 
@@ -145,7 +145,7 @@ def test_reads_values_as_text(rig: Rig, server: Server) -> None:
         "/3/0/3": b"1.0.0",
         "/3/0/16": b"U",
         "/1/0/1": b"300",
-        "/4/0/2": b"-85",
+        "/4/0/2": b"-80",
         "/5/0/3": b"0",
         "/5/0/9": b"2",
     }
@@ -156,7 +156,7 @@ def test_reads_values_as_text(rig: Rig, server: Server) -> None:
 
 def test_tlv_of_a_resource_an_instance_and_an_object(rig: Rig, server: Server) -> None:
     assert server.get("/5/0/3", accept=TLV).payload == bytes.fromhex("c10300")
-    assert server.get("/4/0/2", accept=TLV).payload == bytes.fromhex("c102ab")
+    assert server.get("/4/0/2", accept=TLV).payload == bytes.fromhex("c102b0")
     instance = server.get("/1/0", accept=TLV).payload
     assert instance.startswith(bytes.fromhex("c10001c201012c"))  # 0: 1, 1: 300
     whole = server.get("/1", accept=TLV).payload
@@ -336,7 +336,7 @@ def test_notifications_keep_the_format_asked_for(rig: Rig, server: Server) -> No
 
 
 def test_notifications_survive_a_link_that_loses_a_fifth(start, server: Server) -> None:
-    start(replace(LTE_M, loss=0.2))
+    start(replace(LTE_M, interference=0.2))
     _, heard = observe(server, "/5/0/5")
     server.run(server.ask(aiocoap.PUT, "/5/0/1", b"ftp://x/y", content_format=0))
     server.run(asyncio.sleep(60))

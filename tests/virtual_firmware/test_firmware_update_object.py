@@ -10,7 +10,7 @@ import aiocoap
 import pytest
 from firmware_rig import SLOT, Package, Rig, RigSlots, Server, image
 
-from bench.virtual.modem import LTE_M
+from bench.virtual.radio.technology import LTE_M
 
 IDLE, DOWNLOADING, DOWNLOADED, UPDATING = range(4)
 
@@ -469,7 +469,7 @@ def test_downloaded_survives_a_power_cycle(rig: Rig, server: Server) -> None:
 
 @pytest.mark.parametrize("way", ["push", "pull"])
 def test_transfer_completes_over_a_link_that_loses_a_fifth(start, server: Server, way: str) -> None:
-    rig = start(replace(LTE_M, loss=0.2))
+    rig = start(replace(LTE_M, interference=0.2))
     package = image(size=25_000)
     if way == "push":
         assert server.push(package, persistent=True).code == aiocoap.CHANGED

@@ -14,8 +14,11 @@ from bench.virtual.draw import Running
 from bench.virtual.firmware.application import Application, DeviceIdentity
 from bench.virtual.flash import Flash
 from bench.virtual.machine import Region, RunningImage
-from bench.virtual.modem import Coverage, Link, Modem, Routes
 from bench.virtual.process import Cpu, Steps
+from bench.virtual.radio.modem import Modem, Routes
+from bench.virtual.radio.path import RfPath
+from bench.virtual.radio.reception import Reception
+from bench.virtual.radio.technology import Technology
 from bench.virtual.scheduler import Scheduler
 from bench.virtual.uart import VirtualUart
 
@@ -32,7 +35,8 @@ class VirtualBoard(ABC):
     """One board on the virtual bench. It is the `Machine` its bootloader and application run on."""
 
     supply_input: SupplyInput
-    link: Link
+    technology: Technology
+    """Of its radio, unless the plant says otherwise."""
     identity: DeviceIdentity
 
     def __init__(
@@ -43,6 +47,7 @@ class VirtualBoard(ABC):
         loop: VirtualLoop,
         regions: Mapping[str, Region],
         routes: Routes,
+        path: RfPath,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -52,7 +57,7 @@ class VirtualBoard(ABC):
         self.routes = routes
         self.rng: random.Random = scheduler.rng(f"{name}/software")
         self.uart = VirtualUart(scheduler, name)
-        self.coverage = Coverage()
+        self.reception = Reception(path, self.technology, scheduler.rng(f"{name}/reception"))
         self.powered = False
         self.on_load_changed: Callable[[], None] = lambda: None
         self.consumers = Consumers(kind, scheduler, lambda: self.on_load_changed())
@@ -80,6 +85,8 @@ class VirtualBoard(ABC):
 
     def activity(self, name: str) -> None:
         if self.powered:
+            if name == "tx":
+                self.consumers.tx_power = self.reception.power
             self.consumers.begin(name)
 
     # ---- the load on a rail
@@ -125,7 +132,7 @@ class VirtualBoard(ABC):
         if running is None:
             return
         rng = self.scheduler.rng(f"{self.name}/link")
-        self._modem = modem = Modem(self, self.loop, rng, self.link, self.routes, self.coverage)
+        self._modem = modem = Modem(self, self.loop, rng, self.reception, self.routes)
         self._application = Application(self, running, self._slots(running), modem, self.identity)
         yield from self._application.run()
 

@@ -13,8 +13,10 @@ from bench.virtual.firmware.application import DeviceIdentity
 from bench.virtual.firmware.update.machine import Stack
 from bench.virtual.flash import Flash
 from bench.virtual.machine import Region, RunningImage
-from bench.virtual.modem import WIFI, Routes
 from bench.virtual.process import Cpu, Steps
+from bench.virtual.radio.modem import Routes
+from bench.virtual.radio.path import RfPath
+from bench.virtual.radio.technology import WIFI
 from bench.virtual.scheduler import Scheduler
 
 
@@ -22,7 +24,7 @@ class VirtualEsp32(VirtualBoard):
     supply_input = SupplyInput(start=2.7, brown_out=2.43)
     """Brown-out detector level 0, 2.43 V (ESP-IDF default)."""
 
-    link = WIFI
+    technology = WIFI
 
     def __init__(
         self,
@@ -31,10 +33,11 @@ class VirtualEsp32(VirtualBoard):
         loop: VirtualLoop,
         regions: Mapping[str, Region],
         routes: Routes,
+        path: RfPath,
         *,
         mac: str,
     ) -> None:
-        super().__init__(name, "esp32", scheduler, loop, regions, routes)
+        super().__init__(name, "esp32", scheduler, loop, regions, routes, path)
         self.chip = Esp32Chip(scheduler, scheduler.rng(f"{name}/chip"), self.uart, mac=mac)
         self.chip.boot = self._boot
         self.chip.on_receive_app = self._receive

@@ -12,9 +12,11 @@ from bench.virtual.firmware.application import DeviceIdentity
 from bench.virtual.firmware.update.component import NRF9160_COMPONENTS
 from bench.virtual.flash import Flash
 from bench.virtual.machine import Region, RunningImage
-from bench.virtual.modem import LTE_M, Routes
 from bench.virtual.nrf91.chip import Nrf91Chip
 from bench.virtual.process import Cpu, Steps
+from bench.virtual.radio.modem import Routes
+from bench.virtual.radio.path import RfPath
+from bench.virtual.radio.technology import LTE_M
 from bench.virtual.scheduler import Scheduler
 
 
@@ -22,7 +24,7 @@ class VirtualNrf9160(VirtualBoard):
     supply_input = SupplyInput(start=3.0, brown_out=2.8)
     """VDD 3.0-5.5 V (nRF9160 product specification, operating conditions)."""
 
-    link = LTE_M
+    technology = LTE_M
 
     def __init__(
         self,
@@ -31,10 +33,11 @@ class VirtualNrf9160(VirtualBoard):
         loop: VirtualLoop,
         regions: Mapping[str, Region],
         routes: Routes,
+        path: RfPath,
         *,
         serial: str,
     ) -> None:
-        super().__init__(name, "nrf9160", scheduler, loop, regions, routes)
+        super().__init__(name, "nrf9160", scheduler, loop, regions, routes, path)
         self.chip = Nrf91Chip(scheduler, scheduler.rng(f"{name}/chip"), device_id=serial)
         self.chip.boot = self._boot
         self.identity = DeviceIdentity(

@@ -14,8 +14,10 @@ from typing import Any
 
 from bench.virtual.boot.slots import UpdateSlots
 from bench.virtual.firmware import coap_message as coap
+from bench.virtual.firmware.at_commands import AtCommands
 from bench.virtual.firmware.bootstrap import Bootstrap
 from bench.virtual.firmware.client import Account, Client
+from bench.virtual.firmware.connectivity import connectivity
 from bench.virtual.firmware.data_model import Instance, Path, Resource, Tree
 from bench.virtual.firmware.downloads.source import Means
 from bench.virtual.firmware.dtls import SecureLink
@@ -27,8 +29,8 @@ from bench.virtual.firmware.update.components import ComponentObject
 from bench.virtual.firmware.update.machine import Stack
 from bench.virtual.firmware.update.object5 import UpdateObject
 from bench.virtual.machine import Machine, RunningImage
-from bench.virtual.modem import Modem
 from bench.virtual.process import Signal, Steps
+from bench.virtual.radio.modem import Modem
 
 TRIAL_LIMIT = 600.0
 """Seconds after which an image on trial that could not register gives up."""
@@ -68,6 +70,7 @@ class Application:
         self._settings = Settings(machine, region)
         self._provisioned = Signal()
         self._shell = Shell(self._command)
+        self._at = AtCommands(modem, lambda on: machine.cpu.spawn(self._save_power(on)))
         self._client: Client | None = None
         self._update: UpdateObject | None = None
         self._sends = False  # state and result of an update are told by Send, not by notification
@@ -107,8 +110,10 @@ class Application:
             while self._told() is None:
                 yield self._provisioned
         self._machine.print("net: attaching")
+        self._modem.saves_power = bool(self._settings.values.get("psm"))
         yield from self._modem.attach()
         self._machine.print("net: attached")
+        self._modem.on_service = self._service_changed
         told = self._told()
         assert told is not None
         self._secure(told)
@@ -123,6 +128,7 @@ class Application:
         means = Means(self._machine, self._modem, self._link, client.engine, self._trusted)
         update.reception.connect(means)
         components.connect(means)
+        client.queue_mode = self._modem.saves_power
         self._client = client
         if update.on_trial:
             self._machine.cpu.spawn(self._trial(client, update))
@@ -167,6 +173,17 @@ class Application:
         else:
             self._client.observations.changed(path)
 
+    def _service_changed(self, up: bool) -> None:
+        self._machine.print("net: attached" if up else "net: service lost, searching")
+
+    def _save_power(self, on: bool) -> Steps:
+        """Power saving mode, kept over restarts; the server is told that the device is not always there."""
+        yield from self._settings.put("psm", on)
+        self._modem.saves_power = on
+        if self._client is not None:
+            self._client.queue_mode = on
+            self._client.renew()
+
     # ---- shell
 
     def receive(self, data: bytes) -> None:
@@ -175,7 +192,10 @@ class Application:
 
     def _command(self, line: str) -> None:
         name, *arguments = line.split()
-        if name == "provision":
+        if self._modem.reception.technology.cellular and line.upper().startswith("AT"):
+            for answer in self._at.answer(line):
+                self._machine.print(answer)
+        elif name == "provision":
             self._machine.cpu.spawn(self._take_provision(arguments))
         elif name == "trust":
             self._machine.cpu.spawn(self._trust(arguments))
@@ -290,7 +310,7 @@ class Application:
             0: {0: Instance(readable=False)},
             1: {0: self._server_instance()},
             3: {0: self._device_instance()},
-            4: {0: self._connectivity_instance()},
+            4: {0: connectivity(self._modem)},
             5: {0: update.instance()},
         }
         if self._device.components:
@@ -325,18 +345,6 @@ class Application:
         yield 0.2
         self._machine.reset("soft")
         yield 0.0
-
-    def _connectivity_instance(self) -> Instance:
-        bearer = 6 if self._device.model.startswith("nRF") else 21  # LTE-FDD, WLAN
-        return Instance(
-            {
-                0: Resource("int", read=lambda: bearer),
-                1: Resource("int", read=lambda: {0: bearer}),
-                2: Resource("int", read=lambda: -85),
-                3: Resource("int", read=lambda: -9),
-                4: Resource("str", read=lambda: {0: "127.0.0.1"}),
-            }
-        )
 
     def _server_instance(self) -> Instance:
         storing = {"notifications": False}

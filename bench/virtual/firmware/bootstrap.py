@@ -13,8 +13,8 @@ from bench.virtual.firmware import data_model as model
 from bench.virtual.firmware.coap_engine import CoapEngine, Request
 from bench.virtual.firmware.coap_message import Message
 from bench.virtual.machine import Machine
-from bench.virtual.modem import Address
 from bench.virtual.process import Signal, Steps
+from bench.virtual.radio.modem import Address
 
 QUIET_LIMIT = 247.0
 """Seconds without a request of the bootstrap server after which the device asks anew."""

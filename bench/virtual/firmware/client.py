@@ -16,8 +16,8 @@ from bench.virtual.firmware.dtls import SecureLink
 from bench.virtual.firmware.observe import Attributes, Observations
 from bench.virtual.firmware.update.machine import Stack
 from bench.virtual.machine import Machine
-from bench.virtual.modem import Address
 from bench.virtual.process import Signal, Steps
+from bench.virtual.radio.modem import Address
 
 RETRY_FIRST, RETRY_MOST = 10.0, 120.0
 """Seconds between attempts to register, doubling."""
@@ -57,6 +57,9 @@ class Client:
         self.account: Account
         self._server: Address | None = None
         self._location: tuple[str, ...] = ()
+        self.queue_mode = False
+        """Whether the server is told, from the next registration or update on, that the device may sleep."""
+        self._told_queue_mode = False
         self._kicked = False
         self._kick = Signal()
         self.registered = Signal()
@@ -96,6 +99,11 @@ class Client:
             if self.account.lifetime != lifetime:
                 lifetime = self.account.lifetime
                 update.add_text(coap.URI_QUERY, f"lt={lifetime}")
+            if self.queue_mode != self._told_queue_mode:
+                if self._stack.lwm2m != "1.0":
+                    return  # Q is a parameter of Register alone: register anew
+                for item in self._binding():
+                    update.add_text(coap.URI_QUERY, item)
             answer = yield from self._exchange(update, account.server)
             if answer is None or answer.code != coap.CHANGED:
                 self.machine.print("lwm2m: registration lost")
@@ -154,9 +162,18 @@ class Client:
         message = Message(coap.CON, coap.POST, payload=self._links().encode())
         message.add_text(coap.URI_PATH, "rd")
         message.add_uint(coap.CONTENT_FORMAT, model.LINKS)
-        for item in (f"ep={account.endpoint}", f"lt={account.lifetime}", f"lwm2m={self._stack.lwm2m}", "b=U"):
+        for item in (f"ep={account.endpoint}", f"lt={account.lifetime}", f"lwm2m={self._stack.lwm2m}"):
+            message.add_text(coap.URI_QUERY, item)
+        for item in self._binding():
             message.add_text(coap.URI_QUERY, item)
         return message
+
+    def _binding(self) -> tuple[str, ...]:
+        """Binding and queue mode (LwM2M 1.1 core, 6.4.3: parameter Q; in 1.0 a binding of its own)."""
+        self._told_queue_mode = self.queue_mode
+        if not self.queue_mode:
+            return ("b=U",)
+        return ("b=UQ",) if self._stack.lwm2m == "1.0" else ("b=U", "Q")
 
     def _links(self) -> str:
         links = [f'</>;rt="oma.lwm2m";ct="{model.TLV} {model.SENML_CBOR}"']

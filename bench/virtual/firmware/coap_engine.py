@@ -11,7 +11,7 @@ from typing import Protocol
 from bench.virtual.firmware import coap_message as coap
 from bench.virtual.firmware.coap_message import Message
 from bench.virtual.machine import Machine
-from bench.virtual.modem import Address
+from bench.virtual.radio.modem import Address
 from bench.virtual.scheduler import Handle
 
 ACK_TIMEOUT = 2.0

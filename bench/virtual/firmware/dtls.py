@@ -12,7 +12,7 @@ from OpenSSL import SSL
 from OpenSSL._util import ffi, lib  # pyOpenSSL has no door of its own to OpenSSL's PSK callbacks
 
 from bench.virtual.machine import Machine
-from bench.virtual.modem import Address
+from bench.virtual.radio.modem import Address
 from bench.virtual.scheduler import Handle
 
 CIPHERS = b"PSK-AES128-CCM8:PSK-AES128-GCM-SHA256:@SECLEVEL=0"

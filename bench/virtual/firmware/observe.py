@@ -10,7 +10,7 @@ from bench.virtual.firmware import coap_message as coap
 from bench.virtual.firmware.coap_engine import CoapEngine
 from bench.virtual.firmware.coap_message import Message
 from bench.virtual.firmware.data_model import Path
-from bench.virtual.modem import Address
+from bench.virtual.radio.modem import Address
 from bench.virtual.scheduler import Handle
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.virtual.rf_path import RfPath
+from bench.virtual.radio.path import RfPath
 
 HIGHEST = 95.0
 STEP = 0.25

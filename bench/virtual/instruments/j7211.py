@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from bench.virtual.rf_path import RfPath
+from bench.virtual.radio.path import RfPath
 
 HIGHEST = 120
 

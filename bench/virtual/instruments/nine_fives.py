@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench.virtual.instruments.scpi import Call, Handler, ScpiError, ScpiInstrument
-from bench.virtual.rf_path import RfPath
+from bench.virtual.radio.path import RfPath
 
 HIGHEST = 95.25
 STEP = 0.25

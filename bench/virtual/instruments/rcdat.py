@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from bench.virtual.rf_path import RfPath
+from bench.virtual.radio.path import RfPath
 
 STEP = 0.25
 GREETING = b"\r\n"

@@ -10,8 +10,8 @@ from typing import Protocol
 from bench.virtual.firmware.coap_engine import CoapEngine
 from bench.virtual.firmware.dtls import SecureLink
 from bench.virtual.machine import Machine
-from bench.virtual.modem import Address, Modem
 from bench.virtual.process import Steps
+from bench.virtual.radio.modem import Address, Modem
 
 NO_SUCH_PACKAGE, TOO_LARGE, LOST = "no such package", "too large", "lost"
 ATTEMPTS = 4

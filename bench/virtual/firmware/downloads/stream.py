@@ -5,8 +5,8 @@ from __future__ import annotations
 import ssl
 
 from bench.virtual.firmware.downloads.source import Means
-from bench.virtual.modem import Address
 from bench.virtual.process import Signal, Steps
+from bench.virtual.radio.modem import Address
 
 SILENCE = 60.0
 """Seconds without a byte after which a connection counts as broken."""

@@ -1,4 +1,4 @@
-"""A virtual board's way to the network: attach, then UDP and TCP over a link with delay, rate and loss.
+"""A virtual board's way to the network: attach, then UDP and TCP over a link as good as its reception.
 
 The far side is a real socket on loopback; what the air would do to the bytes is simulated between the
 board and that socket.
@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
-from bench.virtual.air_time import AirTime
 from bench.virtual.clock import VirtualLoop
 from bench.virtual.machine import Machine
 from bench.virtual.process import Steps
+from bench.virtual.radio.air_time import DOWN, UP, AirTime
+from bench.virtual.radio.reception import Reception
+from bench.virtual.radio.technology import Link
+from bench.virtual.scheduler import Handle
 from bench.virtual.streams import Address, DeviceEnd
 
 MAX_DATAGRAM = 2048
@@ -28,46 +31,13 @@ WINDOW = 4096
 """Bytes of a stream that the link takes at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One way of a link, the same in both directions: seconds, bits a second, probabilities."""
+RRC_INACTIVITY = 10.0
+"""Seconds without traffic after which networks commonly release the connection."""
+ACTIVE_TIME = 100.0
+"""Seconds for which a device stays reachable before it enters power saving mode (PSM timer T3324).
 
-    attach: float
-    latency: float
-    jitter: float
-    bits_per_second: float
-    loss: float = 0.0
-
-
-LTE_M = Link(attach=4.0, latency=0.05, jitter=0.02, bits_per_second=300_000)
-"""Good coverage: round trip 0.1-0.3 s, 100-300 kbit/s; usual attach 4 s."""
-
-WIFI = Link(attach=2.0, latency=0.003, jitter=0.002, bits_per_second=10_000_000)
-"""A quiet 802.11n network near the access point; association and DHCP about 2 s."""
-
-
-class Coverage:
-    """Whether a board's radio reaches the network. Out of it datagrams are lost and streams stand still."""
-
-    def __init__(self) -> None:
-        self._up = True
-        self._watchers: list[Callable[[], None]] = []
-
-    @property
-    def up(self) -> bool:
-        return self._up
-
-    @up.setter
-    def up(self, up: bool) -> None:
-        self._up = up
-        if up:
-            for watcher in tuple(self._watchers):
-                watcher()
-
-    def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
-        """Call `watcher()` when it is back. Returns the way to stop."""
-        self._watchers.append(watcher)
-        return lambda: self._watchers.remove(watcher)
+More than the 93 s (MAX_TRANSMIT_WAIT) for which LwM2M asks a queue mode client to listen (core 1.1, 6.5).
+"""
 
 
 @dataclass
@@ -81,7 +51,8 @@ class Routes:
 class Modem:
     """Everything in flight ends with `close` (reset or power loss); each boot makes a new one.
 
-    `routes` leads from addresses as the board knows them to where they really are.
+    `routes` leads from addresses as the board knows them to where they really are. `on_service(up)` is
+    called when service is lost and when it is back.
     """
 
     def __init__(
@@ -89,16 +60,19 @@ class Modem:
         machine: Machine,
         loop: VirtualLoop,
         rng: random.Random,
-        link: Link,
+        reception: Reception,
         routes: Routes,
-        coverage: Coverage,
     ) -> None:
-        self.link = link
         self.loop = loop
+        self.reception = reception
+        self.on_service: Callable[[bool], None] = lambda up: None
         self._machine = machine
-        self._coverage = coverage
-        self._unwatch: Callable[[], None] | None = coverage.watch(self._covered)
-        self._waiting: list[Callable[[], None]] = []  # for coverage
+        self._serving = False
+        self._saves_power = self._asleep = False
+        self._leaving: Handle | None = None
+        self._falling_asleep: Handle | None = None
+        self._unwatch: Callable[[], None] | None = reception.watch(self._level_changed)
+        self._waiting: list[Callable[[], None]] = []  # for service
         self._rng = rng
         self._outward = routes.datagrams
         self._streams = routes.streams
@@ -106,12 +80,28 @@ class Modem:
         self._socket: socket.socket | None = None
         self._heard: Callable[[bytes, Address], None] = lambda data, address: None
         self._connections: list[TcpConnection] = []
-        self._air = AirTime(machine, link.bits_per_second)
+        self._air = AirTime(machine, lambda: self.link.bits_per_second, self._does)
+
+    @property
+    def link(self) -> Link:
+        """As it is now."""
+        return self.reception.link
+
+    @property
+    def serving(self) -> bool:
+        """Whether the network knows the device."""
+        return self._serving
+
+    @property
+    def reachable(self) -> bool:
+        """Whether anything gets across now."""
+        return self._serving and self.reception.usable
+
+    # ---- service
 
     def attach(self) -> Steps:
         """Join the network, and open one UDP socket."""
-        self._machine.activity("attach")
-        yield self.link.attach * self._rng.uniform(0.9, 1.2)
+        yield from self._join()
         opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         opened.setblocking(False)
         opened.bind(("127.0.0.1", 0))
@@ -120,13 +110,93 @@ class Modem:
         self._air.tell()
         self._machine.activity("idle")
 
+    def _join(self) -> Steps:
+        """Look for a cell until there is one, then join it."""
+        technology = self.reception.technology
+        pause = technology.pause
+        while not self.reception.worth_joining:
+            self._machine.activity("attach")
+            yield technology.search
+            if self.reception.worth_joining:
+                break
+            self._machine.activity("radio off")
+            yield pause
+            pause = min(technology.longest_pause, 2 * pause)
+        self._machine.activity("attach")
+        yield technology.attach * self._rng.uniform(0.9, 1.2)
+        self._serving = True
+        self._level_changed()  # it may be gone already
+
+    def _level_changed(self) -> None:
+        """The strength is another: start, or stop, to give the cell up."""
+        if not self._serving or self.reception.usable:
+            if self._leaving is not None:
+                self._leaving.cancel()
+                self._leaving = None
+        elif self._leaving is None:
+            self._leaving = self._machine.cpu.after(self.reception.technology.release, self._lose)
+
+    def _lose(self) -> None:
+        self._leaving = None
+        self._serving = self._asleep = False
+        if self._falling_asleep is not None:
+            self._falling_asleep.cancel()
+            self._falling_asleep = None
+        self.on_service(False)
+        self._machine.cpu.spawn(self._return())
+
+    def _return(self) -> Steps:
+        yield from self._join()
+        self._air.tell()
+        self.on_service(True)
+        waiting, self._waiting = self._waiting, []
+        for call in waiting:  # what was lost meanwhile is sent again
+            self._machine.cpu.after(RETRANSMISSION, call)
+
+    # ---- power saving
+
+    @property
+    def saves_power(self) -> bool:
+        """Whether it enters power saving mode when nothing has come or gone for a while."""
+        return self._saves_power
+
+    @saves_power.setter
+    def saves_power(self, on: bool) -> None:
+        self._saves_power = on
+        self._wake()
+        if self._serving:
+            self._air.tell()
+
+    def _does(self, activity: str) -> None:
+        """What the radio does now, as long as the network knows it."""
+        if not self._serving:
+            return
+        if self._falling_asleep is not None:
+            self._falling_asleep.cancel()
+            self._falling_asleep = None
+        self._machine.activity(activity)
+        if activity == "connected" and self._saves_power:
+            self._falling_asleep = self._machine.cpu.after(RRC_INACTIVITY + ACTIVE_TIME, self._sleep)
+
+    def _sleep(self) -> None:
+        """Nothing reaches the device from here on, until it has something to send."""
+        self._falling_asleep = None
+        self._asleep = True
+        self._machine.activity("psm")
+
+    def _wake(self) -> None:
+        self._asleep = False
+
+    # ---- datagrams
+
     def listen(self, heard: Callable[[bytes, Address], None]) -> None:
         """`heard(data, address)` for each datagram that arrives."""
         self._heard = heard
 
     def send(self, data: bytes, address: Address) -> None:
         """Send a datagram up the link; it may be lost."""
-        delay = self._delay(0, len(data))
+        self._wake()
+        delay = self._delay(UP, len(data))
         if delay is not None:
             self._machine.cpu.after(delay, lambda: self._transmit(data, address))
 
@@ -139,15 +209,14 @@ class Modem:
         return connection
 
     def waits(self, call: Callable[[], None]) -> bool:
-        """Whether a stream must wait for coverage; `call` is then made when it is back."""
-        if not self._coverage.up:
-            self._waiting.append(call)
-        return not self._coverage.up
-
-    def _covered(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for call in waiting:  # what was lost meanwhile is sent again
+        """Whether a stream must wait for service; `call` is then made when it is back."""
+        if self.reachable:
+            return False
+        if self._serving:  # the radio still hopes
             self._machine.cpu.after(RETRANSMISSION, call)
+        else:
+            self._waiting.append(call)
+        return True
 
     def close(self) -> None:
         unwatch, self._unwatch = self._unwatch, None
@@ -163,7 +232,7 @@ class Modem:
             opened.close()
 
     def _transmit(self, data: bytes, address: Address) -> None:
-        if self._socket is not None and self._coverage.up:
+        if self._socket is not None and self.reachable:
             try:
                 self._socket.sendto(data, self._outward.get(address, address))
             except OSError:
@@ -177,24 +246,30 @@ class Modem:
                 return
             except OSError:  # an ICMP refusal of an earlier datagram
                 continue
-            delay = self._delay(1, len(data))
+            if self._asleep:
+                continue  # the network has nobody to page
+            delay = self._delay(DOWN, len(data))
             address = self._inward.get(source, cast(Address, source))
-            if delay is not None and self._coverage.up:
+            if delay is not None:
                 self._machine.cpu.after(delay, partial(self._heard, data, address))
 
     def stream_delay(self, direction: int, size: int) -> tuple[float, float]:
         """Seconds until `size` bytes of a stream have left, and until they arrive; loss costs time."""
         segments = -(-size // SEGMENT)
-        lost = sum(self._rng.random() < self.link.loss for _ in range(segments))
+        self._wake()
+        link = self.link
+        lost = sum(self._rng.random() < link.loss for _ in range(segments))
         left = self._air.take(direction, size + 40 * segments)
-        return left, left + self.link.latency + lost * RETRANSMISSION
+        return left, left + link.latency + lost * RETRANSMISSION
 
     def _delay(self, direction: int, size: int) -> float | None:
         """Seconds until a datagram arrives, or None when it is lost."""
-        left = self._air.take(direction, size + 28)
-        if self._rng.random() < self.link.loss:
+        if not self.reachable:
             return None
-        return left + self.link.latency + self._rng.random() * self.link.jitter
+        left, link = self._air.take(direction, size + 28), self.link
+        if self._rng.random() < link.loss:
+            return None
+        return left + link.latency + self._rng.random() * link.jitter
 
 
 class TcpConnection:
