@@ -8,9 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from bench.background import Background
 from bench.clock import Clock
 from bench.errors import InstrumentError
-from bench.instruments.background import Background
 from bench.instruments.instrument import Instrument, W
 from bench.instruments.wire import Wire
 

@@ -25,9 +25,9 @@ from typing import Protocol
 
 import numpy
 
+from bench.background import Background
 from bench.clock import Clock
 from bench.errors import InstrumentError
-from bench.instruments.background import Background
 from bench.instruments.current_meter import CurrentMeter, Measuring, MeterRatings
 from bench.instruments.samples import Samples, Sampling
 from bench.instruments.transport import Transport

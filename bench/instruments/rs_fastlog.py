@@ -22,8 +22,8 @@ from typing import Protocol
 
 import numpy
 
+from bench.background import Background
 from bench.clock import Clock
-from bench.instruments.background import Background
 from bench.instruments.current_meter import CurrentMeter, Measuring, MeterRatings
 from bench.instruments.samples import Samples, Sampling
 from bench.instruments.transport import Transport
