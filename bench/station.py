@@ -42,6 +42,8 @@ from bench.firmware.image_set import ImageSet
 from bench.firmware.provider import load_images, load_packages
 from bench.firmware_update.service import UpdateService
 from bench.firmware_update.states import Transport
+from bench.instruments.attenuator import Attenuator
+from bench.instruments.current_meter import CurrentMeter, InlineMeter
 from bench.instruments.models import open_instrument
 from bench.instruments.power_supply import PowerSupply
 from bench.lwm2m.dtls.credentials import Certificates, Credentials
@@ -76,6 +78,8 @@ class Station:
         self._closing = contextlib.ExitStack()
         self.duts: dict[str, Dut] = {}
         self.supplies: dict[str, PowerSupply] = {}
+        self.attenuators: dict[str, Attenuator] = {}
+        self.inline_meters: dict[str, InlineMeter] = {}
         self._uris: dict[str, str] = {}
         self.clock: Clock
         self.timeline: Timeline
@@ -116,8 +120,14 @@ class Station:
             if isinstance(opened, PowerSupply):
                 self.supplies[name] = opened
                 self._closing.callback(self._switch_off, opened)
+            elif isinstance(opened, Attenuator):
+                self.attenuators[name] = opened
+            elif isinstance(opened, InlineMeter):
+                self.inline_meters[name] = opened
         for name, board in settings.boards.items():
             dut = self._build_dut(name, board, images[name])
+            if isinstance(board, BoardSettings):
+                self._connect(dut, board)
             self._closing.callback(_quietly(dut.close))
             self.duts[name] = dut
             dut.on_gone = partial(self._forget, dut.endpoint)
@@ -141,6 +151,8 @@ class Station:
             dut.check()
         for dut in self.duts.values():
             dut.make_safe()
+            if dut.attenuator is not None:  # some power up at their largest attenuation
+                dut.attenuator.attenuation = dut.attenuator.range.low
 
     def _open_clock(self) -> BenchSettings:
         if self.bench.settings.bench.plant is None:
@@ -167,11 +179,7 @@ class Station:
     ) -> HardwareDut:
         instrument, _, channel = board.supply.partition(":")
         if instrument not in self.supplies:
-            raise ConfigError(
-                f"{self.bench.path}: boards.{name}.supply = {board.supply!r}: "
-                f"{instrument!r} is no power supply",
-                help="name an instrument whose driver is a power supply",
-            )
+            raise self._wrong_kind(name, "supply", board.supply, "power supply")
         return DUT_DRIVERS[board_type.driver](
             name,
             board,
@@ -182,6 +190,39 @@ class Station:
             flasher=self._build_flasher(name, board),
             clock=self.clock,
             timeline=self.timeline,
+        )
+
+    def _connect(self, dut: Dut, board: BoardSettings) -> None:
+        """The attenuator and the meter of a board, where the bench file gives them."""
+        if board.attenuator is not None:
+            instrument, _, path = board.attenuator.partition(":")
+            if instrument not in self.attenuators:
+                raise self._wrong_kind(dut.name, "attenuator", board.attenuator, "attenuator")
+            dut.attenuator = self.attenuators[instrument].path(path)
+        if board.meter is not None:
+            dut.meter = self._meter(dut, board, board.meter)
+
+    def _meter(self, dut: Dut, board: BoardSettings, named: str) -> CurrentMeter:
+        instrument, _, number = named.partition(":")
+        if instrument in self.inline_meters:
+            inline = self.inline_meters[instrument]
+            meter = inline.meter(int(number))
+            inline.pass_through(self.bench.board_type_of(dut.name).supply.voltage)
+            return meter
+        if instrument not in self.supplies:
+            raise self._wrong_kind(dut.name, "meter", named, "meter or power supply")
+        if named != board.supply:
+            raise ConfigError(
+                f"{self.bench.path}: boards.{dut.name}.meter = {named!r}: a supply measures only "
+                f"what it feeds, and this board is fed by {board.supply!r}",
+                help="name the same output, or a meter in the board's lead",
+            )
+        return self.supplies[instrument].meter(int(number))
+
+    def _wrong_kind(self, board: str, key: str, value: str, kind: str) -> ConfigError:
+        return ConfigError(
+            f"{self.bench.path}: boards.{board}.{key} = {value!r}: {value.partition(':')[0]!r} is no {kind}",
+            help=f"name an instrument whose driver is a {kind}",
         )
 
     def _build_flasher(self, name: str, board: BoardSettings) -> Flasher:

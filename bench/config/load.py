@@ -33,6 +33,12 @@ class Bench(Table):
     def type_of(self, board: str) -> AnyBoardType:
         return self.types[self.settings.boards[board].type]
 
+    def board_type_of(self, board: str) -> BoardType:
+        """That of a board with a supply, never of a program."""
+        found = self.type_of(board)
+        assert isinstance(found, BoardType)
+        return found
+
 
 def load_bench(path: Path, boards: tuple[str, ...] = ()) -> Bench:
     """Read a bench file and the board files beside it; keep only the named boards if any are named.

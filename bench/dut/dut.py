@@ -16,6 +16,8 @@ from bench.dut.console import Console
 from bench.errors import ConsoleError, NotApplicable
 from bench.firmware.image import FirmwareImage
 from bench.firmware.image_set import ImageSet
+from bench.instruments.attenuator import AttenuatorPath
+from bench.instruments.current_meter import CurrentMeter
 from bench.network.path import NetworkPath
 from bench.timeline import Timeline
 
@@ -23,7 +25,8 @@ from bench.timeline import Timeline
 class Dut(ABC):
     """`name` is its name in the bench file, `type` its board file, `images` what it is tested with.
 
-    `network` is the bench's own path between it and the server, where the bench file gives one;
+    `network` is the bench's own path between it and the server, `attenuator` the radio path to its antenna,
+    and `meter` what measures its current, each where the bench file gives one;
     `on_gone` is called, on any thread, when `gone` becomes true.
     """
 
@@ -48,6 +51,8 @@ class Dut(ABC):
         self._timeline = timeline
         self.installed: FirmwareImage | None = None
         self.network: NetworkPath | None = None
+        self.attenuator: AttenuatorPath | None = None
+        self.meter: CurrentMeter | None = None
         self.on_gone: Callable[[], None] = lambda: None
         self._security = settings.security
         self.trusted_ca: bytes | None = None

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from bench.evidence.measurements import as_csv, measurements
 from bench.timeline import Entry
 
 SERIAL_KINDS = ("line", "partial", "sent", "port")
@@ -56,6 +57,7 @@ def files(entries: Sequence[Entry]) -> list[TextFile]:
     found = [
         TextFile("state transitions", state_table(entries)),
         TextFile("events", events(entries)),
+        TextFile("measurements", as_csv(measurements(entries)), "csv"),
         *(
             TextFile(f"serial log {source}", serial_log(entries, source))
             for source in _sources(entries, SERIAL_KINDS)

@@ -16,11 +16,14 @@ from bench.firmware_update.object5 import INSTANCE, Object5
 from bench.firmware_update.record import UpdateRecord
 from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.firmware_update.update import Cycle, Update
-from bench.lwm2m.client import Client
+from bench.lwm2m.client import Client, NotReachable
 from bench.lwm2m.server import LwM2mServer
 from bench.packages.certificates import Shown
 from bench.packages.server import PackageServer
 from bench.timeline import Timeline
+
+LIFETIME = "/1/0/1"
+"""Seconds a registration lives (OMA object 1)."""
 
 
 class UpdateService:
@@ -87,6 +90,23 @@ class UpdateService:
             after=after,
             gone=lambda: dut.gone,
         )
+
+    def keep_registered_for(self, dut: Dut, lifetime: int) -> Client:
+        """Have the device register for so many seconds (/1/0/1), and wait for what it sends about it."""
+        try:
+            self.client(dut).write(LIFETIME, lifetime)
+        except NotReachable:  # it was just registering anew
+            self.client(dut).write(LIFETIME, lifetime)
+        server, endpoint = self.lwm2m, dut.endpoint
+
+        def told() -> bool:
+            registration = server.registration(endpoint)
+            return registration is not None and registration.lifetime == lifetime
+
+        self._clock.wait_for(
+            told, timeout=dut.type.timeouts.registration, reason=f"{endpoint}: lifetime {lifetime}"
+        )
+        return self.client(dut)
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:

@@ -118,3 +118,15 @@ class CurrentMeter(ABC):
     def _read(self, measuring: Measuring) -> Samples: ...
     @abstractmethod
     def _stop(self) -> None: ...
+
+
+class InlineMeter(ABC):
+    """An instrument that sits in the lead between a supply and a board, and may interrupt it."""
+
+    @abstractmethod
+    def meter(self, number: int = 1) -> CurrentMeter:
+        """One of its meters. Raises `InstrumentError` when there is none of that number."""
+
+    @abstractmethod
+    def pass_through(self, volts: float) -> None:
+        """Let the board have what its supply gives, `volts`, and be ready to measure it."""

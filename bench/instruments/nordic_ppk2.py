@@ -25,7 +25,7 @@ import serial
 
 from bench.clock import Clock
 from bench.errors import InstrumentError
-from bench.instruments.current_meter import CurrentMeter, Measuring, MeterRatings
+from bench.instruments.current_meter import CurrentMeter, InlineMeter, Measuring, MeterRatings
 from bench.instruments.instrument import Instrument
 from bench.instruments.ppk2_stream import RANGES, RATE, Calibration, WordStream, logic_of, ranges_of
 from bench.instruments.samples import Samples, Sampling
@@ -54,7 +54,7 @@ SHORT_SECONDS = 0.25
 """Share of the samples, and seconds, by which the total may fall short of the clock."""
 
 
-class NordicPpk2(Instrument[SerialWire]):
+class NordicPpk2(Instrument[SerialWire], InlineMeter):
     """The driver. `meter()` measures; before that, `use_ampere_meter` or `use_source`."""
 
     wire = SerialWire
@@ -94,6 +94,10 @@ class NordicPpk2(Instrument[SerialWire]):
         self._check(volts)
         self.transport.send_bytes(AMPERE_METER)
         self._volts = volts
+
+    def pass_through(self, volts: float) -> None:
+        self.use_ampere_meter(volts)
+        self.connected = True
 
     def use_source(self, volts: float) -> None:
         """Feed the board itself, with `volts`; it stays disconnected until `connected` is set."""

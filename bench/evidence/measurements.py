@@ -1,0 +1,68 @@
+"""Measured figures of a test with their limits, as they go to the record and to people."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bench.timeline import Entry, Timeline
+
+KIND = "measurement"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """`limit` is the most that is allowed (None: for information)."""
+
+    name: str
+    value: float
+    unit: str
+    limit: float | None = None
+
+    @property
+    def within(self) -> bool:
+        return self.limit is None or self.value <= self.limit
+
+    @property
+    def margin(self) -> float | None:
+        """Share of the limit that is left; negative beyond it."""
+        return None if self.limit is None else 1 - self.value / self.limit
+
+    def __str__(self) -> str:
+        text = f"{self.name}: {self.value:.4g} {self.unit}"
+        if self.limit is None:
+            return text
+        return f"{text}, limit {self.limit:.4g} {self.unit} ({self.margin:+.0%} margin)"
+
+    def record(self, timeline: Timeline, source: str) -> None:
+        """Put it on the timeline."""
+        timeline.record(
+            source, KIND, str(self), name=self.name, value=self.value, unit=self.unit, limit=self.limit
+        )
+
+
+def measurements(entries: Iterable[Entry]) -> list[Measurement]:
+    """Those that were recorded, in order."""
+    return [
+        Measurement(e.data["name"], e.data["value"], e.data["unit"], e.data["limit"])
+        for e in entries
+        if e.kind == KIND
+    ]
+
+
+def as_csv(found: Iterable[Measurement]) -> str:
+    """A table for spreadsheets: name, value, unit, limit, margin in percent, verdict; "" without any."""
+    rows = list(found)
+    if not rows:
+        return ""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(["name", "value", "unit", "limit", "margin %", "within"])
+    for row in rows:
+        margin = "" if row.margin is None else f"{100 * row.margin:.1f}"
+        limit = "" if row.limit is None else f"{row.limit:.6g}"
+        within = "" if row.limit is None else "yes" if row.within else "NO"
+        table.writerow([row.name, f"{row.value:.6g}", row.unit, limit, margin, within])
+    return out.getvalue()

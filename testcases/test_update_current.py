@@ -1,0 +1,64 @@
+"""What an update costs: energy per phase, peaks, and the current at rest before and after it."""
+
+import pytest
+
+from bench.firmware_update.states import Delivery, Result, State
+
+
+def test_energy_of_an_update(dut, server, images, delivery, current):
+    """Download, swap and restart stay within the board file's energy and peak current."""
+    limits = dut.type.energy
+    with current.cold_start() as recording:
+        record = server.update(dut, images.update, delivery)
+
+    costs = current.costs(record, recording)
+    assert record.failure == ""
+    assert all(cost.complete for cost in costs), "samples were lost"
+    names = [cost.phase.name for cost in costs]
+    assert names == ["idle", "downloading", "downloaded", "updating", "idle"]
+    for cost in costs[1:4]:
+        current.note(f"energy while {cost.phase.name}", cost.energy, "J")
+        current.note(f"time {cost.phase.name}", cost.duration, "s")
+    energy = current.note("energy of the update", sum(c.energy for c in costs[1:4]), "J", limits.update)
+    peak = current.note("peak current", max(c.peak for c in costs), "A", limits.peak)
+    assert energy.within, energy
+    assert peak.within, peak
+
+
+def succeeds(dut, server, images):
+    record = server.update(dut, images.update, Delivery.PULL)
+    assert record.outcome == (State.IDLE, Result.SUCCESS)
+
+
+def fails(dut, server, images):
+    record = server.update(dut, images.corrupted, Delivery.PULL)
+    assert record.outcome == (State.IDLE, Result.INTEGRITY_FAILED)
+
+
+def rolls_back(dut, server, images):
+    record = server.update(dut, images.self_test_fails, Delivery.PULL)
+    assert record.result is Result.UPDATE_FAILED
+
+
+def is_cancelled(dut, server, images):
+    with server.begin(dut, images.update, Delivery.PULL) as update:
+        update.deliver(0.5)
+        assert update.object5.write_uri("") == "2.04"
+        assert update.await_pair(State.IDLE, timeout=dut.type.timeouts.download)
+
+
+@pytest.mark.parametrize("update", [succeeds, fails, rolls_back, is_cancelled], ids=lambda f: f.__name__)
+def test_floor_after_an_update_that(dut, server, images, current, update):
+    """The board goes back to the same rest, whatever became of the update: nothing keeps it awake."""
+    limits = dut.type.energy
+    with current.resting():
+        before = current.floor()
+        update(dut, server, images)
+        after = current.floor()
+
+    current.note("floor before", before.amps, "A", limits.floor)
+    floor = current.note("floor after", after.amps, "A", limits.floor)
+    assert before.settled
+    assert after.settled, f"{after.amps:.3g} A, and it does not come to rest"
+    assert floor.within, floor
+    assert after.amps <= before.amps * (1 + limits.tolerance), f"{before.amps:.3g} A before"
