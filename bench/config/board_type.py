@@ -36,6 +36,7 @@ class SupplySettings(Table):
     """What the board is fed with: volts and amps, and the over-voltage limit in volts.
 
     `low` is the least voltage at which it still works, as at a battery's end; at `dead` it is certainly off.
+    `weak` amperes are what a supply gives that may be too weak for the board's bursts.
     """
 
     voltage: float = Field(gt=0, le=24)
@@ -43,9 +44,12 @@ class SupplySettings(Table):
     ovp: float = Field(gt=0, le=26)
     low: float | None = Field(None, gt=0)
     dead: float | None = Field(None, gt=0)
+    weak: float | None = Field(None, gt=0)
 
     @model_validator(mode="after")
     def _in_order(self) -> SupplySettings:
+        if self.weak is not None and self.weak >= self.current_limit:
+            raise ValueError(f"weak {self.weak:g} A must be below current_limit {self.current_limit:g} A")
         if self.ovp <= self.voltage:
             raise ValueError(f"ovp {self.ovp:g} V must be above voltage {self.voltage:g} V")
         below = [("voltage", self.voltage), ("low", self.low), ("dead", self.dead)]

@@ -62,6 +62,7 @@ CAPABILITIES = {
     "defer": "a user can defer the update",
     "send": "the device can be told to report by LwM2M Send",
     "outage": "the path between device and server can be interrupted",
+    "supply": "the board is fed by a supply that the bench controls, and its limits are known",
     "psm": "the device can be told to sleep in power saving mode, and to stop it",
     "queue-mode": "the device can register in queue mode",
     "signal": "the device reports the strength of its radio signal (object 4)",

@@ -19,6 +19,8 @@ QUIET, LOUD = 100e-6, 1e-3
 def power_up(trace: Trace, expected: float) -> float | None:
     """Seconds, by the trace's clock, of the first current after a silence near `expected`, or None."""
     info = trace.info
+    if info.rate * SILENCE < 2:  # an edge that nobody could place
+        return None
     first = round(trace.position(expected - WINDOW - SILENCE))
     last = round(trace.position(expected + WINDOW)) + 1
     blocks = list(trace.blocks(first, last))

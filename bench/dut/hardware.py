@@ -22,6 +22,8 @@ from bench.firmware.image_set import ImageSet
 from bench.instruments.power_supply import SupplyChannel
 from bench.timeline import Timeline
 
+RAMP_STEPS = 40
+
 
 class HardwareDut(Dut):
     """One attached board; `settings` is its entry in the bench file, `type` its board file."""
@@ -73,6 +75,41 @@ class HardwareDut(Dut):
         """Switch the supply off; the board dies where it stands."""
         self.supply.output = False
         self._timeline.record(self.name, "power", "off")
+
+    @contextlib.contextmanager
+    def fed_with(self, *, voltage: float | None = None, current_limit: float | None = None) -> Iterator[None]:
+        """Another voltage (V) or current limit (A) inside the block; after it, those of the board file."""
+        usual = self.type.supply
+        with self._timeline.step(self.name, "another supply"):
+            try:
+                self._feed(
+                    usual.voltage if voltage is None else voltage, current_limit or usual.current_limit
+                )
+                yield
+            finally:
+                self._feed(usual.voltage, usual.current_limit)
+
+    def ramp_supply(self, volts: float, seconds: float) -> None:
+        """From the present voltage to `volts` in equal steps over so many bench seconds: a battery sags."""
+        begin = self.supply.voltage
+        for number in range(1, RAMP_STEPS + 1):
+            self._clock.sleep(seconds / RAMP_STEPS, f"{self.name}: the supply ramps to {volts:g} V")
+            level = begin + (volts - begin) * number / RAMP_STEPS
+            self.supply.voltage = level
+            self._timeline.record(self.name, "supply", f"{level:.2f} V", volts=level)
+
+    def _feed(self, volts: float, amps: float) -> None:
+        self.supply.voltage = volts
+        self.supply.current_limit = amps
+        self._timeline.record(self.name, "supply", f"{volts:g} V, at most {amps:g} A", volts=volts, amps=amps)
+
+    def why_not(self, capability: str) -> str | None:
+        supply = self.type.supply
+        if capability != "supply":
+            return super().why_not(capability)
+        if None in (supply.low, supply.dead, supply.weak):
+            return f"the board file of {self.type.name} gives no low, dead and weak in [supply]"
+        return None
 
     def close(self) -> None:
         """Supply off, console and flasher closed, whatever state they are in."""

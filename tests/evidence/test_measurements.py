@@ -1,0 +1,49 @@
+"""Figures with limits: margins, verdicts, and the table of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from bench.clock import WallClock
+from bench.evidence.measurements import Measurement, as_csv, measurements
+from bench.timeline import Timeline
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "within", "margin"),
+    [(9.0, 10.0, True, 0.1), (10.0, 10.0, True, 0.0), (12.0, 10.0, False, -0.2), (9.0, None, True, None)],
+)
+def test_limits(value, limit, within, margin):
+    made = Measurement("energy", value, "J", limit)
+    assert made.within is within
+    assert made.margin == (None if margin is None else pytest.approx(margin))
+
+
+def test_they_come_back_from_the_timeline_as_a_table():
+    clock = WallClock()
+    try:
+        timeline = Timeline(clock)
+        Measurement("energy", 12.0, "J", 10.0).record(timeline, "board")
+        Measurement("time", 3.25, "s").record(timeline, "board")
+        timeline.record("board", "state", "Idle")
+        found = measurements(timeline)
+    finally:
+        clock.close()
+    rows = list(csv.DictReader(io.StringIO(as_csv(found))))
+    assert [row["name"] for row in rows] == ["energy", "time"]
+    assert rows[0] == {
+        "name": "energy",
+        "value": "12",
+        "unit": "J",
+        "limit": "10",
+        "margin %": "-20.0",
+        "within": "NO",
+    }
+    assert rows[1]["limit"] == rows[1]["within"] == ""
+
+
+def test_no_figures_no_table():
+    assert as_csv([]) == ""
