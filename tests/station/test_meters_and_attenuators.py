@@ -91,6 +91,7 @@ def test_a_meter_reads_what_the_plant_draws(
             station.clock.sleep(20.0, "on")
             dut.power_cycle()
             station.clock.sleep(2.0, "on again")
+        station.clock.sleep(1.0, "the last sample's time")
         trace = made.trace
         rail = next(r for r in plants[0].rails.values() if r.board_voltage > 0)
         exact = rail.history.charge(trace.start + 0.01, trace.end - 0.01)
