@@ -50,6 +50,10 @@ class MeasurementError(BenchError):
     """A current trace, or what was asked of it, cannot give a number that is right."""
 
 
+class RadioError(BenchError):
+    """A device's signal cannot be read, or cannot be brought to what was asked for."""
+
+
 class ServerError(BenchError):
     """The LwM2M server could not start, or a device cannot be reached through it."""
 

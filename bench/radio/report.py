@@ -1,0 +1,129 @@
+"""What a device says about its signal: AT commands on its console, or object 4.
+
+Indices: 3GPP TS 36.133, 9.1.4 and 9.1.7, and the nRF91 AT Commands Reference Guide (`+CESQ`, `%CONEVAL`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from bench.dut.console import Console
+from bench.errors import RadioError
+from bench.lwm2m.client import Client
+
+WEAKEST, LOUDEST = -140.0, -30.0
+"""dBm that can be true. One stack casts dBm to eight bits, and -129 reads 127."""
+UNKNOWN = 255
+ANSWER = 5.0
+"""Bench seconds for an AT command that is answered at once."""
+EVALUATION = 30.0
+"""Bench seconds for `%CONEVAL`, which may have to listen first."""
+STRENGTH = "/4/0/2"
+
+
+@dataclass(frozen=True, slots=True)
+class SignalReport:
+    """`rsrp` in dBm (RSSI of Wi-Fi); `rsrq` and `sinr` in dB where they were told."""
+
+    rsrp: float
+    rsrq: float | None = None
+    sinr: float | None = None
+
+    def __str__(self) -> str:
+        parts = [f"{self.rsrp:g} dBm"]
+        parts += [f"RSRQ {self.rsrq:g} dB"] if self.rsrq is not None else []
+        parts += [f"SINR {self.sinr:g} dB"] if self.sinr is not None else []
+        return ", ".join(parts)
+
+
+class Reporter(Protocol):
+    """Asks the device."""
+
+    def read(self) -> SignalReport | None:
+        """Its signal now; None when it says that it has no cell. Raises `RadioError` for nonsense."""
+        ...
+
+
+class CesqReporter:
+    """`AT+CESQ`, answered from the last measurement at once."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def read(self) -> SignalReport | None:
+        found = _ask(self._console, "AT+CESQ", r"\+CESQ: *([\d, ]+)", ANSWER)
+        fields = [int(field) for field in found.split(",") if field.strip()]
+        if len(fields) != 6:
+            raise _nonsense(self._console, "+CESQ", found, "six numbers")
+        rsrq, rsrp = fields[4:]
+        if rsrp == UNKNOWN:
+            return None
+        if not (0 <= rsrp <= 97 and (0 <= rsrq <= 34 or rsrq == UNKNOWN)):
+            raise _nonsense(self._console, "+CESQ", found, "RSRP 0 to 97 and RSRQ 0 to 34")
+        return SignalReport(rsrp - 140.5, None if rsrq == UNKNOWN else (rsrq - 39.5) / 2)  # mid-steps
+
+
+class ConevalReporter:
+    """`AT%CONEVAL`, which evaluates the connection: RSRP, RSRQ, SNR, and what a transmission would take."""
+
+    FIELDS = 17
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def read(self) -> SignalReport | None:
+        found = _ask(self._console, "AT%CONEVAL", r"%CONEVAL: *([^\r\n]+)", EVALUATION)
+        fields = [field.strip() for field in found.split(",")]
+        if fields != ["0"] and len(fields) == 1 and fields[0].isdigit():
+            return None  # 1 to 7: no cell, or none could be evaluated
+        if len(fields) != self.FIELDS or fields[0] != "0":
+            raise _nonsense(self._console, "%CONEVAL", found, f"{self.FIELDS} fields")
+        try:
+            rsrp, rsrq, snr = (int(field) for field in fields[3:6])
+        except ValueError:
+            raise _nonsense(self._console, "%CONEVAL", found, "numbers in fields 4 to 6") from None
+        if rsrp == UNKNOWN:
+            return None
+        if not 0 <= rsrp <= 97:
+            raise _nonsense(self._console, "%CONEVAL", found, "RSRP 0 to 97")
+        return SignalReport(rsrp - 140.5, (rsrq - 39.5) / 2, float(snr - 24))
+
+
+class ObjectReporter:
+    """Radio Signal Strength of object 4 (what its Link Quality means depends on the bearer)."""
+
+    def __init__(self, client: Callable[[], Client]) -> None:
+        self._client = client
+
+    def read(self) -> SignalReport | None:
+        strength = float(self._client().read(STRENGTH))
+        if not WEAKEST <= strength <= LOUDEST:
+            raise RadioError(
+                f"{self._client().endpoint}: {STRENGTH} is {strength:g} dBm, "
+                f"and {WEAKEST:g} to {LOUDEST:g} dBm are possible",
+                help="the device may have cast dBm to eight bits, or report another quantity",
+            )
+        return SignalReport(strength)
+
+
+def _ask(console: Console, command: str, pattern: str, timeout: float) -> str:
+    """The first group of the line that answers a command. Raises `ConsoleTimeout` without one."""
+    mark = console.mark()
+    console.send(command + "\r\n")
+    found: re.Match[str] = console.expect(rf"^(?:{pattern}|ERROR)$", timeout=timeout, since=mark)
+    if found[1] is None:
+        raise RadioError(
+            f"{console.name}: {command} was answered by ERROR",
+            help="does the firmware pass AT commands through? Else choose another radio.report",
+        )
+    return found[1]
+
+
+def _nonsense(console: Console, command: str, answer: str, wanted: str) -> RadioError:
+    return RadioError(
+        f"{console.name}: {command} answered {answer!r}, where {wanted} belong",
+        help="choose another radio.report in the board file, or correct the firmware",
+    )
