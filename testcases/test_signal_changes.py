@@ -87,7 +87,7 @@ def test_signal_fades_during_the_reboot(dut, server, images, delivery, rf):
         assert update.await_downloaded()
         good = rf.rsrp
         assert update.execute()
-        profile = rf.run(outage(good, at=1, seconds=LONG))
+        profile = rf.run(outage(good, at=1, seconds=dut.type.timeouts.update / 2))
         update.await_finish()
         profile.wait()
         record = update.record

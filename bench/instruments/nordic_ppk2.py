@@ -27,7 +27,15 @@ from bench.clock import Clock
 from bench.errors import InstrumentError
 from bench.instruments.current_meter import CurrentMeter, InlineMeter, Measuring, MeterRatings
 from bench.instruments.instrument import Instrument
-from bench.instruments.ppk2_stream import RANGES, RATE, Calibration, WordStream, logic_of, ranges_of
+from bench.instruments.ppk2_stream import (
+    RANGES,
+    RATE,
+    Calibration,
+    WordStream,
+    logic_of,
+    ranges_of,
+    readings_of,
+)
 from bench.instruments.samples import Samples, Sampling
 from bench.instruments.serial_wire import SerialWire
 
@@ -177,7 +185,7 @@ class Ppk2Meter(CurrentMeter):
         self._raw = 0
         self._delivered = 0
         self._rest = (numpy.empty(0, dtype=numpy.uint32), numpy.empty(0, dtype=bool))
-        self._calibration: Calibration | None = None
+        self._amperes: numpy.ndarray | None = None
 
     @property
     def resyncs(self) -> int:
@@ -188,7 +196,7 @@ class Ppk2Meter(CurrentMeter):
         return Measuring(RATE / int(RATE / rate), mode, None)
 
     def _start(self, measuring: Measuring) -> None:
-        self._calibration = self._owner.calibration()
+        self._amperes = self._owner.calibration().table()
         self._fresh.clear()
         self._fault, self._ended = None, None
         self._words = WordStream()
@@ -256,10 +264,10 @@ class Ppk2Meter(CurrentMeter):
     def _samples(
         self, start: float, measuring: Measuring, words: numpy.ndarray, lost: numpy.ndarray
     ) -> Samples:
-        assert self._calibration is not None
+        assert self._amperes is not None
         if measuring.mode is Sampling.POINT:
             words, lost = words[:, :1], lost[:, :1]
-        current = self._calibration.amperes(words).mean(axis=1) if len(words) else numpy.empty(0)
+        current = self._amperes[readings_of(words)].mean(axis=1) if len(words) else numpy.empty(0)
         gone = lost.any(axis=1)
         current = current.astype(numpy.float32)
         current[gone] = numpy.nan

@@ -32,6 +32,8 @@ HELD = 4 * RUN
 """Words held back until what follows them has shown that they are sound."""
 
 RANGES = 5
+READINGS = 1 << 17
+"""Readings of 14 bits in a range of 3 bits."""
 _ADC_VOLTS = 1.8 / 163_840
 """Volts across the shunt for one unit."""
 
@@ -49,6 +51,10 @@ class Calibration:
     ug: numpy.ndarray
     volts: float
 
+    def table(self) -> numpy.ndarray:
+        """The current, in A as float64, of every reading in every range: index it by `readings_of(words)`."""
+        return self.amperes(numpy.arange(READINGS, dtype=numpy.uint32))
+
     def amperes(self, words: numpy.ndarray) -> numpy.ndarray:
         """The current of each word, in A as float64."""
         index = ranges_of(words)
@@ -57,6 +63,11 @@ class Calibration:
         offset = self.s[index] * self.volts + self.i[index]
         amps: numpy.ndarray = self.ug[index] * (raw * (self.gs[index] * raw + self.gi[index]) + offset)
         return amps
+
+
+def readings_of(words: numpy.ndarray) -> numpy.ndarray:
+    """Reading and range of each word as one number, below `READINGS`."""
+    return words & READINGS - 1
 
 
 def ranges_of(words: numpy.ndarray) -> numpy.ndarray:
