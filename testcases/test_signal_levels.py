@@ -8,9 +8,10 @@ RATE = 1000
 
 def test_update_at_signal_level(dut, server, images, delivery, rf, signal_level, current_if_any, level_curve):
     """Above the knee it succeeds; below, it succeeds or ends with result 4 and the old version running."""
+    patience = dut.type.radio.patience
     rf.set_rsrp(signal_level)
     with level_curve.measuring(current_if_any, rate=RATE):
-        record = server.update(dut, images.update, delivery)
+        record = server.update(dut, images.update, delivery, patience=patience)
     rf.clear()
 
     level_curve.note(signal_level, delivery, record)

@@ -19,7 +19,8 @@ class RadioSettings(Table):
     `report` is where the bench reads the signal: an AT command on the console, or object 4. `levels` are
     those at which updates are tested, from the best to the worst, `knee` is where a transfer begins to
     cost more, and below `lost` there is no service. `rejoin` is how many bench seconds after coverage
-    returned the device must be back at the latest.
+    returned the device must be back at the latest. In weak signal the board's time-outs are `patience`
+    times as long.
     """
 
     technology: Technology
@@ -28,6 +29,7 @@ class RadioSettings(Table):
     knee: Dbm
     lost: Dbm
     rejoin: float = Field(180.0, gt=0)
+    patience: float = Field(3.0, ge=1)
 
     @model_validator(mode="after")
     def _in_order(self) -> RadioSettings:

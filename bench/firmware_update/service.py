@@ -150,12 +150,14 @@ class UpdateService:
         transport: Transport | None = None,
         *,
         gate: SignalGate | None = None,
+        patience: float = 1.0,
     ) -> UpdateRecord:
         """A whole update cycle. What the device did is in the record, good or bad.
 
-        `transport` (PULL) is the one the board registers over unless given.
+        `transport` (PULL) is the one the board registers over unless given; with `patience` the board
+        file's time-outs are so many times as long, as weak signal demands.
         """
-        with self.begin(dut, image, delivery, transport) as update:
+        with self.begin(dut, image, delivery, transport, patience=patience) as update:
             if gate is not None and not update.wait_until_open(gate):
                 return update.record
             return update.finish()
@@ -167,9 +169,11 @@ class UpdateService:
         image: FirmwareImage,
         delivery: Delivery,
         transport: Transport | None = None,
+        *,
+        patience: float = 1.0,
     ) -> Iterator[Update]:
-        """An update to be taken step by step inside the block."""
-        cycle = self._cycle(dut, rules_for(dut.type.profile), INSTANCE)
+        """An update to be taken step by step inside the block; `patience` as for `update`."""
+        cycle = self._cycle(dut, rules_for(dut.type.profile), INSTANCE, patience)
         with _running(Update(cycle, image.data, delivery, transport or self.transport_of(dut))) as update:
             yield update
 
@@ -194,7 +198,7 @@ class UpdateService:
         with _running(Update(cycle, package.data, delivery, transport or self.transport_of(dut))) as update:
             yield update
 
-    def _cycle(self, dut: Dut, rules: Rules, instance: str) -> Cycle:
+    def _cycle(self, dut: Dut, rules: Rules, instance: str, patience: float = 1.0) -> Cycle:
         timeouts = dut.type.timeouts
         return Cycle(
             self.lwm2m,
@@ -203,8 +207,8 @@ class UpdateService:
             self._clock,
             self._timeline,
             partial(self._package_uri, dut.name),
-            download_timeout=timeouts.download,
-            update_timeout=timeouts.update + timeouts.registration,
+            download_timeout=timeouts.download * patience,
+            update_timeout=(timeouts.update + timeouts.registration) * patience,
             # a device notices only at its next Update that the server has forgotten it
             registration_timeout=dut.type.lifetime + timeouts.registration,
             instance=instance,
