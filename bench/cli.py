@@ -48,6 +48,30 @@ def up(file: Path, seed: int) -> None:
 
 
 @commands.command()
+@click.option(
+    "--bench",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("boards/virtual.toml"),
+    show_default=True,
+    help="bench file",
+)
+@click.option("--board", multiple=True, help="only this board; may be given several times")
+@click.option("--days", type=click.IntRange(1), default=90, show_default=True, help="how long it holds")
+@click.option("--step", type=click.FloatRange(0.25), default=5.0, show_default=True, help="dB of the sweep")
+@click.option("--seed", type=int, default=0, show_default=True, help="seed of the virtual bench")
+def calibrate(file: Path, board: tuple[str, ...], days: int, step: float, seed: int) -> None:
+    """Measure what each board reports at each attenuation of its radio path, up and down; keep it.
+
+    Each board is installed with its baseline, powered and registered first. Exit status 1 when a path
+    is not fit for use; what was measured is kept in calibration/, beside the bench file, either way.
+    """
+    from bench.calibrate import run_calibration
+
+    sys.exit(run_calibration(load_bench(file, board), days, step, seed, click.echo))
+
+
+@commands.command()
 @click.argument("file", type=click.Path(path_type=Path), default=Path("results/coverage.json"))
 @click.option("--markdown", is_flag=True, help="write tables for the docs instead of text")
 def coverage(file: Path, markdown: bool) -> None:

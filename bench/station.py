@@ -7,12 +7,13 @@ be powered. Whatever fails on the way, every supply output that was reached ends
 from __future__ import annotations
 
 import contextlib
+import datetime
 import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from bench.clock import Clock, WallClock
 from bench.config import (
@@ -37,13 +38,14 @@ from bench.dut.nrf9160 import Nrf9160
 from bench.dut.process import ProcessDut
 from bench.dut.rom_serial import RomSerialFlasher
 from bench.dut.swd import SwdFlasher
-from bench.errors import BenchError, ConfigError
+from bench.errors import BenchError, ConfigError, NotApplicable
 from bench.firmware.image_set import ImageSet
 from bench.firmware.provider import load_images, load_packages
 from bench.firmware_update.service import UpdateService
 from bench.firmware_update.states import Transport
 from bench.instruments.attenuator import Attenuator
 from bench.instruments.current_meter import CurrentMeter, InlineMeter
+from bench.instruments.instrument import Instrument
 from bench.instruments.models import open_instrument
 from bench.instruments.power_supply import PowerSupply
 from bench.lwm2m.dtls.credentials import Certificates, Credentials
@@ -52,6 +54,9 @@ from bench.network.address import coap_uri, reachable
 from bench.network.impairment import Impairment
 from bench.network.path import NetworkPath
 from bench.packages.server import Door, PackageServer
+from bench.radio.report import CesqReporter, ConevalReporter, ObjectReporter, Reporter
+from bench.radio.rf import Rf
+from bench.radio.store import load_valid
 from bench.timeline import Timeline
 
 DUT_DRIVERS: dict[str, type[HardwareDut]] = {"nrf9160": Nrf9160, "esp32": Esp32}
@@ -77,6 +82,7 @@ class Station:
         self.seed = seed
         self._closing = contextlib.ExitStack()
         self.duts: dict[str, Dut] = {}
+        self.instruments: dict[str, Instrument[Any]] = {}
         self.supplies: dict[str, PowerSupply] = {}
         self.attenuators: dict[str, Attenuator] = {}
         self.inline_meters: dict[str, InlineMeter] = {}
@@ -117,6 +123,7 @@ class Station:
                 identity=instrument.identity,
             )
             self._closing.callback(opened.close)
+            self.instruments[name] = opened
             if isinstance(opened, PowerSupply):
                 self.supplies[name] = opened
                 self._closing.callback(self._switch_off, opened)
@@ -290,6 +297,56 @@ class Station:
             return f"{known}/fw/{name}"
         return self.packages.uri_of(name, transport.value)
 
+    def rf(self, board: str) -> Rf:
+        """The radio path of a board, by its calibration where the bench has one.
+
+        Raises `NotApplicable` where the bench file gives no attenuator or the board file no [radio], and
+        `RadioError` for a calibration that does not hold.
+        """
+        made, file = self.uncalibrated_rf(board), calibration_file(self.bench, board)
+        if file.exists():
+            path = self.attenuator_of(board)
+            found = load_valid(
+                file,
+                board=board,
+                serial=self.duts[board].serial,
+                rf_path=path,
+                instrument=self.instruments[path.partition(":")[0]].idn,
+                today=datetime.date.today(),
+            )
+            made.reference, made.floor = found.intercept, found.floor
+        return made
+
+    def uncalibrated_rf(self, board: str) -> Rf:
+        """As `rf`, but it goes by what the device reports alone."""
+        dut = self.duts[board]
+        if dut.attenuator is None:
+            raise NotApplicable(f"the bench file gives no attenuator of boards.{board}")
+        if not isinstance(dut.type, BoardType) or dut.type.radio is None:
+            raise NotApplicable(f"the board file of {dut.type.name} has no [radio]")
+        radio = dut.type.radio
+        reporters: dict[str, Reporter] = {
+            "at+cesq": CesqReporter(dut.console),
+            "at%coneval": ConevalReporter(dut.console),
+            "lwm2m": ObjectReporter(lambda: self.server.client(dut.endpoint)),
+        }
+        return Rf(
+            board,
+            dut.attenuator,
+            reporters[radio.report],
+            self.clock,
+            self.timeline,
+            lost=radio.lost,
+            rejoin=radio.rejoin,
+        )
+
+    def attenuator_of(self, board: str) -> str:
+        """Instrument and path of a board's attenuator, as the bench file names them."""
+        settings = self.bench.settings.boards[board]
+        assert isinstance(settings, BoardSettings)
+        assert settings.attenuator is not None
+        return settings.attenuator
+
     def _forget(self, endpoint: str) -> None:
         """A device that is known to be dead answers nothing: do not wait for it."""
         with contextlib.suppress(BenchError):  # it had not registered
@@ -312,6 +369,11 @@ def _quietly(close: Callable[[], None]) -> Callable[[], None]:
             close()
 
     return run
+
+
+def calibration_file(bench: Bench, board: str) -> Path:
+    """Where the calibration of a board's radio path is kept: beside the bench file."""
+    return bench.path.parent / "calibration" / f"{board}.json"
 
 
 def images_of(bench: Bench, name: str, work: Path) -> ImageSet:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 COLOURS = {"push": "#d94801", "pull": "#08519c"}
 
@@ -42,12 +43,20 @@ def level_png(board: str, points: Sequence[LevelPoint], knee: float, lost: float
         axes.grid(True, alpha=0.3)
         if any(line.get_label() in COLOURS for line in axes.lines):
             axes.set_yscale("log")
+            for axis_format in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+                axis_format(FuncFormatter(_plain))
             axes.legend(fontsize=8)
     time.set_xlim(max(p.dbm for p in points) + 3, lost - 2)
     figure.suptitle(f"{board}: dashed the knee, dotted no service below; crosses failed", fontsize=10)
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
+
+
+def _plain(value: float, position: object) -> str:
+    """1, 2 and 5 of each decade; more would not be legible."""
+    first = f"{value:e}"[0]
+    return f"{value:g}" if first in "125" else ""
 
 
 def _curve(axes: Axes, delivery: str, rows: Sequence[tuple[float, float, bool]]) -> None:

@@ -27,8 +27,8 @@ FLOOR_MARGIN = 10.0
 class Rf:
     """The radio path of one device.
 
-    `reference` dBm arrive at 0 dB of attenuation, by calibration or by the first report; `floor` dBm
-    leak past the attenuator (None: not known); `lost` dBm is where the device has no service.
+    Below `lost` dBm the device has no service, and it is back `rejoin` bench seconds after that has
+    returned.
     """
 
     def __init__(
@@ -40,16 +40,18 @@ class Rf:
         timeline: Timeline,
         *,
         lost: float,
-        reference: float | None = None,
-        floor: float | None = None,
+        rejoin: float = 180.0,
     ) -> None:
         self.board = board
         self.path = path
         self.lost = lost
-        self.floor = floor
+        self.rejoin = rejoin
+        self.reference: float | None = None
+        """dBm that arrive at 0 dB of attenuation: by the calibration, or by the first report."""
+        self.floor: float | None = None
+        """dBm that leak past the attenuator, where the calibration found it."""
         self._reporter = reporter
         self._clock, self._timeline = clock, timeline
-        self._reference = reference
         self._running: ProfileRun | None = None
 
     # ---- what is
@@ -76,8 +78,8 @@ class Rf:
         if found is None:
             self._timeline.record(self.board, "signal", "no cell", rsrp=None)
         else:
-            if self._reference is None:
-                self._reference = found.rsrp + self.attenuation
+            if self.reference is None:
+                self.reference = found.rsrp + self.attenuation
             self._timeline.record(
                 self.board, "signal", str(found), rsrp=found.rsrp, rsrq=found.rsrq, sinr=found.sinr
             )
@@ -169,6 +171,6 @@ class Rf:
 
     def _strongest(self) -> float:
         """dBm at 0 dB, from the calibration or else from the present report."""
-        if self._reference is None:
-            self._reference = self.settled() + self.attenuation
-        return self._reference
+        if self.reference is None:
+            self.reference = self.settled() + self.attenuation
+        return self.reference

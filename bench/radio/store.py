@@ -1,0 +1,61 @@
+"""Calibrations on disk: JSON, one file a board; a wrong, old or foreign one is refused."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.errors import RadioError
+from bench.radio.calibration import Calibration, Point
+
+FORMAT = "bench radio calibration 1"
+HELP = "calibrate the path anew: bench calibrate"
+
+
+def save(calibration: Calibration, path: Path) -> None:
+    """Write it, stable under version control."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = {"format": FORMAT, **asdict(calibration)}
+    path.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
+
+
+def load(path: Path) -> Calibration:
+    """Raises `RadioError` for a file that is no calibration."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        if rows.pop("format") != FORMAT:
+            raise ValueError("another format")
+        points = tuple(Point(**point) for point in rows.pop("points"))
+        made = Calibration(**rows, points=points)
+        numbers = (made.intercept, made.slope, made.rms, made.hysteresis)
+        if not all(isinstance(n, int | float) and n == n for n in numbers) or made.days < 0:
+            raise ValueError("figures are missing")
+        _ = made.expires
+        return made
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RadioError(f"{path}: not a calibration: {error}", help=HELP) from error
+
+
+def load_valid(
+    path: Path, *, board: str, serial: str, rf_path: str, instrument: str, today: datetime.date
+) -> Calibration:
+    """The calibration of just this board at this path of this instrument, as long as it holds.
+
+    Raises `RadioError` that says what differs, or that it has expired.
+    """
+    made = load(path)
+    for what, held, wanted in (
+        ("board", made.board, board),
+        ("serial number", made.serial, serial),
+        ("path", made.path, rf_path),
+        ("attenuator", made.instrument, instrument),
+    ):
+        if held != wanted:
+            raise RadioError(f"{path}: was made with {what} {held!r}, this one is {wanted!r}", help=HELP)
+    if today >= made.expires:
+        raise RadioError(f"{path}: expired on {made.expires}, made on {made.date}", help=HELP)
+    if made.problems:
+        raise RadioError(f"{path}: the path is not fit for use: {made.problems[0]}", help=HELP)
+    return made
