@@ -15,11 +15,11 @@ def save_png(calibration: Calibration, path: Path) -> None:
     figure = Figure(figsize=(8, 5), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    told = [p for p in calibration.points if p.rsrp is not None]
+    told = [(p.attenuation, p.rsrp, p.rising) for p in calibration.points if p.rsrp is not None]
     for rising, marker, name in ((True, "^", "on the way up"), (False, "v", "on the way down")):
-        rows = [(p.attenuation, p.rsrp) for p in told if p.rising is rising]
+        rows = [(db, rsrp) for db, rsrp, up in told if up is rising]
         axes.plot([r[0] for r in rows], [r[1] for r in rows], marker, markersize=6, label=name)
-    ends = [0.0, max(p.attenuation for p in told)]
+    ends = [0.0, max(db for db, _, _ in told)]
     line = [calibration.intercept - calibration.slope * db for db in ends]
     axes.plot(ends, line, color="black", linewidth=0.8, label=f"slope {calibration.slope:.3f}")
     if calibration.lost_at is not None:

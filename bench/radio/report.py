@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bench.dut.console import Console
-from bench.errors import RadioError
-from bench.lwm2m.client import Client, NotReachable
+from bench.errors import RadioError, ServerError
+from bench.lwm2m.client import Client
 
 WEAKEST, LOUDEST = -140.0, -30.0
 """dBm that can be true. One stack casts dBm to eight bits, and -129 reads 127."""
@@ -101,7 +101,7 @@ class ObjectReporter:
     def read(self) -> SignalReport | None:
         try:
             strength = float(self._client().read(STRENGTH))
-        except NotReachable:  # what this way of asking can know of a device without a cell
+        except ServerError:  # what this way of asking can know of a device without a cell
             return None
         if not WEAKEST <= strength <= LOUDEST:
             raise RadioError(
