@@ -5,13 +5,12 @@ Indices: 3GPP TS 36.133, 9.1.4 and 9.1.7, and the nRF91 AT Commands Reference Gu
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from bench.dut.console import Console
-from bench.errors import RadioError, ServerError
+from bench.errors import ConsoleTimeout, RadioError, ServerError
 from bench.lwm2m.client import Client
 
 WEAKEST, LOUDEST = -140.0, -30.0
@@ -54,9 +53,9 @@ class CesqReporter:
         self._console = console
 
     def read(self) -> SignalReport | None:
-        found = _ask(self._console, "AT+CESQ", r"\+CESQ: *([\d, ]+)", ANSWER)
-        fields = [int(field) for field in found.split(",") if field.strip()]
-        if len(fields) != 6:
+        found = _ask(self._console, "AT+CESQ", "+CESQ", ANSWER)
+        fields = [int(field) for field in found.split(",") if field.strip().isdecimal()]
+        if len(fields) != 6 or found.count(",") != 5:
             raise _nonsense(self._console, "+CESQ", found, "six numbers")
         rsrq, rsrp = fields[4:]
         if rsrp == UNKNOWN:
@@ -75,7 +74,7 @@ class ConevalReporter:
         self._console = console
 
     def read(self) -> SignalReport | None:
-        found = _ask(self._console, "AT%CONEVAL", r"%CONEVAL: *([^\r\n]+)", EVALUATION)
+        found = _ask(self._console, "AT%CONEVAL", "%CONEVAL", EVALUATION)
         fields = [field.strip() for field in found.split(",")]
         if fields != ["0"] and len(fields) == 1 and fields[0].isdigit():
             return None  # 1 to 7: no cell, or none could be evaluated
@@ -112,17 +111,31 @@ class ObjectReporter:
         return SignalReport(strength)
 
 
-def _ask(console: Console, command: str, pattern: str, timeout: float) -> str:
-    """The first group of the line that answers a command. Raises `ConsoleTimeout` without one."""
+def _ask(console: Console, command: str, name: str, timeout: float) -> str:
+    """What follows `name:` in the lines that answer a command. Raises `RadioError` without `OK`."""
     mark = console.mark()
     console.send(command + "\r\n")
-    found: re.Match[str] = console.expect(rf"^(?:{pattern}|ERROR)$", timeout=timeout, since=mark)
-    if found[1] is None:
+    # the end of the answer, never a part of a line: half a number would be a number too
+    try:
+        ended = console.expect(r"^(OK|ERROR|\+CM[ES] ERROR.*)$", timeout=timeout, since=mark)
+    except ConsoleTimeout as silence:
         raise RadioError(
-            f"{console.name}: {command} was answered by ERROR",
+            f"{console.name}: {command} was not answered within {timeout:g} s",
+            help="is the device up, and does its firmware pass AT commands through?",
+        ) from silence
+    if ended[1] != "OK":
+        raise RadioError(
+            f"{console.name}: {command} was answered by {ended[1]}",
             help="does the firmware pass AT commands through? Else choose another radio.report",
         )
-    return found[1]
+    for line in console.lines(mark):
+        head, found, answer = line.text.strip().partition(f"{name}:")
+        if found and not head:
+            return answer.strip()
+    raise RadioError(
+        f"{console.name}: {command} was answered by OK without {name}",
+        help="choose another radio.report in the board file",
+    )
 
 
 def _nonsense(console: Console, command: str, answer: str, wanted: str) -> RadioError:
