@@ -57,6 +57,7 @@ from bench.packages.server import Door, PackageServer
 from bench.radio.report import CesqReporter, ConevalReporter, ObjectReporter, Reporter
 from bench.radio.rf import Rf
 from bench.radio.store import load_valid
+from bench.power_cuts.stage import FlashStage
 from bench.timeline import Timeline
 
 DUT_DRIVERS: dict[str, type[HardwareDut]] = {"nrf9160": Nrf9160, "esp32": Esp32}
@@ -69,6 +70,10 @@ class Plant(Protocol):
 
     def start(self) -> BenchSettings:
         """Bring it up; returns the settings with the addresses it chose filled in."""
+        ...
+
+    def flash_stage(self, board: str) -> FlashStage:
+        """A board's flash, to be watched and put into the state that a power cut leaves."""
         ...
 
     def close(self) -> None: ...
@@ -87,6 +92,7 @@ class Station:
         self.attenuators: dict[str, Attenuator] = {}
         self.inline_meters: dict[str, InlineMeter] = {}
         self._uris: dict[str, str] = {}
+        self._plant: Plant | None = None
         self.clock: Clock
         self.timeline: Timeline
         self.server: LwM2mServer
@@ -170,6 +176,7 @@ class Station:
             self.bench, self.seed
         )
         self._closing.callback(plant.close)
+        self._plant = plant
         self.clock = plant.clock
         return plant.start()
 
@@ -346,6 +353,12 @@ class Station:
         assert isinstance(settings, BoardSettings)
         assert settings.attenuator is not None
         return settings.attenuator
+
+    def flash_stage(self, board: str) -> FlashStage:
+        """The flash of a virtual board from inside. Raises `NotApplicable` for a real one."""
+        if self._plant is None:
+            raise NotApplicable("only the flash of a virtual board can be looked into while it works")
+        return self._plant.flash_stage(board)
 
     def _forget(self, endpoint: str) -> None:
         """A device that is known to be dead answers nothing: do not wait for it."""

@@ -29,7 +29,10 @@ class Region(Table):
 
 
 class ConsoleSettings(Table):
+    """`application` is a pattern of the application's first line: there the bootloader's work ends."""
+
     baud: int = Field(115200, gt=0)
+    application: str | None = None
 
 
 class SupplySettings(Table):

@@ -225,6 +225,11 @@ class Update:
                 pass  # it may have restarted before its answer arrived: its state will tell
         return True
 
+    @property
+    def executed(self) -> float | None:
+        """Bench seconds when Update was executed, or None."""
+        return self._executed
+
     def go_along(self, leader: Update) -> None:
         """Update was executed on another instance, and takes this one along: follow it through."""
         self._executed = leader._executed

@@ -23,9 +23,11 @@ class FlashTiming:
     word: int = 4
 
 
-@dataclass(slots=True)
-class _Operation:
-    kind: str  # "erase" or "write"
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What the array is busy with: `kind` is "erase" (one page, no `data`) or "write"; times are seconds."""
+
+    kind: str
     offset: int
     data: bytes
     started: float
@@ -37,7 +39,7 @@ class Flash:
 
     `array` is a ctypes buffer so that an instruction-set emulator can share it without copies;
     `view` is a writable memoryview of it. `on_operation(kind, offset, length)` is told of each
-    operation as it begins; `wear` counts erases by page number.
+    operation as it begins, when it is also `under_way`; `wear` counts erases by page number.
     """
 
     def __init__(
@@ -49,7 +51,11 @@ class Flash:
         self.wear: dict[int, int] = {}
         self.on_operation: Callable[[str, int, int], None] = lambda kind, offset, length: None
         self._rng = rng
-        self._busy: _Operation | None = None
+        self.under_way: Operation | None = None
+
+    def reseed(self, seed: float) -> None:
+        """What the next torn operation looks like follows from `seed`."""
+        self._rng.seed(seed)
 
     def read(self, offset: int, length: int) -> bytes:
         self._check(offset, length)
@@ -95,33 +101,34 @@ class Flash:
 
     def interrupt(self, now: float) -> None:
         """The supply failed: what was under way stays half done."""
-        operation, self._busy = self._busy, None
-        if operation is None:
-            return
-        done = (
-            min(1.0, max(0.0, (now - operation.started) / operation.duration)) if operation.duration else 0.0
-        )
+        operation, self.under_way = self.under_way, None
+        if operation is not None:
+            passed = now - operation.started
+            done = min(1.0, max(0.0, passed / operation.duration)) if operation.duration else 0.0
+            self.tear(operation, done, self._rng)
+
+    def tear(self, operation: Operation, done: float, rng: random.Random) -> None:
+        """What is left of `operation` when the supply fails after a share `done` (0 to 1) of its time."""
         if operation.kind == "write":
             words = int(done * len(operation.data) / self.timing.word)
             whole = words * self.timing.word
             self.write_now(operation.offset, operation.data[:whole])
             torn = operation.data[whole : whole + self.timing.word]
             if torn:  # in the word under way only some of the bits have fallen
-                self.write_now(operation.offset + whole, bytes(b | self._rng.randrange(256) for b in torn))
+                self.write_now(operation.offset + whole, bytes(b | rng.randrange(256) for b in torn))
         else:
             page = self.view[operation.offset : operation.offset + self.page]
             for i in range(self.page):  # bits rise with the share of the erase pulse that passed
-                if self._rng.random() < done:
+                if rng.random() < done:
                     page[i] = 0xFF
-                elif self._rng.random() < 0.5:
-                    page[i] |= self._rng.randrange(256)
+                elif rng.random() < 0.5:
+                    page[i] |= rng.randrange(256)
 
     def _take(self, kind: str, offset: int, data: bytes, seconds: float, now: Callable[[], float]) -> Steps:
+        self.under_way = Operation(kind, offset, data, now(), seconds)
         self.on_operation(kind, offset, len(data) or self.page)
-        operation = _Operation(kind, offset, data, now(), seconds)
-        self._busy = operation
         yield seconds
-        self._busy = None
+        self.under_way = None
 
     def _check(self, offset: int, length: int) -> None:
         if offset < 0 or offset + length > self.size:

@@ -25,6 +25,7 @@ from bench.virtual.boards.board import VirtualBoard
 from bench.virtual.boards.esp32 import VirtualEsp32
 from bench.virtual.boards.nrf9160 import VirtualNrf9160
 from bench.virtual.clock import VirtualClock
+from bench.virtual.flash_stage import BoardFlashStage
 from bench.virtual.instruments.models import Wiring, start_instrument
 from bench.virtual.machine import Region
 from bench.virtual.nrf91.registry import PROBES
@@ -163,6 +164,10 @@ class VirtualBench:
 
     def _path(self, name: str) -> RfPath:
         return self.paths.setdefault(name, RfPath())
+
+    def flash_stage(self, board: str) -> BoardFlashStage:
+        """A board's flash, to be watched and put into the state that a power cut leaves."""
+        return BoardFlashStage(self.boards[board], self.clock.changed)
 
     def _rail(self, name: str) -> Rail:
         return self.rails.setdefault(name, Rail(self.scheduler))

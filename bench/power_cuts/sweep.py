@@ -1,0 +1,190 @@
+"""A cut at every flash operation of one update, on an open virtual bench.
+
+One update is done with its flash operations on record. Each cut then begins with the board off and
+its flash as the cut would have left it; the board is powered by its supply, must register, run the
+old or the new version complete, and take an update. A second cut hits the recovery from the first,
+by the supply, at a moment of its own, wherever the first one tore an operation.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+
+from bench.clock import Clock
+from bench.dut.hardware import HardwareDut
+from bench.errors import BenchError, PlantError, WaitTimeout
+from bench.firmware.image import FirmwareImage
+from bench.firmware_update.service import UpdateService
+from bench.firmware_update.states import Delivery, State, Transport
+from bench.power_cuts.phases import phase_at, windows
+from bench.power_cuts.report import Cut, CutResult
+from bench.power_cuts.stage import FlashOperation, FlashStage
+
+MOMENTS = ((0.0, 0.0), (0.02, 0.35), (0.35, 0.7), (0.7, 0.98))
+"""Shares of an operation's time to cut at, each drawn between two bounds; 0 is before it."""
+QUIET = 30.0
+"""Seconds after a registration in which the firmware finishes what it writes."""
+
+
+class Sweep:
+    """`run` may be called for any of the `cuts`, in any order; equal seeds give equal outcomes."""
+
+    def __init__(
+        self, dut: HardwareDut, server: UpdateService, stage: FlashStage, clock: Clock, seed: int
+    ) -> None:
+        self._dut, self._server, self._stage, self._clock = dut, server, stage, clock
+        self._seed = seed
+        self._proved: dict[str, int] = {}
+        self._transport = Transport.HTTP if "http" in dut.type.profile.transports else None
+        self.operations: Sequence[FlashOperation] = ()
+        self.cuts: list[Cut] = []
+
+    # ---- the reference
+
+    def prepare(self, delivery: Delivery) -> None:
+        """Do the one update, and lay out the cuts. The board ends switched off."""
+        dut, clock = self._dut, self._clock
+        dut.install(dut.images.baseline)
+        self._server.commission(dut)
+        clock.sleep(QUIET, "the board comes to rest")
+        self._stage.record()
+        with self._server.begin(dut, dut.images.update, delivery) as update:
+            record = update.finish()
+        clock.sleep(QUIET, "the board comes to rest")
+        self.operations = self._stage.stop()
+        if record.failure:
+            raise PlantError(
+                f"{dut.name}: the update without any cut failed: {record.failure}",
+                help="run testcases/test_successful_update.py first",
+            )
+        registration = self._server.lwm2m.registration(dut.endpoint)
+        assert registration is not None
+        found = windows(
+            update,
+            dut.console.lines(),
+            dut.type.console.application,
+            registered=registration.registered_at,
+            end=clock.now(),
+        )
+        dut.power_off()
+        self.cuts = list(self._laid_out([phase_at(o.time, found) for o in self.operations]))
+
+    def _laid_out(self, phases: Sequence[str]) -> Iterator[Cut]:
+        number = 0
+        for operation, phase in zip(self.operations, phases, strict=True):
+            rng = random.Random(f"{self._seed}/{operation.number}")
+            for place, (low, high) in enumerate(MOMENTS):
+                what = f"{operation.kind} {operation.length} at {operation.region}+{operation.offset:#x}"
+                share = round(rng.uniform(low, high), 4)
+                yield Cut(number, phase, operation.number, what, share, place > 0)
+                number += 1
+
+    # ---- one cut
+
+    def run(self, cut: Cut) -> CutResult:
+        """What comes of it. The board ends switched off."""
+        dut, stage = self._dut, self._stage
+        second = None
+        try:
+            self._restore(cut)
+            if cut.again:
+                second = self._cut_recovery(cut)
+            booted, problem = self._judge()
+            proved_by = None
+            if not problem:
+                proved_by, problem = self._prove(cut)
+            return CutResult(cut, booted, second, proved_by, problem)
+        except BenchError as fault:  # as much a part of the outcome as anything
+            return CutResult(cut, "nothing", second, None, fault.message)
+        finally:
+            stage.count()
+            dut.power_off()
+
+    def _restore(self, cut: Cut) -> None:
+        self._stage.put(cut.operation, cut.share, f"{self._seed}/cut {cut.number}")
+
+    def _cut_recovery(self, cut: Cut) -> tuple[int, float] | None:
+        """Let the board recover once to see what it does, then again and cut it in the middle of that.
+
+        None, with the board switched off as after the first cut, when the recovery writes nothing.
+        """
+        dut, stage = self._dut, self._stage
+        stage.count()
+        try:
+            self._boot()
+        except WaitTimeout:
+            pass  # the judgement of the single cut beside it tells
+        self._clock.sleep(QUIET, "the board comes to rest")
+        count = stage.counted
+        dut.power_off()
+        self._restore(cut)
+        if not count:
+            return None
+        rng = random.Random(f"{self._seed}/second cut {cut.number}")
+        operation, share = rng.randrange(count), round(rng.random(), 4)
+        stage.expect(operation, share)
+        dut.power_on()
+        timeouts = dut.type.timeouts
+        self._clock.wait_for(
+            lambda: stage.reached,
+            timeout=timeouts.boot + timeouts.update + timeouts.registration + QUIET,
+            reason=f"{dut.name}: operation {operation} of the recovery",
+        )
+        dut.power_off()
+        return operation, share
+
+    def _boot(self) -> None:
+        before = self._clock.now()
+        self._dut.power_on()
+        self._server.await_registered(self._dut, after=before)
+
+    def _judge(self) -> tuple[str, str]:
+        """What boots ("old", "new", "nothing"), and what is wrong with it."""
+        dut, images = self._dut, self._dut.images
+        try:
+            self._boot()
+        except WaitTimeout:
+            said = [line.text for line in dut.console.lines()[-3:]]
+            return "nothing", f"it did not boot and register; its last lines: {said}"
+        version = self._server.version_of(dut)
+        known = {
+            images.baseline.version: ("old", images.baseline),
+            images.update.version: ("new", images.update),
+        }
+        if version not in known:
+            return "nothing", f"it runs version {version}, neither the old one nor the new one"
+        name, image = known[version]
+        self._clock.sleep(QUIET, "the board comes to rest")
+        return name, self._completeness(image)
+
+    def _completeness(self, image: FirmwareImage) -> str:
+        """What is wrong with the image that is said to run, "" when every byte is right."""
+        slots = self._dut.type.firmware.slots
+        looked_at = slots[:1] if self._dut.type.firmware.swap else slots
+        found = [self._stage.content(slot, image.size) for slot in looked_at]
+        if image.data in found:
+            return ""
+        wrong = min(
+            next(i for i, (a, b) in enumerate(zip(data, image.data, strict=True)) if a != b) for data in found
+        )
+        return f"the slot differs from version {image.version}, which runs, from byte {wrong:#x} on"
+
+    def _prove(self, cut: Cut) -> tuple[int | None, str]:
+        """An update must succeed from here; a state of the memory that was proved needs no second proof."""
+        dut = self._dut
+        state = self._stage.digest()
+        if state in self._proved:
+            return self._proved[state], ""
+        if self._server.state_of(dut)[0] is State.DOWNLOADED:  # it kept the package, and takes no other
+            self._server.object5(dut).write_uri("")
+        record = self._server.update(dut, dut.images.update, Delivery.PULL, self._transport)
+        if record.failure:
+            return None, f"an update after it failed: {record.failure}"
+        if self._server.version_of(dut) != dut.images.update.version:
+            return None, f"after another update it runs {self._server.version_of(dut)}"
+        problem = self._completeness(dut.images.update)
+        if problem:
+            return None, f"after another update {problem}"
+        self._proved[state] = cut.number
+        return cut.number, ""

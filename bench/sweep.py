@@ -1,0 +1,161 @@
+"""The power-cut sweep of a virtual board, shared out over processes.
+
+Each process opens a station of its own and does the same reference update, which the seed makes the
+same, and then its share of the cuts.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from multiprocessing.queues import Queue
+
+from bench.config import Bench
+from bench.dut.hardware import HardwareDut
+from bench.errors import BenchError, ConfigError, NotApplicable, PlantError
+from bench.firmware_update.states import Delivery
+from bench.power_cuts.report import Cut, CutResult
+from bench.power_cuts.sweep import Sweep
+from bench.station import Station
+
+WORKERS = 2
+_POLL = 1.0
+"""Wall seconds between looks whether a worker has died."""
+_RUN = 16
+"""Neighbouring cuts that go to one worker together: they often leave equal states."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to sweep: one board of a bench file. `only` is the number of a single cut, or None for all."""
+
+    bench: Bench
+    board: str
+    delivery: Delivery
+    seed: int = 0
+    only: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    cuts: int
+
+
+_Message = CutResult | _Fault | _End
+
+
+def sweep(
+    order: Order,
+    on_progress: Callable[[int, int, CutResult], None] = lambda done, total, result: None,
+    *,
+    workers: int = WORKERS,
+) -> list[CutResult]:
+    """Every cut of one update and what came of it, by number.
+
+    `on_progress(done, total, result)` is called after each. Raises `NotApplicable` for a board that is
+    not virtual, and `PlantError` when a worker cannot do its work.
+    """
+    if order.bench.settings.bench.plant is None:
+        raise NotApplicable("only the flash of a virtual board can be looked into while it works")
+    context = multiprocessing.get_context("spawn")
+    parts = 1 if order.only is not None else min(workers, os.cpu_count() or 1)
+    messages: Queue[tuple[int, int, _Message]] = context.Queue()
+    running = [
+        context.Process(target=_work, args=(order, part, parts, messages), daemon=True)
+        for part in range(parts)
+    ]
+    for process in running:
+        process.start()
+    try:
+        return _gathered(running, messages, on_progress)
+    finally:
+        for process in running:
+            process.terminate()
+            process.join()
+        messages.close()
+
+
+def _gathered(
+    running: Sequence[BaseProcess],
+    messages: Queue[tuple[int, int, _Message]],
+    on_progress: Callable[[int, int, CutResult], None],
+) -> list[CutResult]:
+    results: dict[int, CutResult] = {}
+    ended: dict[int, int] = {}
+    while len(ended) < len(running):
+        part, total, message = _next(running, ended, messages)
+        match message:
+            case CutResult():
+                results[message.cut.number] = message
+                on_progress(len(results), total, message)
+            case _Fault(text):
+                raise PlantError(
+                    f"the sweep cannot go on: {text}", help="repair the bench; this is no finding"
+                )
+            case _End(cuts):
+                ended[part] = cuts
+    if len(set(ended.values())) > 1:
+        raise PlantError(
+            f"workers laid out different numbers of cuts: {sorted(ended.values())}",
+            help="something on the virtual bench does not follow from the seed",
+        )
+    return [results[number] for number in sorted(results)]
+
+
+def _next(
+    running: Sequence[BaseProcess], ended: dict[int, int], messages: Queue[tuple[int, int, _Message]]
+) -> tuple[int, int, _Message]:
+    while True:
+        dead = [n for n, process in enumerate(running) if n not in ended and not process.is_alive()]
+        try:
+            return messages.get(timeout=_POLL)
+        except queue.Empty:
+            if dead:
+                code = running[dead[0]].exitcode
+                raise PlantError(
+                    f"worker {dead[0]} of the sweep ended with exit code {code}",
+                    help="see its traceback above",
+                ) from None
+
+
+def _work(order: Order, part: int, parts: int, messages: Queue[tuple[int, int, _Message]]) -> None:
+    """A worker process."""
+    try:
+        total = 0
+        with Station(order.bench, seed=order.seed) as station:
+            cuts, results = _run(station, order, part, parts)
+            total = 1 if order.only is not None else len(cuts)
+            for result in results:
+                messages.put((part, total, result))
+        messages.put((part, total, _End(len(cuts))))
+    except (BenchError, NotApplicable, AssertionError) as fault:
+        messages.put((part, 0, _Fault(str(fault))))
+
+
+def _run(station: Station, order: Order, part: int, parts: int) -> tuple[Sequence[Cut], Iterator[CutResult]]:
+    dut = station.duts[order.board]
+    if not isinstance(dut, HardwareDut):
+        raise NotApplicable(f"{order.board} is a program")
+    stage = station.flash_stage(order.board)
+    sweep = Sweep(dut, station.updates, stage, station.clock, order.seed)
+    sweep.prepare(order.delivery)
+    if order.only is None:
+        mine = [cut for cut in sweep.cuts if cut.number // _RUN % parts == part]
+    elif order.only < len(sweep.cuts):
+        mine = [sweep.cuts[order.only]]
+    else:
+        raise ConfigError(
+            f"there is no cut {order.only}: the update of {order.board} by {order.delivery} has "
+            f"{len(sweep.cuts)}, from 0",
+            help="give --cut a number from the table of the sweep, with the same --seed",
+        )
+    return sweep.cuts, (sweep.run(cut) for cut in mine)
