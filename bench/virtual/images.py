@@ -68,12 +68,16 @@ class Build:
 
 
 def build_set(board: str, out: Path) -> Build:
-    """Baseline 1.0.0, update 1.1.0, its variants and the factory parts of "nrf9160" or "esp32"."""
+    """Baseline 1.0.0, update 1.1.0, its variants and the factory parts of "nrf9160" or "esp32".
+
+    The bootloader of an "nrf9160-scratch" or "nrf9160-offset" swaps by that, otherwise by moving.
+    """
     out.mkdir(parents=True, exist_ok=True)
+    board, _, swap = board.partition("-")
     return Build(
         baseline=build(board, "1.0.0", out=out / "baseline.bin"),
         update=build(board, "1.1.0", out=out / "update.bin"),
-        factory=FACTORY[board](out),
+        factory=_nrf_factory(out, swap or "move") if board == "nrf9160" else _esp32_factory(out),
         variants={
             "wrong-board": OTHER_BOARD[board](out / "wrong-board.bin"),
             "self-test-fails": build(board, "1.1.0", {"selftest": "fail"}, out=out / "self-test-fails.bin"),
@@ -148,16 +152,18 @@ def _build_for_other_nrf(out: Path) -> Path:
     return _build_mcuboot("nrf5340", "1.1.0", {}, DEFAULT_SIZE["nrf9160"], SIGNING_KEY, out)
 
 
-def build_mcuboot_bootloader(board: str, out: Path, key: ec.EllipticCurvePrivateKey = SIGNING_KEY) -> Path:
+def build_mcuboot_bootloader(
+    board: str, out: Path, key: ec.EllipticCurvePrivateKey = SIGNING_KEY, swap: str = "move"
+) -> Path:
     """The bootloader for address 0: its descriptor holds the public key, the board and the swap algorithm."""
     public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    descriptor = {"public_key": public, "board": board, "swap": "move"}
+    descriptor = {"public_key": public, "board": board, "swap": swap}
     out.write_bytes(_cortex_m_body(0, BOOTLOADER_MAGIC, descriptor, 0x8000, f"{board}/mcuboot"))
     return out
 
 
-def _nrf_factory(out: Path) -> tuple[Part, ...]:
-    return (Part(0x0, build_mcuboot_bootloader("nrf9160", out / "mcuboot.bin")),)
+def _nrf_factory(out: Path, swap: str) -> tuple[Part, ...]:
+    return (Part(0x0, build_mcuboot_bootloader("nrf9160", out / "mcuboot.bin", swap=swap)),)
 
 
 # ---- ESP32 ----------------------------------------------------------------------------------------
@@ -263,4 +269,3 @@ def _esp32_factory(out: Path) -> tuple[Part, ...]:
 
 
 OTHER_BOARD = {"nrf9160": _build_for_other_nrf, "esp32": _build_for_other_esp}
-FACTORY = {"nrf9160": _nrf_factory, "esp32": _esp32_factory}

@@ -29,7 +29,7 @@ from bench.virtual.boot.mcuboot_slot import (
     Trailer,
     erase_slot,
 )
-from bench.virtual.boot.swap_move import start_swap, swap
+from bench.virtual.boot.swap import algorithm_of, slots_of, start_swap, swap
 from bench.virtual.boot.traits import BOARD_TLV, DESCRIPTOR_OFFSET, TRAITS_MAGIC, unpacked
 from bench.virtual.machine import Machine, RunningImage
 from bench.virtual.process import Steps
@@ -72,7 +72,8 @@ def boot(machine: Machine) -> Steps:
     machine.print("*** Booting MCUboot v2.1.0 ***")
     machine.print("I: Starting bootloader")
     keys = keys_of(machine)
-    primary, secondary = Slot(machine, PRIMARY), Slot(machine, SECONDARY)
+    algorithm = algorithm_of(machine)
+    primary, secondary = Slot(machine, PRIMARY), Slot(machine, SECONDARY, algorithm.update_sector)
     _log_trailer(machine, "Primary image", primary)
     _log_trailer(machine, "Secondary image", secondary)
     if keys is None:
@@ -84,11 +85,13 @@ def boot(machine: Machine) -> Steps:
     if trailer.magic and trailer.copy_done is None and trailer.swap_info is not None:
         kind = SwapType(trailer.swap_info & 0xF)
         machine.print(f"I: Image index: 0, Swap type: {_NAMES[kind]}")
-        machine.print("I: Resuming swap using move algorithm.")
-        yield from swap(primary, secondary)
+        machine.print(f"I: Resuming swap using {algorithm.name} algorithm.")
+        yield from swap(slots_of(machine, primary, secondary), algorithm, kind)
         arrival = _NAMES[kind]
     else:
         kind = _wanted_swap(trailer, secondary.trailer())
+        if kind is SwapType.REVERT:  # a swap leaves the old image at the slot's very start
+            secondary = Slot(machine, SECONDARY)
         if kind is not SwapType.NONE:
             yield verification_time(secondary)
             if not is_bootable(secondary, keys):
@@ -97,9 +100,10 @@ def boot(machine: Machine) -> Steps:
                 kind = SwapType.FAIL
         machine.print(f"I: Image index: 0, Swap type: {_NAMES[kind]}")
         if kind in (SwapType.TEST, SwapType.PERMANENT, SwapType.REVERT):
-            machine.print("I: Starting swap using move algorithm.")
-            yield from start_swap(primary, secondary, kind)
-            yield from swap(primary, secondary)
+            machine.print(f"I: Starting swap using {algorithm.name} algorithm.")
+            slots = slots_of(machine, primary, secondary)
+            yield from start_swap(slots, kind)
+            yield from swap(slots, algorithm, kind)
             arrival = _NAMES[kind]
     machine.activity("boot")
     yield verification_time(primary)
@@ -133,11 +137,12 @@ class McubootSlots:
     def __init__(self, machine: Machine, running: RunningImage) -> None:
         self._machine = machine
         self._primary = Slot(machine, PRIMARY)
-        self._secondary = Slot(machine, SECONDARY)
+        self._algorithm = algorithm_of(machine)
+        self._secondary = Slot(machine, SECONDARY, self._algorithm.update_sector)
 
     @property
     def capacity(self) -> int:
-        return (self._secondary.sectors - 2) * SECTOR  # the trailer, and the spare sector of a move
+        return (self._secondary.sectors - 1 - self._algorithm.spare) * SECTOR  # without the trailer
 
     @property
     def confirmed(self) -> bool:
@@ -171,13 +176,13 @@ class McubootSlots:
         return checks.OK
 
     def request_upgrade(self) -> Steps:
-        yield from self._secondary.write(self._secondary.region.size - 16, TRAILER_MAGIC)
+        yield from self._secondary.write_at(self._secondary.region.size - 16, TRAILER_MAGIC)
 
     def confirm(self) -> Steps:
         if not self.confirmed:
-            yield from self._primary.write(self._primary.flag_offsets[0], DONE)
+            yield from self._primary.write_at(self._primary.flag_offsets[0], DONE)
 
     def invalidate(self) -> Steps:
-        for number in (0, self._secondary.trailer_sector):
+        for number in (self._secondary.first, self._secondary.trailer_sector):
             if not self._secondary.is_erased(number):
                 yield from self._secondary.erase_sector(number)

@@ -52,18 +52,28 @@ class Trailer:
 
 
 class Slot:
-    """One application slot in the flash."""
+    """One application slot in the flash, with an image that begins in its sector `first`.
 
-    def __init__(self, machine: Machine, name: str) -> None:
+    `read` and `write` count from the image's start, `read_at` and `write_at` from the slot's.
+    """
+
+    def __init__(self, machine: Machine, name: str, first: int = 0) -> None:
         self.machine = machine
         self.name = name
+        self.first = first
         self.region = machine.regions[name]
         self.sectors = self.region.size // SECTOR
 
     def read(self, offset: int, length: int) -> bytes:
-        return self.machine.flash.read(self.region.offset + offset, length)
+        return self.read_at(self.first * SECTOR + offset, length)
 
     def write(self, offset: int, data: bytes) -> Steps:
+        yield from self.write_at(self.first * SECTOR + offset, data)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        return self.machine.flash.read(self.region.offset + offset, length)
+
+    def write_at(self, offset: int, data: bytes) -> Steps:
         yield from self.machine.flash.write(self.region.offset + offset, data, self.machine.now)
 
     def erase_sector(self, number: int) -> Steps:
@@ -78,7 +88,7 @@ class Slot:
         magic, _, header_size, protected, size = struct.unpack_from("<IIHHI", data)
         if magic != IMAGE_MAGIC or header_size < 32:
             return None
-        if header_size + size + protected + 4 > self.trailer_sector * SECTOR:
+        if header_size + size + protected + 4 > (self.trailer_sector - self.first) * SECTOR:
             return None
         major, minor, revision = struct.unpack_from("<BBH", data, 20)
         return Header(f"{major}.{minor}.{revision}", header_size, size, protected)
@@ -90,7 +100,8 @@ class Slot:
             return 0
         end = header.covered
         magic, length = struct.unpack("<HH", self.read(end, 4))
-        return end + length if magic == 0x6907 and end + length <= self.region.size else end
+        room = self.region.size - self.first * SECTOR
+        return end + length if magic == 0x6907 and end + length <= room else end
 
     # ---- trailer, in the last sector
 
@@ -106,10 +117,10 @@ class Slot:
 
     def trailer(self) -> Trailer:
         def flag(offset: int) -> int | None:
-            value = self.read(offset, 1)[0]
+            value = self.read_at(offset, 1)[0]
             return None if value == 0xFF else value
 
-        magic = self.read(self.region.size - 16, 16)
+        magic = self.read_at(self.region.size - 16, 16)
         ok, done, info, _ = self.flag_offsets
         return Trailer(magic == TRAILER_MAGIC, magic == b"\xff" * 16, flag(ok), flag(done), flag(info))
 
@@ -118,21 +129,18 @@ class Slot:
 
     def steps_done(self) -> int:
         done = 0
-        while self.read(self.status_offset(done), _STATUS_UNIT) == DONE:
+        while self.read_at(self.status_offset(done), _STATUS_UNIT) == DONE:
             done += 1
         return done
 
     def swap_size(self) -> int:
-        (size,) = struct.unpack("<I", self.read(self.flag_offsets[3], 4))
+        (size,) = struct.unpack("<I", self.read_at(self.flag_offsets[3], 4))
         return int(size)
 
 
-def copy_sector(source: Slot, number: int, target: Slot, into: int) -> Steps:
-    yield from target.erase_sector(into)
-    yield from target.write(into * SECTOR, source.read(number * SECTOR, SECTOR))
-
-
 def erase_slot(slot: Slot, start: int = 0) -> Steps:
-    for number in range(start // SECTOR, slot.sectors):
+    """From `start` of the image on, or all of the slot."""
+    first = slot.first + start // SECTOR if start else 0
+    for number in range(first, slot.sectors):
         if not slot.is_erased(number):
             yield from slot.erase_sector(number)
