@@ -1,0 +1,142 @@
+"""The ways in which the virtual MCUboot swaps: both images whole after an upgrade, a revert, and any cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests_boot_machine import Machine
+
+from bench.virtual.boot import mcuboot
+from bench.virtual.boot.swap import ALGORITHMS
+from bench.virtual.images import build_mcuboot_bootloader
+from bench.virtual.machine import Region, RunningImage
+
+SLOT = 0x10000
+SECTOR = 0x1000
+REGIONS = {
+    "mcuboot": Region(0, 0x10000),
+    "slot0": Region(0x10000, SLOT),
+    "slot1": Region(0x20000, SLOT),
+    "scratch": Region(0x30000, 2 * SECTOR),
+}
+SECTORS = 5
+"""Of one of the small images."""
+ERASES = {"move": 3, "scratch": 3, "offset": 2}
+"""For each sector of a swap."""
+Image = Callable[..., bytes]
+
+
+def boot(machine: Machine) -> RunningImage | None:
+    result = machine.run(mcuboot.boot(machine))
+    assert result is None or isinstance(result, RunningImage)
+    return result
+
+
+def where(machine: Machine, image: bytes, slot: str) -> list[int]:
+    """The sectors of a slot at which the whole image begins."""
+    region = REGIONS[slot]
+    held = machine.flash.read(region.offset, region.size)
+    return [n for n in range(region.size // SECTOR) if held[n * SECTOR :].startswith(image)]
+
+
+class Board:
+    """A machine with the old image running and the new one asked for."""
+
+    def __init__(self, swap: str, small_image: Image, folder: Path) -> None:
+        self.old, self.new = small_image("nrf9160", "1.0.0"), small_image("nrf9160", "1.1.0")
+        self.swap = swap
+        machine = self.empty()
+        loader = build_mcuboot_bootloader("nrf9160", folder / "mcuboot.bin", swap=swap)
+        machine.put(0, loader.read_bytes())
+        machine.put(REGIONS["slot0"].offset, self.old)
+        running = boot(machine)
+        assert running is not None
+        self.slots = mcuboot.McubootSlots(machine, running)
+        machine.run(self.slots.erase())
+        machine.run(self.slots.write(0, self.new))
+        assert machine.run(self.slots.check(len(self.new))) == "ok"
+        machine.run(self.slots.request_upgrade())
+        self.machine = machine
+
+    @staticmethod
+    def empty() -> Machine:
+        return Machine(0x32000, REGIONS)
+
+
+@pytest.fixture(params=sorted(ALGORITHMS))
+def board(request: pytest.FixtureRequest, small_image: Image, tmp_path: Path) -> Board:
+    return Board(request.param, small_image, tmp_path)
+
+
+def test_upgrade_and_revert_exchange_whole_images(board: Board) -> None:
+    machine = board.machine
+    first = ALGORITHMS[board.swap].update_sector
+    assert where(machine, board.new, "slot1") == [first]
+    before = sum(machine.flash.wear.values())
+    trial = boot(machine)
+    assert trial is not None
+    assert (trial.version, trial.arrival, trial.confirmed) == ("1.1.0", "test", False)
+    assert f"I: Starting swap using {board.swap} algorithm." in machine.lines
+    assert where(machine, board.new, "slot0") == [0]
+    assert where(machine, board.old, "slot1") == [0]
+    erases = sum(machine.flash.wear.values()) - before
+    assert ERASES[board.swap] * SECTORS <= erases <= ERASES[board.swap] * SECTORS + 3  # trailers, leftover
+
+    back = boot(machine)
+    assert back is not None
+    assert (back.version, back.arrival, back.confirmed) == ("1.0.0", "revert", True)
+    assert where(machine, board.old, "slot0") == [0]
+    assert where(machine, board.new, "slot1") == [first]
+    assert getattr(boot(machine), "arrival", None) == "normal"
+
+
+def test_an_update_after_an_update(board: Board) -> None:
+    machine = board.machine
+    trial = boot(machine)
+    assert trial is not None
+    slots = mcuboot.McubootSlots(machine, trial)
+    machine.run(slots.confirm())
+    assert getattr(boot(machine), "arrival", None) == "normal"
+    machine.run(slots.erase())
+    machine.run(slots.write(0, board.old))
+    machine.run(slots.request_upgrade())
+    again = boot(machine)
+    assert again is not None
+    assert (again.version, again.arrival) == ("1.0.0", "test")
+    assert where(machine, board.new, "slot1") == [0]
+
+
+def test_an_invalidated_update_is_not_booted(board: Board) -> None:
+    board.machine.run(board.slots.invalidate())
+    assert getattr(boot(board.machine), "version", None) == "1.0.0"
+
+
+def test_the_largest_image_leaves_room_for_the_trailer(board: Board) -> None:
+    end = ALGORITHMS[board.swap].update_sector * SECTOR + board.slots.capacity
+    assert end <= SLOT - SECTOR
+    assert board.slots.capacity >= SLOT - 2 * SECTOR
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.95])
+@pytest.mark.parametrize("trial", [False, True], ids=["upgrade", "revert"])
+def test_a_cut_at_every_flash_operation_leaves_both_images_whole(
+    board: Board, share: float, trial: bool
+) -> None:
+    if trial:
+        boot(board.machine)
+    start = bytes(board.machine.flash.view)
+    operation = 0
+    while True:
+        machine = board.empty()
+        machine.flash.view[:] = start
+        if not machine.run_cut(mcuboot.boot(machine), operation, share):
+            break
+        after = boot(machine)
+        assert after is not None, f"bricked by a cut at operation {operation}"
+        image, other = (board.old, board.new) if after.version == "1.0.0" else (board.new, board.old)
+        assert where(machine, image, "slot0") == [0], f"operation {operation}"
+        assert len(where(machine, other, "slot1")) == 1, f"operation {operation}"
+        operation += 1
+    assert operation > 30
