@@ -142,11 +142,15 @@ class DutType(Table):
 
 
 class BoardType(DutType):
-    """A type of board with a supply, a flash and a console."""
+    """A type of board with a supply, a flash and a console.
+
+    A page of the flash endures `flash_endurance` erases, by its data sheet.
+    """
 
     kind: Literal["board"] = "board"
     driver: Literal["nrf9160", "esp32"]
     flash_size: int = Field(gt=0)
+    flash_endurance: int | None = Field(None, gt=0)
     console: ConsoleSettings = ConsoleSettings(baud=115200)
     supply: SupplySettings
     firmware: FirmwareSettings

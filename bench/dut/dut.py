@@ -9,6 +9,7 @@ import contextlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 from bench.clock import Clock
 from bench.config import AnyBoardSettings, AnyBoardType, Capability
@@ -20,6 +21,8 @@ from bench.instruments.attenuator import AttenuatorPath
 from bench.instruments.current_meter import CurrentMeter
 from bench.network.path import NetworkPath
 from bench.timeline import Timeline
+
+ResetWay = Literal["pin", "debugger", "watchdog"]
 
 
 class Dut(ABC):
@@ -94,6 +97,22 @@ class Dut(ABC):
         self.power_off()
         self._clock.sleep(off_time, f"{self.name}: supply off")
         self.power_on()
+
+    def reset(self, way: ResetWay) -> None:
+        """Reset it without taking its supply. A watchdog takes its time, which is not waited for.
+
+        Raises `NotApplicable` when it cannot be reset that way.
+        """
+        how = self._how(f"reset-{way}")
+        self._timeline.record(self.name, "reset", way)
+        if how.command is not None:
+            self._command(how.command, how.answer)
+        else:
+            self._reset(way)
+
+    def _reset(self, way: ResetWay) -> None:
+        """By a wire of the bench."""
+        raise NotApplicable(f"{self.name} has no wire that resets it by {way}")
 
     @property
     def gone(self) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from bench.errors import ProbeError
+
 
 class Flasher(ABC):
     """Program, read and reset a board from outside. Addresses are the chip's own, lengths in bytes.
@@ -47,4 +49,11 @@ class Flasher(ABC):
 
     @abstractmethod
     def reset(self) -> None:
-        """Reset the chip and let it run."""
+        """Reset the chip by its pin and let it run."""
+
+    def reset_by_debugger(self) -> None:
+        """Reset the chip from within, as a debugger does. Raises `ProbeError` where there is none."""
+        raise ProbeError(
+            f"{type(self).__name__} has no debugger that could reset the chip",
+            help="remove the capability reset-debugger from the board file",
+        )

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from bench.clock import Clock
 from bench.config import BoardSettings, BoardType, Region
 from bench.dut.console import Console
-from bench.dut.dut import Dut
+from bench.dut.dut import Dut, ResetWay
 from bench.dut.flasher import Flasher
 from bench.errors import ConfigError, ImageError
 from bench.firmware.image import FirmwareImage
@@ -110,6 +110,13 @@ class HardwareDut(Dut):
         if None in (supply.low, supply.dead, supply.weak):
             return f"the board file of {self.type.name} gives no low, dead and weak in [supply]"
         return None
+
+    def _reset(self, way: ResetWay) -> None:
+        with self.flash_access() as flasher:
+            if way == "debugger":
+                flasher.reset_by_debugger()
+            else:
+                flasher.reset()
 
     def close(self) -> None:
         """Supply off, console and flasher closed, whatever state they are in."""

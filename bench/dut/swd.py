@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 
 from pyocd.core import exceptions
 from pyocd.core.session import Session
+from pyocd.core.target import Target
 from pyocd.flash.eraser import FlashEraser
 from pyocd.flash.loader import FlashLoader
 from pyocd.probe.aggregator import DebugProbeAggregator
@@ -265,6 +266,12 @@ class SwdFlasher(Flasher):
     def reset(self) -> None:
         target = self._target()
         self._guard("reset", target.reset)
+        self._firmware_lost = False
+
+    def reset_by_debugger(self) -> None:
+        """By the core's own SYSRESETREQ; the pin is not touched."""
+        target = self._target()
+        self._guard("reset", lambda: target.reset(Target.ResetType.SYSRESETREQ))
         self._firmware_lost = False
 
     # ---- beyond flash

@@ -21,9 +21,8 @@ OFF_TIME = 1.0
 SETTLING = 30.0
 """Seconds after the result in which a board may still write; they are cut, too."""
 
-RAMP_STEPS = 20
-RAMP_STEP_TIME = 0.05
-"""Seconds: a battery under load, or a capacitor, that empties within a second."""
+RAMP = 1.0
+"""Seconds in which the voltage sinks: a capacitor that empties."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +103,10 @@ class SupplyCuts:
         dut, wanted = self._dut, self._dut.type.supply
         if wanted.dead is None:
             raise NotApplicable(f"the board file of {dut.type.name} gives no supply.dead")
-        step = (wanted.voltage - wanted.dead) / RAMP_STEPS
-        steps = [round(wanted.voltage - number * step, 3) for number in range(RAMP_STEPS + 1)]
-        self._timeline.record(dut.name, "power", f"brown-out to {wanted.dead:g} V")
-        self._ramp(steps[1:])
+        dut.ramp_supply(wanted.dead, RAMP)
         lowest = self._clock.now()
-        self._ramp(steps[-2::-1])
+        dut.ramp_supply(wanted.voltage, RAMP)
         return lowest
-
-    def _ramp(self, steps: Iterable[float]) -> None:
-        for volts in steps:
-            self._dut.supply.voltage = volts
-            self._clock.sleep(RAMP_STEP_TIME, f"{self._dut.name}: {volts:g} V")
 
     def survive(self, moments: Iterable[Moment], interrupt: Callable[[], float]) -> list[str]:
         """Cut an update at each moment; one line for each that the board did not take well."""
@@ -130,7 +121,7 @@ class SupplyCuts:
 
     def _survive(self, moment: Moment, interrupt: Callable[[], float]) -> str:
         dut, server = self._dut, self._server
-        self._fresh()
+        self.start_over()
         with server.begin(dut, dut.images.update, self._delivery) as update:
             self._go_to(update, moment)
             died = interrupt()
@@ -141,7 +132,8 @@ class SupplyCuts:
                 return f"it did not boot and register; its last lines: {said}"
         return self._condition()
 
-    def _fresh(self) -> None:
+    def start_over(self) -> None:
+        """The baseline freshly installed, powered and registered."""
         dut = self._dut
         dut.power_off()
         dut.install(dut.images.baseline)

@@ -56,9 +56,15 @@ class Cpu:
         life = self._life
         return self.scheduler.after(delay, lambda: self._guard(life, call))
 
+    def watchdog(self, delay: float, bite: Callable[[], Any]) -> Handle:
+        """A timer that a halted processor does not stop; it dies with the processor's reset."""
+        life = self._life
+        return self.scheduler.after(delay, lambda: bite() if life == self._life else None)
+
     def kill(self) -> None:
         """Reset or power loss: every process stops where it stands, every timer is gone."""
         self._life += 1
+        self.halted = False
         self._deferred.clear()
         running, self._running = self._running, []
         for steps in running:

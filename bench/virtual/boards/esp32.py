@@ -57,7 +57,7 @@ class VirtualEsp32(VirtualBoard):
         return self.chip.cpu
 
     def reset(self, reason: str) -> None:
-        self.chip.reset(reason)
+        self.chip.reset({"watchdog": "TG1WDT_SYS_RESET"}.get(reason, reason))
 
     def _power(self, on: bool) -> None:
         self.chip.power(on)

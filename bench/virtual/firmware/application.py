@@ -34,6 +34,8 @@ from bench.virtual.radio.modem import Modem
 
 TRIAL_LIMIT = 600.0
 """Seconds after which an image on trial that could not register gives up."""
+WATCHDOG = 4.0
+"""Seconds that the watchdog waits to be fed, a usual choice."""
 START_TIME = 0.3
 """Seconds from the bootloader's jump to the application's first line, an estimate."""
 SETTINGS_REGIONS = ("settings", "nvs")
@@ -204,12 +206,21 @@ class Application:
         elif name == "status":
             state = self._update.state if self._update is not None else 0
             self._machine.print(f"status: fota state {state}, slot {self._running.region}")
+        elif name == "hang":
+            self._hang()
         elif name == "reboot":
             self._machine.cpu.spawn(self._leave_and_reboot())
         elif name in self._switches:
             self._switch(name, arguments)
         else:
             self._machine.print(f"{name}: command not found")
+
+    def _hang(self) -> None:
+        """Go nowhere any more; nobody feeds the watchdog."""
+        cpu = self._machine.cpu
+        self._machine.print("hang: until the watchdog bites")
+        cpu.halt()
+        cpu.watchdog(WATCHDOG, lambda: self._machine.reset("watchdog"))
 
     @property
     def _switches(self) -> dict[str, dict[str, Callable[[UpdateObject], None]]]:

@@ -1,0 +1,122 @@
+"""The chip is reset in every state of an update: by its pin, by a debugger, by its watchdog.
+
+Power stays on, unlike in the power cuts.
+"""
+
+import pytest
+
+from bench.errors import NotApplicable
+from bench.firmware_update.states import Delivery, Result, State
+
+SWAP_SHARE = 0.5
+"""Of the time from Update to the registration of the new version, without a reset."""
+
+SETTLING = 30
+"""Seconds after a registration in which a new version may still be on trial."""
+
+
+@pytest.fixture(params=["pin", "debugger", "watchdog"])
+def reset(request, dut, clock):
+    """Resets the board one way; returns the moment just before."""
+
+    def reset():
+        now = clock.now()
+        dut.reset(request.param)
+        return now
+
+    reset.way = request.param
+    return reset
+
+
+def test_reset_in_idle(dut, server, images, reset):
+    """It comes back as it was, and takes an update."""
+    server.await_registered(dut, after=reset())
+
+    assert server.version_of(dut) == images.baseline.version
+    assert server.state_of(dut) == (State.IDLE, Result.INITIAL)
+    assert_takes_update(dut, server, images)
+
+
+def test_reset_while_downloading(dut, server, images, delivery, reset):
+    """The old version runs; the download has failed or goes on, and an update succeeds."""
+    with server.begin(dut, images.update, delivery) as update:
+        update.deliver(0.5)
+        assert update.await_restart(after=reset())
+        assert server.version_of(dut) == images.baseline.version
+        resumes = delivery is Delivery.PULL and "reboot" in dut.type.profile.resumes_after
+        record = update.finish() if resumes else update.record
+
+    assert record.violations == []
+    if resumes:
+        assert record.failure == ""
+    else:
+        assert record.state is State.IDLE
+    assert_takes_update(dut, server, images)
+
+
+@pytest.mark.delivery("push")
+def test_reset_when_downloaded(dut, server, images, delivery, reset):
+    """The old version runs; the package is kept, and installed when asked for, or it is gone."""
+    with server.begin(dut, images.update, delivery) as update:
+        update.deliver()
+        assert update.await_downloaded()
+        assert update.await_restart(after=reset())
+        assert server.version_of(dut) == images.baseline.version
+        if update.record.state is State.DOWNLOADED:
+            assert update.execute()
+            update.await_finish()
+            assert update.record.failure == ""
+        assert update.record.violations == []
+    assert_takes_update(dut, server, images)
+
+
+@pytest.mark.delivery("push")
+def test_reset_when_updating(dut, server, images, delivery, clock, reset):
+    """Right after Update: old or new runs, whole; the result says which, and an update succeeds."""
+    with server.begin(dut, images.update, delivery) as update:
+        update.deliver()
+        assert update.await_downloaded()
+        assert update.execute()
+        server.await_registered(dut, after=reset())
+
+    assert_old_or_new(dut, server, images, clock)
+    assert_takes_update(dut, server, images)
+
+
+@pytest.mark.delivery("push")
+def test_reset_while_installing(dut, server, images, delivery, supply_cuts, clock, reset):
+    """In the middle of the swap, which goes on: old or new runs, whole, and an update succeeds."""
+    if reset.way == "watchdog":
+        raise NotApplicable("the bootloader takes no command that would make it hang")
+    swap = next(window for window in supply_cuts.reference() if window.phase == "swap")
+    supply_cuts.start_over()
+    with server.begin(dut, images.update, delivery) as update:
+        update.deliver()
+        assert update.await_downloaded()
+        assert update.execute()
+        clock.sleep(SWAP_SHARE * (swap.end - swap.start), "until the swap is half done")
+        server.await_registered(dut, after=reset())
+
+    assert_old_or_new(dut, server, images, clock)
+    assert_takes_update(dut, server, images)
+
+
+def assert_old_or_new(dut, server, images, clock):
+    """Whole; the board is then restarted, as some lose their application while they are read."""
+    clock.sleep(SETTLING, "the board comes to rest")
+    by_version = {image.version: image for image in (images.baseline, images.update)}
+    version = server.version_of(dut)
+    assert version in by_version
+    dut.assert_running(by_version[version])
+    server.restart(dut)
+    assert server.version_of(dut) == version
+
+
+def assert_takes_update(dut, server, images):
+    """A whole update, by the book; the image is then read back."""
+    state, _ = server.state_of(dut)
+    if state is State.DOWNLOADED:
+        server.object5(dut).write_uri("")
+    assert server.update(dut, images.update, Delivery.PUSH).failure == ""
+    assert server.version_of(dut) == images.update.version
+    dut.assert_running(images.update)
