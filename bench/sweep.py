@@ -13,12 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
+from typing import Literal
 
 from bench.config import Bench
 from bench.dut.hardware import HardwareDut
 from bench.errors import BenchError, ConfigError, NotApplicable, PlantError
-from bench.firmware_update.states import Delivery
-from bench.power_cuts.report import Cut, CutResult
+from bench.firmware.image import FirmwareImage
+from bench.firmware.image_set import ImageSet
+from bench.firmware_update.states import Delivery, Result
+from bench.power_cuts.report import PHASES, Cut, CutResult
 from bench.power_cuts.sweep import Sweep
 from bench.station import Station
 
@@ -29,13 +32,27 @@ _RUN = 16
 """Neighbouring cuts that go to one worker together: they often leave equal states."""
 
 
+ImageName = Literal["update", "self-test-fails"]
+
+IMAGES: dict[ImageName, tuple[Callable[[ImageSet], FirmwareImage], Result]] = {
+    "update": (lambda images: images.update, Result.SUCCESS),
+    "self-test-fails": (lambda images: images.self_test_fails, Result.UPDATE_FAILED),  # goes back by itself
+}
+"""What an update goes to, and its result when nothing disturbs it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to sweep: one board of a bench file. `only` is the number of a single cut, or None for all."""
+    """What to sweep: one board of a bench file, an update to one of `IMAGES`, the phases of it.
+
+    `only` is the number of a single cut, or None for all. Numbers do not depend on the phases.
+    """
 
     bench: Bench
     board: str
     delivery: Delivery
+    image: ImageName = "update"
+    phases: tuple[str, ...] = PHASES
     seed: int = 0
     only: int | None = None
 
@@ -133,7 +150,7 @@ def _work(order: Order, part: int, parts: int, messages: Queue[tuple[int, int, _
         total = 0
         with Station(order.bench, seed=order.seed) as station:
             cuts, results = _run(station, order, part, parts)
-            total = 1 if order.only is not None else len(cuts)
+            total = 1 if order.only is not None else sum(cut.phase in order.phases for cut in cuts)
             for result in results:
                 messages.put((part, total, result))
         messages.put((part, total, _End(len(cuts))))
@@ -147,9 +164,11 @@ def _run(station: Station, order: Order, part: int, parts: int) -> tuple[Sequenc
         raise NotApplicable(f"{order.board} is a program")
     stage = station.flash_stage(order.board)
     sweep = Sweep(dut, station.updates, stage, station.clock, order.seed)
-    sweep.prepare(order.delivery)
+    choose, result = IMAGES[order.image]
+    sweep.prepare(order.delivery, choose(dut.images), result)
     if order.only is None:
-        mine = [cut for cut in sweep.cuts if cut.number // _RUN % parts == part]
+        wanted = [cut for cut in sweep.cuts if cut.phase in order.phases]
+        mine = [cut for place, cut in enumerate(wanted) if place // _RUN % parts == part]
     elif order.only < len(sweep.cuts):
         mine = [sweep.cuts[order.only]]
     else:

@@ -1,15 +1,40 @@
 """The supply fails at every single flash operation of one update, on a virtual board.
 
-Before each operation, and at three moments within it, when it is left half done; and once more while
-the board recovers from that. Whatever was cut: the old or the new version boots, complete, and takes
+Before each operation, and at three moments within it, when it is left half done; and after those once
+more while the board recovers. Whatever was cut: the old or the new version boots, complete, and takes
 an update. One cut alone: `--cut N`, with the number that a failing run tells.
 """
 
+import pytest
 
+from bench.firmware_update.states import Delivery
+
+
+@pytest.mark.delivery("push")
 def test_power_cut_at_every_flash_operation(dut, delivery, cut_everywhere):
-    """No cut bricks the board, mixes old and new, or makes it deaf to further updates."""
+    """Download, swap, first boot, confirmation: no cut bricks the board or mixes old and new."""
     sweep = cut_everywhere(dut, delivery)
 
     assert sweep.problems == []
-    assert {"old", "new"} >= sweep.booted
-    assert sweep.phases >= {"download", "swap", "confirm"} or sweep.is_single
+    assert sweep.is_single or sweep.phases == {"download", "swap", "first boot", "confirm"}
+    assert sweep.is_single or sweep.booted == {"old", "new"}
+
+
+@pytest.mark.delivery("pull")
+def test_power_cut_at_every_flash_operation_of_a_pull(dut, delivery, cut_everywhere):
+    """A download by the device itself, which it may resume: as above, and the old version runs."""
+    sweep = cut_everywhere(dut, delivery, phases=("download",))
+
+    assert sweep.problems == []
+    assert sweep.booted == {"old"}
+
+
+def test_power_cut_at_every_flash_operation_of_a_revert(dut, images, cut_everywhere):
+    """A version that finds itself broken, from Update until the old one runs again: it always does."""
+    assert images.self_test_fails.version != images.baseline.version
+    sweep = cut_everywhere(
+        dut, Delivery.PUSH, image="self-test-fails", phases=("swap", "first boot", "confirm")
+    )
+
+    assert sweep.problems == []
+    assert sweep.booted == {"old"}

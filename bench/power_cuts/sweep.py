@@ -16,7 +16,7 @@ from bench.dut.hardware import HardwareDut
 from bench.errors import BenchError, PlantError, WaitTimeout
 from bench.firmware.image import FirmwareImage
 from bench.firmware_update.service import UpdateService
-from bench.firmware_update.states import Delivery, State, Transport
+from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.power_cuts.phases import phase_at, windows
 from bench.power_cuts.report import Cut, CutResult
 from bench.power_cuts.stage import FlashOperation, FlashStage
@@ -36,27 +36,29 @@ class Sweep:
         self._dut, self._server, self._stage, self._clock = dut, server, stage, clock
         self._seed = seed
         self._proved: dict[str, int] = {}
+        self._image = dut.images.update
         self._transport = Transport.HTTP if "http" in dut.type.profile.transports else None
         self.operations: Sequence[FlashOperation] = ()
         self.cuts: list[Cut] = []
 
     # ---- the reference
 
-    def prepare(self, delivery: Delivery) -> None:
-        """Do the one update, and lay out the cuts. The board ends switched off."""
+    def prepare(self, delivery: Delivery, image: FirmwareImage, result: Result = Result.SUCCESS) -> None:
+        """Do the one update, which must have `result`, and lay out the cuts. The board ends switched off."""
         dut, clock = self._dut, self._clock
+        self._image = image
         dut.install(dut.images.baseline)
         self._server.commission(dut)
         clock.sleep(QUIET, "the board comes to rest")
         self._stage.record()
-        with self._server.begin(dut, dut.images.update, delivery) as update:
+        with self._server.begin(dut, image, delivery) as update:
             record = update.finish()
         clock.sleep(QUIET, "the board comes to rest")
         self.operations = self._stage.stop()
-        if record.failure:
+        if record.result is not result or record.violations:
             raise PlantError(
-                f"{dut.name}: the update without any cut failed: {record.failure}",
-                help="run testcases/test_successful_update.py first",
+                f"{dut.name}: the update without any cut had result {record.result.name}, not {result.name}",
+                help="run testcases/test_successful_update.py and test_failed_update.py first",
             )
         registration = self._server.lwm2m.registration(dut.endpoint)
         assert registration is not None
@@ -150,7 +152,7 @@ class Sweep:
         version = self._server.version_of(dut)
         known = {
             images.baseline.version: ("old", images.baseline),
-            images.update.version: ("new", images.update),
+            self._image.version: ("new", self._image),
         }
         if version not in known:
             return "nothing", f"it runs version {version}, neither the old one nor the new one"

@@ -29,7 +29,7 @@ def prepared(board: str) -> Iterator[Sweep]:
         dut = station.duts[board]
         assert isinstance(dut, HardwareDut)
         made = Sweep(dut, station.updates, station.flash_stage(board), station.clock, 0)
-        made.prepare(Delivery.PUSH)
+        made.prepare(Delivery.PUSH, dut.images.update)
         yield made
 
 
@@ -78,7 +78,7 @@ def test_one_cut_alone_has_the_outcome_that_it_has_among_all() -> None:
     with prepared("nrf9160") as made:
         number = next(cut.number for cut in made.cuts if cut.phase == "swap" and cut.share > 0.4)
         among = [made.run(cut) for cut in made.cuts[number - 4 : number + 1]][-1]
-    (alone,) = sweep(Order(load_bench(FILE), "nrf9160", Delivery.PUSH, 0, number))
+    (alone,) = sweep(Order(load_bench(FILE), "nrf9160", Delivery.PUSH, only=number))
     assert (alone.cut, alone.booted, alone.second, alone.problem) == (
         among.cut,
         among.booted,
@@ -89,7 +89,7 @@ def test_one_cut_alone_has_the_outcome_that_it_has_among_all() -> None:
 
 def test_a_number_that_is_no_cut_is_named() -> None:
     with pytest.raises(PlantError, match="there is no cut 999999"):
-        sweep(Order(load_bench(FILE), "esp32", Delivery.PUSH, 0, 999999))
+        sweep(Order(load_bench(FILE), "esp32", Delivery.PUSH, only=999999))
 
 
 def test_table_and_json_count_the_same() -> None:
