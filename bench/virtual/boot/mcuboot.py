@@ -59,6 +59,8 @@ def _log_trailer(machine: Machine, title: str, slot: Slot) -> None:
 
 def _wanted_swap(primary: Trailer, secondary: Trailer) -> SwapType:
     if secondary.magic:
+        if secondary.swap_info is not None and secondary.swap_info & 0xF == SwapType.REVERT:
+            return SwapType.REVERT
         return SwapType.PERMANENT if secondary.image_ok == 1 else SwapType.TEST
     if primary.magic and primary.copy_done == 1 and primary.image_ok is None:
         return SwapType.REVERT

@@ -29,6 +29,8 @@ def algorithm_of(machine: Machine) -> SwapAlgorithm:
 def start_swap(slots: Slots, kind: SwapType) -> Steps:
     """Write the primary's trailer; its magic comes last, so that a cut before it starts afresh."""
     primary = slots.primary
+    if kind is SwapType.REVERT:
+        yield from _remember_revert(slots.secondary)
     size = max(primary.total_size(), slots.secondary.total_size())
     ok, _, info, size_at = primary.flag_offsets
     yield from primary.erase_sector(primary.trailer_sector)
@@ -37,6 +39,15 @@ def start_swap(slots: Slots, kind: SwapType) -> Steps:
     if kind is not SwapType.TEST:
         yield from primary.write_at(ok, DONE)
     yield from primary.write_at(primary.region.size - 16, TRAILER_MAGIC)
+
+
+def _remember_revert(secondary: Slot) -> Steps:
+    """What tells a revert is in the primary's trailer, which is erased to begin it.
+
+    Until the new one there is whole, the secondary's says it; the swap erases that one first.
+    """
+    yield from secondary.write_at(secondary.flag_offsets[2], bytes([SwapType.REVERT, 0xFF, 0xFF, 0xFF]))
+    yield from secondary.write_at(secondary.region.size - 16, TRAILER_MAGIC)
 
 
 def swap(slots: Slots, algorithm: SwapAlgorithm, kind: SwapType) -> Steps:
