@@ -54,10 +54,10 @@ from bench.network.address import coap_uri, reachable
 from bench.network.impairment import Impairment
 from bench.network.path import NetworkPath
 from bench.packages.server import Door, PackageServer
+from bench.power_cuts.stage import FlashStage
 from bench.radio.report import CesqReporter, ConevalReporter, ObjectReporter, Reporter
 from bench.radio.rf import Rf
 from bench.radio.store import load_valid
-from bench.power_cuts.stage import FlashStage
 from bench.timeline import Timeline
 
 DUT_DRIVERS: dict[str, type[HardwareDut]] = {"nrf9160": Nrf9160, "esp32": Esp32}
