@@ -1,0 +1,1 @@
+"""The timeline picture of a test: state, download and signal, current, supply, events over one axis."""

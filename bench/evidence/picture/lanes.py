@@ -1,0 +1,150 @@
+"""From the timeline's entries of one test to what a picture shows of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bench.timeline import Entry
+
+Series = list[tuple[float, float]]
+"""(bench seconds, value) in order."""
+
+INSTALL = "install the baseline"
+"""The step before which nothing is of interest: the board gets its factory state."""
+
+MOST_EVENTS = 16
+"""Events that one picture can hold legibly."""
+
+MARKS: tuple[tuple[int, re.Pattern[str]], ...] = (
+    (3, re.compile(r"\bE[:(]|panic|fault|assert|abort|not valid|corrupt|failed|brown", re.IGNORECASE)),
+    (
+        2,
+        re.compile(
+            r"swap using|reverting|roll ?back|service lost|registration lost|restarting", re.IGNORECASE
+        ),
+    ),
+    (
+        1,
+        re.compile(
+            r"starting bootloader|booting application|loaded app|jumping to|^rst:|attached", re.IGNORECASE
+        ),
+    ),
+)
+"""Importance of a console line by what it says, whoever's firmware says it."""
+STEPS = {
+    "deliver": 2,
+    "execute": 3,
+    "server down": 3,
+    "outage": 3,
+    "power cycle": 2,
+    "another supply": 2,
+    "wait for signal": 2,
+}
+"""Importance of the bench's own steps, by how their titles begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`importance` 1 to 3 decides what is left out where there are too many."""
+
+    time: float
+    text: str
+    source: str
+    importance: int
+
+
+@dataclass
+class Lanes:
+    """What happened between `start` and `end` (bench seconds)."""
+
+    start: float = 0.0
+    end: float = 0.0
+    states: list[tuple[float, int, int]] = field(default_factory=list)
+    """(seconds, state, result) of object 5."""
+    progress: Series = field(default_factory=list)
+    """Percent of the package."""
+    signal: Series = field(default_factory=list)
+    """dBm as the device reported; NaN where it had no cell."""
+    attenuation: Series = field(default_factory=list)
+    supply: Series = field(default_factory=list)
+    """Volts that the supply was set to, 0 while it was off."""
+    events: list[Event] = field(default_factory=list)
+    left_out: int = 0
+
+
+def lanes(entries: Sequence[Entry]) -> Lanes:
+    """From the moment the board has its baseline; without that step, from the first entry."""
+    made = Lanes()
+    if not entries:
+        return made
+    begun = [
+        e.time for e in entries if e.kind == "step" and e.text == INSTALL and e.data.get("phase") == "end"
+    ]
+    made.start = begun[-1] if begun else entries[0].time
+    kept = [entry for entry in entries if entry.time >= made.start]
+    made.end = max((entry.time for entry in kept), default=made.start)
+    volts = 0.0
+    for entry in kept:
+        _place(made, entry)
+        if entry.kind in ("supply", "power"):
+            volts = _volts(entry, volts, made)
+    made.events, made.left_out = chosen(made.events)
+    return made
+
+
+def _place(made: Lanes, entry: Entry) -> None:
+    time, data = entry.time, entry.data
+    match entry.kind:
+        case "state" if data.get("instance", "/5/0") == "/5/0":
+            made.states.append((time, int(data["state"]), int(data["result"])))
+        case "progress":
+            made.progress.append((time, 100 * data["done"] / max(1, data["total"])))
+        case "signal" if "rsrp" in data:
+            made.signal.append((time, float("nan") if data["rsrp"] is None else float(data["rsrp"])))
+        case "attenuation":
+            made.attenuation.append((time, float(data["read_back"])))
+        case "registration":
+            made.events.append(Event(time, entry.text, "server", 2))
+        case "violation" | "warning":
+            made.events.append(Event(time, entry.text, "judge", 3))
+        case "reset":
+            made.events.append(Event(time, entry.text, "bench", 3))
+        case "power":
+            made.events.append(Event(time, f"power {entry.text}", "bench", 2))
+        case "step" if data.get("phase") == "begin":
+            weight = max((w for title, w in STEPS.items() if entry.text.startswith(title)), default=0)
+            if weight:
+                made.events.append(Event(time, entry.text, "bench", weight))
+        case "line":
+            weight = next((w for w, pattern in MARKS if pattern.search(entry.text)), 0)
+            if weight:
+                made.events.append(Event(time, entry.text, "board", weight))
+
+
+def _volts(entry: Entry, before: float, made: Lanes) -> float:
+    """The supply's steps; what is set while the output is off does not show."""
+    if entry.kind == "supply":
+        made.supply.append((entry.time, float(entry.data["volts"])))
+        return float(entry.data["volts"])
+    on = entry.text == "on"
+    volts = float(entry.data.get("volts", before)) if on else before
+    made.supply.append((entry.time, volts if on else 0.0))
+    return volts
+
+
+def chosen(events: Sequence[Event], most: int = MOST_EVENTS) -> tuple[list[Event], int]:
+    """The most important ones in order of time, and how many had to go. Repeated lines count once."""
+    kept: list[Event] = []
+    for event in events:
+        if not any(
+            e.text == event.text and e.source == event.source and event.time - e.time < 1 for e in kept[-4:]
+        ):
+            kept.append(event)
+    ranked = sorted(range(len(kept)), key=lambda i: (-kept[i].importance, kept[i].time))[:most]
+    return [kept[i] for i in sorted(ranked)], len(kept) - len(ranked)
+
+
+def _same(event: Event, before: Event) -> bool:
+    return (event.text, event.source) == (before.text, before.source) and event.time - before.time < 1
