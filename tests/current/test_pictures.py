@@ -1,11 +1,6 @@
-"""Pictures: no peak is lost, they are fast, and the page needs nothing but itself."""
+"""Pictures of traces: no peak is lost, whatever their length."""
 
-import base64
 import itertools
-import json
-import re
-import time
-import zlib
 
 import numpy
 import pytest
@@ -13,7 +8,6 @@ from current_rig import trace_of
 from matplotlib.image import imread
 
 from bench.current.envelope import envelope
-from bench.current.page import save_html
 from bench.current.phases import Phase, measure
 from bench.current.plot import save_png
 from bench.errors import MeasurementError
@@ -65,13 +59,10 @@ def test_columns_cross_the_borders_of_blocks():
     assert part.edges[0] == pytest.approx(1048.0)
 
 
-def test_ten_million_samples_are_drawn_within_a_second(tmp_path):
+def test_ten_million_samples_become_a_small_picture(tmp_path):
     trace = ten_million()
     costs = measure(trace, [Phase("idle", 0, 20), Phase("downloading", 20, 50), Phase("updating", 50, 100)])
-    save_png(tmp_path / "warm.png", trace, costs)  # fonts are looked up once in a process
-    begun = time.process_time()
     save_png(tmp_path / "trace.png", trace, costs)
-    assert time.process_time() - begun < 2.0  # 0.4 s on an idle machine
     image = imread(tmp_path / "trace.png")
     assert image.shape[:2] == (600, 1440)
     assert len(numpy.unique(image.reshape(-1, image.shape[2]), axis=0)) > 50
@@ -89,35 +80,4 @@ def test_a_picture_with_gaps_voltage_and_currents_below_zero(tmp_path):
 def test_nothing_to_draw_is_refused(tmp_path):
     with pytest.raises(MeasurementError, match="no samples to draw"):
         save_png(tmp_path / "a.png", trace_of([]))
-    with pytest.raises(MeasurementError, match="no samples to draw"):
-        save_html(tmp_path / "a.html", trace_of([]))
     assert not list(tmp_path.iterdir())
-
-
-def page_data(text: str) -> dict:
-    found = re.search(r'<script id="data" type="application/json">(.*?)</script>', text, re.DOTALL)
-    assert found
-    return json.loads(found[1])
-
-
-def test_the_page_holds_the_envelope_and_needs_no_network(tmp_path):
-    trace = ten_million()
-    costs = measure(trace, [Phase("downloading", 20, 50), Phase("</script><b>", 50, 100)])
-    path = tmp_path / "trace.html"
-    save_html(path, trace, costs, title="An update & <its> cost")
-    text = path.read_text(encoding="utf-8")
-    assert path.stat().st_size < 500_000
-    assert not re.search(r"https?://|src=|href=|@import|fetch\(|XMLHttp", text)
-    assert "An update &amp; &lt;its&gt; cost" in text
-    data = page_data(text)
-    assert [p["name"] for p in data["phases"]] == ["downloading", "</script><b>"]
-    planes = zlib.decompress(base64.b64decode(data["high"]))
-    high = numpy.frombuffer(planes, dtype=numpy.uint8).reshape(4, -1).T.copy().view("<f4").ravel()
-    assert len(high) == data["columns"] == 16_384
-    assert high.max() == pytest.approx(0.3)
-
-
-def test_a_noisy_trace_still_makes_a_small_page(tmp_path):
-    trace = trace_of(numpy.random.default_rng(1).gamma(1.0, 0.05, 2_000_000), 100_000.0)
-    save_html(tmp_path / "a.html", trace)
-    assert (tmp_path / "a.html").stat().st_size < 300_000

@@ -94,26 +94,25 @@ def _outcome(found: Lanes) -> str:
     return f"object 5 at the end: {STATES.get(state, state)}, result {result} ({RESULTS.get(result, '?')})"
 
 
-def _spans(found: Lanes, end: float) -> list[tuple[float, float, int, int]]:
-    """(from, to, state, result), one for each time the state was the same."""
-    spans: list[tuple[float, float, int, int]] = []
+def spans(found: Lanes, end: float) -> list[tuple[float, float, int, str]]:
+    """(from, to, state, name with result), one for each time the state was the same."""
+    made: list[tuple[float, float, int, str]] = []
     for number, (time, state, result) in enumerate(found.states):
         until = found.states[number + 1][0] if number + 1 < len(found.states) else end
-        if spans and spans[-1][2] == state:
-            spans[-1] = (spans[-1][0], until, state, result)
-        elif until > time:
-            spans.append((time, until, state, result))
-    return spans
-
-
-def _states(axes: Axes, found: Lanes, end: float) -> None:
-    spans = _spans(found, end)
-    whole = end - found.start or 1.0
-    for begin, until, state, result in spans:
-        axes.broken_barh([(begin, until - begin)], (0, 1), color=STATE_COLOURS.get(state, "#ffffff"))
         text = STATES.get(state, str(state))
         if result:
             text += f", result {result} ({RESULTS.get(result, '?')})"
+        if made and made[-1][2] == state:
+            made[-1] = (made[-1][0], until, state, text)
+        elif until > time:
+            made.append((time, until, state, text))
+    return made
+
+
+def _states(axes: Axes, found: Lanes, end: float) -> None:
+    whole = end - found.start or 1.0
+    for begin, until, state, text in spans(found, end):
+        axes.broken_barh([(begin, until - begin)], (0, 1), color=STATE_COLOURS.get(state, "#ffffff"))
         for size in (text, text.partition(",")[0], str(state)):
             if (until - begin) / whole * 110 > len(size) * 0.9:
                 axes.text((begin + until) / 2, 0.5, size, ha="center", va="center", fontsize=8)
@@ -124,7 +123,7 @@ def _states(axes: Axes, found: Lanes, end: float) -> None:
 
 
 def _shade(axes: Axes, found: Lanes, end: float) -> None:
-    for begin, until, state, _ in _spans(found, end):
+    for begin, until, state, _ in spans(found, end):
         axes.axvspan(
             begin, until, color=STATE_COLOURS.get(state, "#ffffff"), alpha=0.22, linewidth=0, zorder=0
         )
@@ -228,7 +227,7 @@ def _supply(axes: Axes, supply: Series, measured: Envelope | None, start: float,
 
 def _events(axes: Axes, found: Lanes) -> None:
     count = max(3, len(found.events))
-    axes.set_ylim(0, count + 0.6)
+    axes.set_ylim(-0.4, count + 0.6)
     axes.set_yticks([])
     axes.set_ylabel("events", fontsize=8)
     middle = (found.start + found.end) / 2

@@ -71,7 +71,12 @@ class Lanes:
     supply: Series = field(default_factory=list)
     """Volts that the supply was set to, 0 while it was off."""
     events: list[Event] = field(default_factory=list)
-    left_out: int = 0
+    """The most important ones."""
+    all_events: list[Event] = field(default_factory=list)
+
+    @property
+    def left_out(self) -> int:
+        return len(self.all_events) - len(self.events)
 
 
 def lanes(entries: Sequence[Entry]) -> Lanes:
@@ -90,7 +95,8 @@ def lanes(entries: Sequence[Entry]) -> Lanes:
         _place(made, entry)
         if entry.kind in ("supply", "power"):
             volts = _volts(entry, volts, made)
-    made.events, made.left_out = chosen(made.events)
+    made.all_events = distinct(made.events)
+    made.events = chosen(made.all_events)
     return made
 
 
@@ -134,16 +140,19 @@ def _volts(entry: Entry, before: float, made: Lanes) -> float:
     return volts
 
 
-def chosen(events: Sequence[Event], most: int = MOST_EVENTS) -> tuple[list[Event], int]:
-    """The most important ones in order of time, and how many had to go. Repeated lines count once."""
+def distinct(events: Sequence[Event]) -> list[Event]:
+    """Lines that are repeated at once count once."""
     kept: list[Event] = []
     for event in events:
-        if not any(
-            e.text == event.text and e.source == event.source and event.time - e.time < 1 for e in kept[-4:]
-        ):
+        if not any(_same(event, before) for before in kept[-4:]):
             kept.append(event)
-    ranked = sorted(range(len(kept)), key=lambda i: (-kept[i].importance, kept[i].time))[:most]
-    return [kept[i] for i in sorted(ranked)], len(kept) - len(ranked)
+    return kept
+
+
+def chosen(events: Sequence[Event], most: int = MOST_EVENTS) -> list[Event]:
+    """The most important ones, in order of time."""
+    ranked = sorted(range(len(events)), key=lambda i: (-events[i].importance, events[i].time))[:most]
+    return [events[i] for i in sorted(ranked)]
 
 
 def _same(event: Event, before: Event) -> bool:

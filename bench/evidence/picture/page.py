@@ -1,0 +1,131 @@
+"""The timeline as one HTML file to zoom and pan in: no network, no library, at most half a megabyte.
+
+A trace is there as its envelope in 16,384 columns (float32, deflated, base64); the page's script reduces
+them once more to what the screen has, again by smallest and largest.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import math
+import zlib
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+import numpy
+
+from bench.current.envelope import envelope
+from bench.current.phases import PhaseCost
+from bench.current.plot import phase_colour
+from bench.current.trace import Trace
+from bench.evidence.picture.draw import COLOURS, STATE_COLOURS, About, estimate, spans
+from bench.evidence.picture.lanes import Lanes, Series
+
+COLUMNS = 16_384
+MOST_POINTS = 4000
+"""Points of a line; more are thinned out."""
+ROWS = {source: number for number, source in enumerate(COLOURS)}
+
+
+def timeline_html(
+    found: Lanes, about: About, trace: Trace | None = None, costs: Sequence[PhaseCost] = ()
+) -> str:
+    """The page. Raises `MeasurementError` for an empty trace."""
+    start = found.start if trace is None else min(found.start, trace.start)
+    end = found.end if trace is None else max(found.end, trace.end)
+    data = {
+        "subject": about.subject,
+        "verdict": about.verdict,
+        "start": start,
+        "end": max(end, start + 1e-3),
+        "spans": [
+            [a, b, text, STATE_COLOURS.get(state, "#ffffff")] for a, b, state, text in spans(found, end)
+        ],
+        "lanes": list(_lanes(found, trace)),
+        "events": [
+            [round(e.time, 4), " ".join(e.text.split()), COLOURS[e.source], ROWS[e.source]]
+            for e in found.all_events
+        ],
+        "phases": [
+            {
+                "name": cost.phase.name,
+                "start": cost.phase.start,
+                "end": cost.phase.end,
+                "colour": phase_colour(cost.phase.name, number),
+                "mean": cost.mean,
+                "peak": cost.peak,
+                "charge": cost.charge,
+                "energy": cost.energy,
+                "lost": cost.lost,
+            }
+            for number, cost in enumerate(costs)
+        ],
+    }
+    template = files("bench.evidence.picture").joinpath("page.html").read_text(encoding="utf-8")
+    text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
+    return template.replace("__TITLE__", html.escape(about.test)).replace("__DATA__", text)
+
+
+def _lanes(found: Lanes, trace: Trace | None) -> list[dict[str, Any]]:
+    """Those that have something to show."""
+    made: list[dict[str, Any]] = []
+    if found.states:
+        made.append({"kind": "states", "name": "/5/0/3"})
+    lines = []
+    if found.progress:
+        lines.append(_line("download", "%", "#238b45", found.progress, 0, 100))
+    strengths = estimate(found.signal, found.attenuation) or found.signal
+    levels = [v for _, v in strengths if math.isfinite(v)]
+    if levels:
+        lines.append(
+            _line("signal", "dBm", "#6a51a3", strengths, max(-150, min(levels) - 5), max(levels) + 5)
+        )
+    if lines:
+        made.append({"kind": "lines", "name": "download", "lines": lines})
+    if trace is not None:
+        drawn = envelope(trace, COLUMNS)
+        made.append(
+            {
+                "kind": "current",
+                "name": "current",
+                "edges": [float(drawn.edges[0]), float(drawn.edges[-1])],
+                "columns": len(drawn),
+                "low": _packed(drawn.low),
+                "high": _packed(drawn.high),
+            }
+        )
+    if found.supply:
+        most = max(v for _, v in found.supply)
+        made.append(
+            {
+                "kind": "lines",
+                "name": "supply",
+                "lines": [_line("supply", "V", "#a63603", found.supply, 0, math.ceil(1.1 * most))],
+            }
+        )
+    made.append({"kind": "events", "name": "events"})
+    return made
+
+
+def _line(name: str, unit: str, colour: str, series: Series, low: float, high: float) -> dict[str, Any]:
+    thin = max(1, -(-len(series) // MOST_POINTS))
+    kept = series[::thin] if series[-1] in series[::thin] else [*series[::thin], series[-1]]
+    points = [[round(t, 4), round(v, 3) if math.isfinite(v) else None] for t, v in kept]
+    return {
+        "name": name,
+        "unit": unit,
+        "colour": colour,
+        "low": low,
+        "high": high,
+        "stepped": True,
+        "points": points,
+    }
+
+
+def _packed(values: numpy.ndarray) -> str:
+    """float32, little-endian, bytes of equal weight together so that they deflate well."""
+    planes = values.astype("<f4").view(numpy.uint8).reshape(-1, 4).T.tobytes()
+    return base64.b64encode(zlib.compress(planes, 9)).decode("ascii")
