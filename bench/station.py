@@ -80,11 +80,15 @@ class Plant(Protocol):
 
 
 class Station:
-    """Use as a context manager: `with Station(bench, seed=7) as station: ...`"""
+    """Use as a context manager: `with Station(bench, seed=7) as station: ...`
 
-    def __init__(self, bench: Bench, *, seed: int = 0) -> None:
+    `defect` names a defect that the devices of a plant are to have.
+    """
+
+    def __init__(self, bench: Bench, *, seed: int = 0, defect: str | None = None) -> None:
         self.bench = bench
         self.seed = seed
+        self.defect = defect
         self._closing = contextlib.ExitStack()
         self.duts: dict[str, Dut] = {}
         self.instruments: dict[str, Instrument[Any]] = {}
@@ -119,6 +123,8 @@ class Station:
         images = {name: images_of(self.bench, name, work / name) for name in self.bench.settings.boards}
         settings = self._open_clock()
         self.timeline = Timeline(self.clock)
+        if self.defect is not None:
+            self.timeline.record("bench", "defect", f"seeded defect: {self.defect}")
         for name, instrument in settings.instruments.items():
             opened = open_instrument(
                 name,
@@ -169,11 +175,17 @@ class Station:
 
     def _open_clock(self) -> BenchSettings:
         if self.bench.settings.bench.plant is None:
+            if self.defect is not None:
+                raise ConfigError(
+                    f"{self.bench.path} is no virtual bench: the defect {self.defect!r} cannot be seeded in "
+                    "real devices",
+                    help="leave out --defect, or name a bench file that has a `plant`",
+                )
             self.clock = WallClock()
             self._closing.callback(self.clock.close)
             return self.bench.settings
         plant: Plant = load_name(self.bench.settings.bench.plant, f"{self.bench.path}: bench.plant")(
-            self.bench, self.seed
+            self.bench, self.seed, defect=self.defect
         )
         self._closing.callback(plant.close)
         self._plant = plant

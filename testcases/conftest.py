@@ -2,13 +2,13 @@
 
 import pytest
 
-from fixtures.options import bench_of
+from fixtures.options import bench_of, results_of
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     if not config.option.allure_report_dir:
-        config.option.allure_report_dir = str(config.rootpath / "results" / "allure")
+        config.option.allure_report_dir = str(results_of(config) / "allure")
         config.option.clean_alluredir = True  # one run a folder: rows of older runs would mix in
 
 

@@ -25,6 +25,8 @@ from bench.virtual.boards.board import VirtualBoard
 from bench.virtual.boards.esp32 import VirtualEsp32
 from bench.virtual.boards.nrf9160 import VirtualNrf9160
 from bench.virtual.clock import VirtualClock
+from bench.virtual.defects.defect import seeded
+from bench.virtual.defects.registry import defect_named
 from bench.virtual.flash_stage import BoardFlashStage
 from bench.virtual.instruments.models import Wiring, start_instrument
 from bench.virtual.machine import Region
@@ -42,10 +44,13 @@ class VirtualBench:
     """A plant for every board and instrument of the bench file.
 
     `pace` plays simulated time at that many seconds per wall second (None: jump); a bench that
-    other programs look at is paced at 1.
+    other programs look at is paced at 1. `defect` is what is wrong with its boards: the name of a seeded
+    defect. Raises `ConfigError` when none has that name.
     """
 
-    def __init__(self, bench: Bench, seed: int = 0, *, pace: float | None = None) -> None:
+    def __init__(
+        self, bench: Bench, seed: int = 0, *, pace: float | None = None, defect: str | None = None
+    ) -> None:
         self.bench = bench
         self.scheduler = Scheduler(seed)
         self.clock = VirtualClock(self.scheduler, pace)
@@ -55,6 +60,8 @@ class VirtualBench:
         self._routes = Routes()
         self._closing = contextlib.ExitStack()
         self._closing.callback(self.clock.close)
+        if defect is not None:
+            self._closing.enter_context(seeded(defect_named(defect)))
         random.seed(seed)  # aiocoap draws its retransmission times from the global stream
 
     def start(self) -> BenchSettings:

@@ -103,7 +103,7 @@ def _judge(flash: _Flash, place: Region) -> tuple[str, int]:
     header = flash.read(place, 0, 24)
     if header[0] != 0xE9 or not 1 <= header[1] <= 16:
         return checks.UNSUPPORTED, 0
-    if struct.unpack_from("<H", header, 12)[0] != _CHIP_ID:
+    if not _is_for_this_chip(header):
         return checks.WRONG_BOARD, 0
     position, checksum = 24, 0xEF
     for _ in range(header[1]):
@@ -125,6 +125,10 @@ def _judge(flash: _Flash, place: Region) -> tuple[str, int]:
             return checks.INTEGRITY, 0
         position += 32
     return checks.OK, position
+
+
+def _is_for_this_chip(header: bytes) -> bool:
+    return bool(struct.unpack_from("<H", header, 12)[0] == _CHIP_ID)
 
 
 def _folded(data: bytes) -> int:
@@ -178,12 +182,7 @@ def boot(machine: Machine) -> Steps:
         )
     log("End of partition table")
 
-    rolled_back = False
-    for entry in flash.entries():
-        if entry.state == PENDING_VERIFY:  # it ran, and nobody confirmed it
-            machine.activity("flash")
-            yield from flash.write_entry(entry.sector, entry.sequence, ABORTED)
-            rolled_back = True
+    rolled_back = yield from _abort_unconfirmed(machine, flash)
     machine.activity("boot")
     candidates = [e for e in flash.entries() if e.bootable]
     active = max(candidates, key=lambda e: e.sequence) if candidates else None
@@ -216,6 +215,17 @@ def boot(machine: Machine) -> Steps:
     log("No bootable app partitions in the partition table", "E")
     machine.activity("idle")
     return None
+
+
+def _abort_unconfirmed(machine: Machine, flash: _Flash) -> Steps:
+    """Have an image that ran, and that nobody confirmed, never boot again; the value says whether there was one."""
+    found = False
+    for entry in flash.entries():
+        if entry.state == PENDING_VERIFY:
+            machine.activity("flash")
+            yield from flash.write_entry(entry.sector, entry.sequence, ABORTED)
+            found = True
+    return found
 
 
 def _described(flash: _Flash, place: Region) -> tuple[str, str]:

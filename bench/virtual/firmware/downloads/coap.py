@@ -50,7 +50,7 @@ class CoapDownload:
             if answer.code != coap.CONTENT:
                 return self._fail(LOST)
             etag = answer.first(coap.ETAG) or b""
-            if self._offset and etag != self.etag:  # another package under the same name
+            if self._is_another(etag):
                 if self._restarts >= MAX_RESTARTS:
                     return self._fail(LOST)
                 self._restarts += 1
@@ -58,6 +58,10 @@ class CoapDownload:
                 continue
             self.etag = etag
             return self._taken(answer)
+
+    def _is_another(self, etag: bytes) -> bool:
+        """Whether what the server has under this name is no longer what the download began with."""
+        return bool(self._offset) and etag != self.etag
 
     def _taken(self, answer: Message) -> bytes:
         size = answer.uint(coap.SIZE2)

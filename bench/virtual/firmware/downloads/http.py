@@ -90,9 +90,7 @@ class HttpDownload:
         yield from stream.shake_hands()
         host = "{}:{}".format(*source.address)
         lines = [f"GET {source.target} HTTP/1.1", f"Host: {host}", "Connection: close"]
-        if self._offset and self.etag.startswith(b'"'):  # only a strong ETag proves that it is the same
-            lines.append(f"Range: bytes={self._offset}-")
-            lines.append(f"If-Range: {self.etag.decode()}")
+        lines += self._range()
         stream.send(("\r\n".join(lines) + "\r\n\r\n").encode())
         head = bytearray()
         while b"\r\n\r\n" not in head:
@@ -105,11 +103,21 @@ class HttpDownload:
         self._ready = bytearray(body)
         yield from self._judge(status, headers)
 
+    def _range(self) -> list[str]:
+        """The headers that ask for the rest; only a strong ETag proves that it is the same package."""
+        if not self._offset or not self.etag.startswith(b'"'):
+            return []
+        return [f"Range: bytes={self._offset}-", f"If-Range: {self.etag.decode()}"]
+
+    def _continues(self, headers: dict[str, str]) -> bool:
+        """Whether a partial response is the rest of the package."""
+        return _starts_at(headers) == self._offset and headers.get("etag", "").encode() == self.etag
+
     def _judge(self, status: int, headers: dict[str, str]) -> Steps:
         etag = headers.get("etag", "").encode()
         length = headers.get("content-length", "")
         self._left = int(length) if length.isdigit() else None
-        if status == 206 and _starts_at(headers) == self._offset and etag == self.etag:
+        if status == 206 and self._continues(headers):
             pass
         elif status == 200:
             if self._offset:

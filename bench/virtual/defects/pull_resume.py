@@ -1,0 +1,190 @@
+"""PULL: how the device fetches a package, goes on after an interruption, and gives up."""
+
+from __future__ import annotations
+
+import math
+import ssl
+from typing import Any
+
+from bench.virtual.defects.defect import ESP32, Area, Patch, always
+from bench.virtual.firmware.downloads import coap as over_coap
+from bench.virtual.firmware.downloads import coap_tcp as over_tcp
+from bench.virtual.firmware.downloads import http as over_http
+from bench.virtual.firmware.downloads import stream
+from bench.virtual.firmware.downloads.coap import CoapDownload
+from bench.virtual.firmware.downloads.http import HttpDownload
+from bench.virtual.firmware.update.machine import Progress
+from bench.virtual.firmware.update.reception import Reception
+from bench.virtual.firmware.update.store import SECTOR
+
+PULL = Area("pull and resume")
+
+
+@PULL(CoapDownload, "resume", source="zephyr#85000", boards=ESP32, hints=("test_power_cut_during_download",))
+def resumed_a_block_too_late(healthy: Any) -> Any:
+    """After a restart the download goes on one block behind what was kept."""
+    return lambda self, offset, etag: healthy(self, offset + 512 if offset else 0, etag)
+
+
+@PULL(CoapDownload, "resume", source="sdk-nrf#3658", boards=ESP32, hints=("test_power_cut_during_download",))
+def resumed_a_block_too_early(healthy: Any) -> Any:
+    """After a restart the last block that was written is fetched and written once more."""
+    return lambda self, offset, etag: healthy(self, max(0, offset - 512), etag)
+
+
+@PULL(Reception, "_keep_progress", source="own", boards=ESP32, hints=("test_power_cut_during_download",))
+def progress_counted_before_the_write(healthy: Any) -> Any:
+    """What is kept for a resume is ahead of what the flash has."""
+
+    def keep_progress(self: Reception, etag: bytes) -> Any:
+        if self._store.received % SECTOR == 0:
+            self._fota.progress = Progress(self.uri, etag, self._store.received + SECTOR)
+            yield from self._fota.keep()
+
+    return keep_progress
+
+
+@PULL(Reception, "resume", source="zephyr#42584", boards=ESP32, hints=("test_power_cut_during_download",))
+def download_forgotten_over_a_restart(healthy: Any) -> Any:
+    """After a restart the device says Downloading, and fetches nothing."""
+    return lambda self: None
+
+
+@PULL(CoapDownload, "_is_another", source="own", hints=("test_package_replaced_during_pull",))
+def etag_ignored_over_coap(healthy: Any) -> Any:
+    """A download goes on although the ETag says that it is another package."""
+    return lambda self, etag: False
+
+
+@PULL(
+    HttpDownload,
+    "_range",
+    source="own",
+    hints=("test_package_replaced_half_way",),
+    also=(Patch(HttpDownload, "_continues", always(lambda self, headers: True)),),
+)
+def etag_ignored_over_http(healthy: Any) -> Any:
+    """The rest of a package is asked for, and taken, whatever its ETag says it is."""
+    return lambda self: [line for line in healthy(self) if not line.startswith("If-Range")]
+
+
+@PULL(
+    over_coap,
+    "ATTEMPTS",
+    source="own",
+    hints=("test_server_that_is_busy_at_first",),
+    also=(Patch(over_http, "ATTEMPTS", always(1)), Patch(over_tcp, "ATTEMPTS", always(1))),
+)
+def gives_up_on_first_failure(healthy: Any) -> Any:
+    """The first time-out, refusal or break ends the download."""
+    return 1
+
+
+@PULL(
+    over_coap,
+    "ATTEMPTS",
+    source="Anjay changelog",
+    hints=("test_server_that_is_always_busy", "test_server_that_stalls"),
+    also=(Patch(over_http, "ATTEMPTS", always(10**9)), Patch(over_tcp, "ATTEMPTS", always(10**9))),
+)
+def retries_for_ever(healthy: Any) -> Any:
+    """A server that never has the package is asked without end."""
+    return 10**9
+
+
+@PULL(HttpDownload, "_chunk", source="Anjay changelog", hints=("test_connection_that_breaks[",))
+def short_body_taken_as_whole(healthy: Any) -> Any:
+    """An HTTP body that ends early is taken for the whole package."""
+
+    def chunk(self: HttpDownload) -> Any:
+        announced, self._left = self._left, None
+        block = yield from healthy(self)
+        if self._left is None and announced is not None:
+            self._left = announced - len(block)
+            if self._left <= 0:
+                self.complete = True
+                self._drop()
+        return block
+
+    return chunk
+
+
+@PULL(stream, "SILENCE", source="Anjay changelog", hints=("test_server_that_stalls[",))
+def no_time_out_on_streams(healthy: Any) -> Any:
+    """A TCP connection on which nothing more comes is waited for without end."""
+    return math.inf
+
+
+@PULL(over_http, "MAX_REDIRECTS", source="own", hints=("test_redirect_without_end",))
+def redirects_without_end(healthy: Any) -> Any:
+    """Redirects are followed for ever."""
+    return 10**9
+
+
+@PULL(HttpDownload, "_redirect", source="own", hints=("test_redirect[",))
+def redirects_not_followed(healthy: Any) -> Any:
+    """A redirect is a failure."""
+    return lambda self, location: self._fail(over_http.LOST)
+
+
+@PULL(HttpDownload, "_ask", source="own", hints=("test_connection_that_breaks[",))
+def http_download_starts_over(healthy: Any) -> Any:
+    """After a break the package is fetched from its first byte again."""
+
+    def ask(self: HttpDownload) -> Any:
+        self.etag = b""
+        yield from healthy(self)
+
+    return ask
+
+
+class _Unverified(ssl.SSLContext):
+    """Believes every certificate."""
+
+    def wrap_bio(self, *arguments: Any, **named: Any) -> Any:
+        self.check_hostname = False
+        self.verify_mode = ssl.CERT_NONE
+        return super().wrap_bio(*arguments, **named)
+
+
+class _AnyHost(ssl.SSLContext):
+    """Believes a good certificate of any host."""
+
+    def wrap_bio(self, *arguments: Any, **named: Any) -> Any:
+        self.check_hostname = False
+        return super().wrap_bio(*arguments, **named)
+
+
+class _Ssl:
+    """The module `ssl` with another context."""
+
+    def __init__(self, context: type[ssl.SSLContext]) -> None:
+        self.SSLContext = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(ssl, name)
+
+
+@PULL(stream, "ssl", source="Anjay changelog", hints=("test_bad_certificate",))
+def certificate_not_verified(healthy: Any) -> Any:
+    """A package is fetched over https from anybody."""
+    return _Ssl(_Unverified)
+
+
+@PULL(stream, "ssl", source="Anjay 3.5.0", hints=("test_bad_certificate",))
+def host_name_not_verified(healthy: Any) -> Any:
+    """A certificate of another host is good enough."""
+    return _Ssl(_AnyHost)
+
+
+@PULL(CoapDownload, "_taken", source="own", hints=("test_pull_succeeds",))
+def block_left_out_of_a_pull(healthy: Any) -> Any:
+    """One block is dropped, and the next one put in its place."""
+
+    def taken(self: CoapDownload, answer: Any) -> Any:
+        if self._offset == 4096:
+            self._offset += 512
+            return b""
+        return healthy(self, answer)
+
+    return taken

@@ -1,0 +1,42 @@
+"""Every seeded defect by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bench.errors import ConfigError
+from bench.virtual.defects import (
+    boot,
+    identity,
+    notifications,
+    pull_resume,
+    push_blocks,
+    radio_power,
+    state,
+    storage,
+)
+from bench.virtual.defects.defect import Defect
+
+AREAS = (
+    state.STATE,
+    push_blocks.PUSH,
+    pull_resume.PULL,
+    notifications.NOTIFICATIONS,
+    identity.IDENTITY,
+    storage.STORAGE,
+    boot.BOOT,
+    radio_power.RADIO,
+)
+
+DEFECTS: Mapping[str, Defect] = {defect.name: defect for area in AREAS for defect in area.defects}
+
+
+def defect_named(name: str) -> Defect:
+    """Raises `ConfigError` for a name that no defect has."""
+    if name not in DEFECTS:
+        near = [known for known in DEFECTS if name in known]
+        raise ConfigError(
+            f"no seeded defect is called {name!r}",
+            help=f"did you mean {', '.join(near)}?" if near else "`bench mutants --list` names them all",
+        )
+    return DEFECTS[name]

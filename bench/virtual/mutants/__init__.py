@@ -1,0 +1,1 @@
+"""The mutation score of the testcases: which seeded defects they find."""
