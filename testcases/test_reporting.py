@@ -5,6 +5,22 @@ import pytest
 from bench.firmware_update.states import Delivery, Result, State
 
 
+@pytest.mark.delivery("pull")
+def test_every_state_is_told(dut, server, images, delivery):
+    """Who observes hears of every state without asking: nothing is left to be found by reading."""
+    with server.begin(dut, images.update, delivery) as update:
+        update.deliver()
+        assert update.await_downloaded()
+        assert update.execute()
+        assert update.await_pair(State.UPDATING, timeout=dut.type.timeouts.boot)
+        told = {t.state for t in update.record.transitions if t.origin == "notification"}
+        found = {t.state for t in update.record.transitions[1:] if t.origin == "read"}
+        expected = update.record.shown(State.DOWNLOADING, State.DOWNLOADED, State.UPDATING)
+        assert told >= set(expected), f"found only by reading: {', '.join(s.name for s in found)}"
+        update.await_finish()
+    assert update.record.failure == ""
+
+
 def test_without_notifications(dut, server, images, delivery):
     """Nobody observes: every state is found by reading, the outcome is the same."""
     with server.begin(dut, images.update, delivery) as update:

@@ -58,6 +58,18 @@ def test_reset_when_downloaded(dut, server, images, delivery, reset):
     assert server.update(dut, images.update, delivery).failure == ""
 
 
+@pytest.mark.capability("readback")
+def test_discarded_package_is_gone(dut, server, images, delivery, reset, clock):
+    """After a reset the slot no longer holds what was downloaded: no bootloader can find it there."""
+    with server.begin(dut, images.update, delivery) as update:
+        update.deliver()
+        assert update.await_downloaded()
+        assert reset() == "2.04"
+        assert update.await_pair(State.IDLE, Result.INITIAL, timeout=dut.type.timeouts.boot)
+        clock.sleep(dut.type.timeouts.boot, "the slot is cleared")
+    assert not dut.holds_package(images.update), "the package is still in the slot"
+
+
 def test_reset_while_updating(dut, server, images, reset):
     """An installation under way is not stopped: the Write is refused or too late, and the update succeeds."""
     with server.begin(dut, images.update, Delivery.PUSH) as update:

@@ -96,12 +96,13 @@ def test_state_is_observed_within_pmin_and_pmax(dut, server, clock):
         return await client.observe("/5/0/3", lambda value: heard.append((clock.now(), State(value))))
 
     observation = clock.run(observe(), timeout=300, reason="observe /5/0/3")
-    clock.wait_for(lambda: len(heard) >= 4, timeout=120, reason="notifications by pmax")
+    clock.sleep(45, "notifications by pmax")
     clock.run(observation.cancel(), timeout=300, reason="cancel")
     told = len(heard)
     clock.sleep(25, "a cancelled observation is silent")
 
-    assert len(heard) == told
+    assert len(heard) == told, "a cancelled observation is not silent"
+    assert told >= 4, f"{told} notifications in 45 s, pmax is 10 s"
     assert {state for _, state in heard} == {State.IDLE}
     gaps = [later - earlier for (earlier, _), (later, _) in pairwise(heard)]
     assert min(gaps) >= 2 - LINK_JITTER

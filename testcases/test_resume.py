@@ -65,6 +65,27 @@ def test_power_cut_during_download(dut, server, images, delivery, clock):
     dut.assert_running(images.update)
 
 
+def test_power_cut_when_downloaded(dut, server, images, delivery, clock):
+    """Nobody asked for the update: the old version runs; the package waits, or a second one succeeds."""
+    with server.begin(dut, images.update, delivery) as update:
+        update.deliver()
+        assert update.await_downloaded()
+        dut.power_cycle()
+        assert update.await_restart(after=clock.now())
+        assert server.version_of(dut) == images.baseline.version, "installed without being asked"
+        waits = update.record.outcome == (State.DOWNLOADED, Result.INITIAL)
+        if waits:
+            assert update.execute()
+            update.await_finish()
+        assert update.record.violations == []
+    if waits:
+        assert update.record.outcome == (State.IDLE, Result.SUCCESS)
+    else:
+        assert server.update(dut, images.update, delivery).failure == ""
+    assert server.version_of(dut) == images.update.version
+    dut.assert_running(images.update)
+
+
 @pytest.mark.delivery("pull")
 def test_package_replaced_during_pull(dut, server, images, delivery):
     """Another package under the same URI, told by its ETag: never a mixture of the two."""

@@ -130,6 +130,13 @@ class Dut(ABC):
         Where it cannot, the timeline says "not checked".
         """
 
+    def holds_package(self, image: FirmwareImage) -> bool:
+        """Whether the slot that updates go into holds exactly `image`.
+
+        Raises `NotApplicable` where it cannot be looked at.
+        """
+        raise NotApplicable(f"the flash of {self.name} cannot be read")
+
     def version_on_console(self, pattern: str) -> str:
         """The group of the last line that matches. Raises `ConsoleError` when none does."""
         for line in reversed(self.console.lines()):
@@ -165,6 +172,21 @@ class Dut(ABC):
             else:
                 with self.using("outage"):
                     yield
+
+    @contextlib.contextmanager
+    def impaired(self, **settings: float) -> Iterator[None]:
+        """The way between the device and the server is as bad as given inside the block; see `Impairment`.
+
+        Raises `NotApplicable` when the bench has no path of its own there.
+        """
+        if self.network is None:
+            raise NotApplicable(f"the bench file gives no [boards.{self.name}.network]")
+        before = {name: getattr(self.network.impairment, name) for name in settings}
+        self.network.set(**settings)
+        try:
+            yield
+        finally:
+            self.network.set(**before)
 
     @contextlib.contextmanager
     def using(self, capability: str) -> Iterator[None]:

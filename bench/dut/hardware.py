@@ -153,6 +153,12 @@ class HardwareDut(Dut):
                 f"{self.name}: the running slot differs from {image} from byte {first:#x} on"
             )
 
+    def holds_package(self, image: FirmwareImage) -> bool:
+        with self.flash_access() as flasher:
+            running = self.running_slot(flasher)
+            (name,) = (slot for slot in self.type.firmware.slots if slot != running)
+            return flasher.read(self.region(name).offset, image.size) == image.data
+
     def running_image(self, like: FirmwareImage) -> bytes:
         """What lies in the running slot, as many bytes as `like` has, for comparison with it."""
         with self.flash_access() as flasher:

@@ -75,6 +75,17 @@ class UpdateService:
             gone=lambda: dut.gone,
         )
 
+    def registrations(self, dut: Dut, since: float) -> list[str]:
+        """What has happened to the board's registration since then (bench seconds), in order.
+
+        "registered", "updated", "replaced", "gone" (de-registered) or "expired".
+        """
+        return [
+            entry.text.partition(" ")[0]
+            for entry in self._timeline.since(0)
+            if entry.kind == "registration" and entry.source == dut.endpoint and entry.time >= since
+        ]
+
     def restart(self, dut: Dut) -> Client:
         """Power-cycle the board and wait until it has registered again."""
         with self._timeline.step(dut.endpoint, "power cycle"):

@@ -127,6 +127,19 @@ class Update:
                 self.record.refused = push.result.reason
             self._timeline.record(self._endpoint, "warning", f"push ended: {push.result.reason}")
 
+    def send_apart(self, blocks: int) -> str:
+        """Send one block of a begun PUSH out of its order; returns the answer's code, such as "2.31".
+
+        `blocks` counts from the one that is next: -1 is the one acknowledged last, 1 leaves one out.
+        """
+        push = self._push
+        assert push is not None, "the PUSH has not begun"
+        sent, size = push.result.sent, push.block_size
+        start = max(0, (-(-sent // size) + blocks) * size)
+        code = self._run(push.send_apart(start), READ_LIMIT, f"the block at {start}")
+        self._timeline.record(self._endpoint, "push", f"{code.dotted} to the block at {start}, sent apart")
+        return str(code.dotted)
+
     async def _pushed(self, sent: int) -> None:
         self._progress(sent)
         if not self._polled:  # devices that never notify Downloading can still be asked, once

@@ -158,6 +158,20 @@ class BlockPush:
             result.outcome, result.reason = end.outcome, str(end)
         return result
 
+    async def send_apart(self, offset: int) -> Code:
+        """Send the block at `offset` (bytes) as a new message, whatever was sent before; returns the answer.
+
+        The transfer itself stands where it stood. Raises aiocoap's errors, or `TimeoutError`.
+        """
+        block = self._next(offset)
+        response = await self._exchange.respond(self._message(block), self._registration, BLOCK_LIMIT)
+        return response.code
+
+    @property
+    def block_size(self) -> int:
+        """Bytes of the blocks sent now."""
+        return 1 << (self._exponent + 4)
+
     def _next(self, offset: int) -> _Block:
         last = offset + (1 << (self._exponent + 4)) >= len(self._data)
         return _Block(offset, self._exponent, last)

@@ -16,10 +16,16 @@ from bench.virtual.firmware.update.store import PackageStore
 PUSH = Area("push, block by block")
 
 
-@PUSH(PushReceiver, "_is_repeated", source="wakaama#555", hints=("test_repeated_block",))
-def repeated_block_refused(healthy: Any) -> Any:
-    """A block that comes once more, as a new message, is refused, and the transfer stalls."""
-    return lambda self, request, block: False
+@PUSH(PushReceiver, "_is_repeated", source="wakaama#555", hints=("test_repeated_block[half-way",))
+def repeated_block_ends_the_transfer(healthy: Any) -> Any:
+    """A block that comes once more, as a new message, is refused, and the whole transfer with it."""
+
+    def is_repeated(self: PushReceiver, request: Any, block: Block) -> bool:
+        if healthy(self, request, block):
+            self.forget()
+        return False
+
+    return is_repeated
 
 
 @PUSH(PushReceiver, "_is_repeated", source="zephyr#70591", hints=("test_push_given_up_for_another",))
@@ -33,7 +39,7 @@ def new_first_block_taken_for_a_duplicate(healthy: Any) -> Any:
 
 
 @PUSH(
-    PushReceiver, "_is_repeated", source="zephyr#71351", hints=("test_first_block_repeated", "test_repeated")
+    PushReceiver, "_is_repeated", source="zephyr#71351", hints=("test_repeated_block[first",)
 )
 def first_block_stored_twice(healthy: Any) -> Any:
     """A repeated first block is written behind the first one: the image is one block too long."""

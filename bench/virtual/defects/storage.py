@@ -10,7 +10,6 @@ from bench.virtual.defects.defect import Area, Patch
 from bench.virtual.firmware.application import Application
 from bench.virtual.firmware.settings import Settings
 from bench.virtual.firmware.update.machine import UpdateMachine
-from bench.virtual.firmware.update.reception import Reception
 from bench.virtual.firmware.update.store import PackageStore
 
 STORAGE = Area("storage")
@@ -99,7 +98,7 @@ def discarded_package_left_in_the_slot(healthy: Any) -> Any:
 
 
 @STORAGE(PackageStore, "append", source="own", hints=("test_pull_succeeds", "test_push_succeeds"))
-def every_hundredth_write_dropped(healthy: Any) -> Any:
+def one_write_of_many_dropped(healthy: Any) -> Any:
     """Now and then a block is counted, and not written."""
 
     def append(self: PackageStore, data: bytes) -> Any:
@@ -109,24 +108,6 @@ def every_hundredth_write_dropped(healthy: Any) -> Any:
             yield from healthy(self, data)
 
     return append
-
-
-@STORAGE(Reception, "verify", source="own", hints=("test_power_cut_when_downloaded",))
-def downloaded_forgotten_over_a_restart(healthy: Any) -> Any:
-    """Downloaded is not kept: a restart leaves a package that nobody knows of."""
-
-    def verify(self: Reception) -> Any:
-        keep = self._fota.keep
-
-        def forget() -> Any:
-            if self._fota.state != 2:
-                yield from keep()
-
-        self._fota.keep = forget  # type: ignore[method-assign]
-        yield from healthy(self)
-        self._fota.keep = keep  # type: ignore[method-assign]
-
-    return verify
 
 
 @STORAGE(Application, "_save_power", source="own", boards=("nrf9160",), hints=("test_floor_after",))

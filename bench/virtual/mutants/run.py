@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.virtual.defects.defect import Defect
 
-LIMIT = 1500.0
+LIMIT = 600.0
 """Wall seconds after which a mutant's run counts as hung: many times what the whole suite takes."""
 COLLECTED_NOTHING = 5
 
@@ -48,6 +48,7 @@ def command(defect: Defect, testcases: Path, bench: Path, work: Path, seed: int)
     first = [f"--first={hint}" for hint in defect.hints]
     return [
         *(sys.executable, "-m", "pytest", str(testcases), "-q", "--no-header", "--tb=no"),
+        *("-o", "verbosity_assertions=2"),  # else pytest leaves out the middle of what was compared
         *("-p", "no:cacheprovider", "-p", "fixtures.mutant_run", f"--rootdir={testcases.parent}"),
         *("--bench", str(bench), *boards, "--seed", str(seed), "--defect", defect.name),
         *("--results", str(work), f"--findings={work / 'findings.json'}", *first),

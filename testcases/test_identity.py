@@ -1,0 +1,39 @@
+"""Who the device is does not change with its firmware, and it stays registered by the rules."""
+
+from bench.firmware_update.states import Delivery
+
+MANUFACTURER, MODEL, SERIAL = "/3/0/0", "/3/0/1", "/3/0/2"
+
+
+def identity(dut, server):
+    """What the server knows the device by."""
+    client = server.client(dut)
+    told = {path: client.read(path) for path in (MANUFACTURER, MODEL, SERIAL)}
+    return told | {"endpoint": client.endpoint, "lifetime": client.registration.lifetime}
+
+
+def test_identity_survives_an_update(dut, server, images):
+    """Manufacturer, model, serial number, endpoint and lifetime are the same before and after."""
+    before = identity(dut, server)
+    assert server.update(dut, images.update, Delivery.PUSH).failure == ""
+    assert identity(dut, server) == before
+
+
+def test_registers_once(dut, server, clock):
+    """One registration for one start."""
+    server.restart(dut)
+    restarted = server.client(dut).registration.registered_at
+    clock.sleep(30, "time for a second registration")
+    events = server.registrations(dut, since=restarted)
+    assert events.count("registered") == 1, f"registered {events.count('registered')} times"
+
+
+def test_registration_is_kept(dut, server, clock):
+    """Over two lifetimes it is renewed in time: it never expires, and is never made anew."""
+    begun = clock.now()
+    location = server.client(dut).registration.location
+    clock.sleep(2 * dut.type.lifetime, "two lifetimes")
+    events = server.registrations(dut, since=begun)
+    assert "expired" not in events, "the registration was not renewed in time"
+    assert events.count("updated") >= 2
+    assert server.client(dut).registration.location == location
