@@ -30,7 +30,7 @@ def assert_updated(dut, server, images, record):
 
 
 def assert_unchanged(dut, server, images, record, *results):
-    assert record.state is State.IDLE
+    assert record.state is State.IDLE, record.stuck
     assert record.result in results
     assert server.version_of(dut) == images.baseline.version
     dut.assert_running(images.baseline)
@@ -124,7 +124,7 @@ def test_bad_certificate(dut, server, images, pull, shown):
     """A server that cannot prove who it is gets nothing installed; with a good certificate it does."""
     with server.showing(shown):
         record = pull()
-        assert record.delivered == 0
+        assert record.delivered == 0, f"fetched from a server that shows: {shown.value}"
         assert_unchanged(dut, server, images, record, Result.CONNECTION_LOST, Result.INVALID_URI)
     server.restart(dut)
     assert_updated(dut, server, images, pull())

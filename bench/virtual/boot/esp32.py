@@ -218,7 +218,7 @@ def boot(machine: Machine) -> Steps:
 
 
 def _abort_unconfirmed(machine: Machine, flash: _Flash) -> Steps:
-    """Have an image that ran, and that nobody confirmed, never boot again; the value says whether there was one."""
+    """An image that ran, and that nobody confirmed, never boots again; the value: was there one."""
     found = False
     for entry in flash.entries():
         if entry.state == PENDING_VERIFY:

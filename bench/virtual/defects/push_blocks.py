@@ -38,9 +38,7 @@ def new_first_block_taken_for_a_duplicate(healthy: Any) -> Any:
     return is_repeated
 
 
-@PUSH(
-    PushReceiver, "_is_repeated", source="zephyr#71351", hints=("test_repeated_block[first",)
-)
+@PUSH(PushReceiver, "_is_repeated", source="zephyr#71351", hints=("test_repeated_block[first",))
 def first_block_stored_twice(healthy: Any) -> Any:
     """A repeated first block is written behind the first one: the image is one block too long."""
 

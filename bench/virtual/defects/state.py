@@ -143,9 +143,7 @@ def null_package_kept(healthy: Any) -> Any:
     return reset
 
 
-@STATE(
-    PushReceiver, "_reset", source="seen in a running client", hints=("test_package_written", "null-package")
-)
+@STATE(PushReceiver, "_reset", source="seen in a running client", hints=("test_package_written",))
 def null_package_is_an_image(healthy: Any) -> Any:
     """The NULL package in Idle becomes an image of one byte, Downloaded."""
 
