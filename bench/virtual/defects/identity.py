@@ -6,10 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from bench.virtual.defects.defect import ESP32, Area
-from bench.virtual.firmware import application, client
+from bench.virtual.firmware import client
 from bench.virtual.firmware.application import Application
 from bench.virtual.firmware.client import Client
-from bench.virtual.firmware.dtls import SecureLink
 
 IDENTITY = Area("identity and registration")
 PUSH_OK = ("test_push_succeeds",)
@@ -21,19 +20,17 @@ def _updated(app: Application) -> bool:
     return app._running.version != "1.0.0"
 
 
-@IDENTITY(application, "_account", source="own", hints=PUSH_OK)
-def endpoint_changes_after_a_restart(healthy: Any) -> Any:
-    """From the second registration on, the endpoint client name is another."""
-    seen: set[str] = set()
+@IDENTITY(Application, "_provision", source="own", hints=PUSH_OK)
+def endpoint_changes_with_the_version(healthy: Any) -> Any:
+    """The new version registers under an endpoint client name of its own."""
 
-    def account(provision: Any) -> Any:
-        made = healthy(provision)
-        if made.endpoint in seen:
-            return replace(made, endpoint=made.endpoint + "-1")
-        seen.add(made.endpoint)
-        return made
+    def provision(self: Application) -> Any:
+        found = healthy(self)
+        if found is not None and _updated(self):
+            return replace(found, endpoint=f"{found.endpoint}-{self._running.version}")
+        return found
 
-    return account
+    return provision
 
 
 @IDENTITY(Application, "_device_instance", source="own", hints=KEPT)
@@ -61,16 +58,14 @@ def version_reported_is_a_constant(healthy: Any) -> Any:
     return instance
 
 
-@IDENTITY(SecureLink, "use", source="Anjay-zephyr", boards=ESP32, hints=PUSH_OK)
-def key_lost_by_a_restart(healthy: Any) -> Any:
-    """The pre-shared key works until the device restarts."""
-    used: set[str] = set()
+@IDENTITY(Application, "_secure", source="Anjay-zephyr", boards=ESP32, hints=PUSH_OK)
+def key_lost_by_the_update(healthy: Any) -> Any:
+    """The new version does not find the pre-shared key."""
 
-    def use(self: SecureLink, identity: str, key: Any) -> None:
-        healthy(self, identity, key if identity not in used else b"\0" * 16)
-        used.add(identity)
+    def secure(self: Application, told: Any) -> None:
+        healthy(self, replace(told, key=b"\0" * 16) if _updated(self) else told)
 
-    return use
+    return secure
 
 
 @IDENTITY(

@@ -6,6 +6,7 @@ from typing import Any
 
 from bench.virtual.consumers import Consumers
 from bench.virtual.defects.defect import NRF9160, Area
+from bench.virtual.firmware import application
 from bench.virtual.firmware.update.reception import Reception
 from bench.virtual.firmware.update.store import PackageStore
 from bench.virtual.radio.modem import Modem
@@ -59,3 +60,39 @@ def floor_higher_after_the_second_start(healthy: Any) -> Any:
         healthy(self, "boot" if late else activity)
 
     return begin
+
+
+@RADIO(Modem, "_return", source="zephyr#40107", hints=("test_no_signal_while_updating", "test_signal_lost"))
+def service_never_looked_for_again(healthy: Any) -> Any:
+    """Once the network is lost, the modem waits to be restarted."""
+
+    def stay(self: Modem) -> Any:
+        yield 0.0
+
+    return stay
+
+
+@RADIO(application, "connectivity", source="own", hints=("test_push_waits_for_the_signal_to_recover",))
+def strength_of_the_start_reported(healthy: Any) -> Any:
+    """Radio Signal Strength is measured when the device starts, and never again."""
+
+    def connectivity(modem: Modem) -> Any:
+        made = healthy(modem)
+        strength = made.resources[2].read()
+        made.resources[2].read = lambda: strength
+        return made
+
+    return connectivity
+
+
+@RADIO(application, "connectivity", source="sdk-nrf", hints=("test_push_above_the_threshold",))
+def strength_without_its_sign(healthy: Any) -> Any:
+    """Radio Signal Strength is reported as a positive number."""
+
+    def connectivity(modem: Modem) -> Any:
+        made = healthy(modem)
+        read = made.resources[2].read
+        made.resources[2].read = lambda: abs(read())
+        return made
+
+    return connectivity
