@@ -10,6 +10,7 @@ from bench.virtual.firmware import application
 from bench.virtual.firmware.update.reception import Reception
 from bench.virtual.firmware.update.store import PackageStore
 from bench.virtual.radio.modem import Modem
+from bench.virtual.radio.reception import Reception as Receiver
 
 RADIO = Area("radio and power")
 FLOOR = ("test_floor_after_an_update_that",)
@@ -96,3 +97,9 @@ def strength_without_its_sign(healthy: Any) -> Any:
         return made
 
     return connectivity
+
+
+@RADIO(Receiver, "power", source="own", hints=("test_energy_of_an_update",))
+def full_power_always(healthy: Any) -> Any:
+    """Everything is sent at full power, however good the signal is."""
+    return property(lambda self: self.technology.power_limit)
