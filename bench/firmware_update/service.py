@@ -86,6 +86,18 @@ class UpdateService:
             if entry.kind == "registration" and entry.source == dut.endpoint and entry.time >= since
         ]
 
+    def notifications_from(self, dut: Dut, since: float) -> list[str]:
+        """Every notification that the board has sent since then (bench seconds), wanted or not."""
+        return [
+            entry.text
+            for entry in self._timeline.since(0)
+            if entry.kind == "coap"
+            and entry.source == dut.endpoint
+            and entry.time > since
+            and entry.text.startswith("-> ")
+            and " observe " in entry.text
+        ]
+
     def restart(self, dut: Dut) -> Client:
         """Power-cycle the board and wait until it has registered again."""
         with self._timeline.step(dut.endpoint, "power cycle"):

@@ -16,7 +16,7 @@ from bench.virtual.firmware.update.store import PackageStore
 PUSH = Area("push, block by block")
 
 
-@PUSH(PushReceiver, "_is_repeated", source="wakaama#555", hints=("test_repeated_block[half-way",))
+@PUSH(PushReceiver, "_is_repeated", source="wakaama#555", hints=("test_repeated_block",))
 def repeated_block_ends_the_transfer(healthy: Any) -> Any:
     """A block that comes once more, as a new message, is refused, and the whole transfer with it."""
 
@@ -38,7 +38,7 @@ def new_first_block_taken_for_a_duplicate(healthy: Any) -> Any:
     return is_repeated
 
 
-@PUSH(PushReceiver, "_is_repeated", source="zephyr#71351", hints=("test_repeated_block[first",))
+@PUSH(PushReceiver, "_is_repeated", source="zephyr#71351", hints=("test_repeated_block",))
 def first_block_stored_twice(healthy: Any) -> Any:
     """A repeated first block is written behind the first one: the image is one block too long."""
 
