@@ -12,7 +12,8 @@ def test_every_state_is_told(dut, server, images, delivery):
         update.deliver()
         assert update.await_downloaded()
         assert update.execute()
-        assert update.await_pair(State.UPDATING, timeout=dut.type.timeouts.boot)
+        told_of_it = update.await_pair(State.UPDATING, timeout=dut.type.timeouts.boot)
+        assert told_of_it, "Updating was not told before the restart"
         told = {t.state for t in update.record.transitions if t.origin == "notification"}
         found = {t.state for t in update.record.transitions[1:] if t.origin == "read"}
         expected = update.record.shown(State.DOWNLOADING, State.DOWNLOADED, State.UPDATING)

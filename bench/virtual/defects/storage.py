@@ -66,7 +66,7 @@ def _no_erase(healthy: Any) -> Any:
     McubootSlots,
     "erase",
     source="Anjay-zephyr",
-    hints=("test_push_given_up_for_another", "test_two_updates"),
+    hints=("test_brownout_during_installation", "test_push_given_up_for_another"),
     also=(Patch(EspOtaSlots, "erase", _no_erase),),
 )
 def slot_not_erased_before_a_download(healthy: Any) -> Any:
