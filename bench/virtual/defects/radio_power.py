@@ -49,7 +49,7 @@ def flash_left_powered(healthy: Any) -> Any:
     "begin",
     source="own",
     boards=NRF9160,
-    hints=("test_floor_after_an_update_that"),
+    hints=FLOOR,
 )
 def floor_higher_after_the_second_start(healthy: Any) -> Any:
     """From its second start on the processor keeps its clock running when it rests."""
