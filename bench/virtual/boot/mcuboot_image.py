@@ -73,13 +73,18 @@ def is_bootable(slot: Slot, keys: Keys) -> bool:
     protected, plain = tlvs
     if not hash_fits(slot, header, plain) or 0x22 not in plain:
         return False
-    if protected.get(BOARD_TLV) != keys.board.encode():
+    if not _is_for(protected, keys):
         return False
     try:
         keys.public_key.verify(plain[0x22], slot.read(0, header.covered), ec.ECDSA(SHA256()))
     except InvalidSignature:
         return False
     return True
+
+
+def _is_for(protected: dict[int, bytes], keys: Keys) -> bool:
+    """Whether the image was built for this board."""
+    return protected.get(BOARD_TLV) == keys.board.encode()
 
 
 def verification_time(slot: Slot) -> float:

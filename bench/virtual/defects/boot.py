@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-from bench.virtual.boot import esp32, mcuboot
+from bench.virtual.boot import esp32, mcuboot, mcuboot_image, swap
 from bench.virtual.boot import slots as checks
 from bench.virtual.boot.esp32 import EspOtaSlots
-from bench.virtual.boot.mcuboot import McubootSlots, SwapType
-from bench.virtual.defects.defect import ESP32, NRF9160, Area, Patch
+from bench.virtual.boot.mcuboot import McubootSlots
+from bench.virtual.boot.mcuboot_slot import DONE, SwapType
+from bench.virtual.defects.defect import ESP32, NRF9160, Area, Patch, always
 from bench.virtual.firmware.application import Application
 from bench.virtual.firmware.update.object5 import UpdateObject
 from bench.virtual.firmware.update.reception import Reception
@@ -45,26 +45,23 @@ def package_not_checked_after_the_download(healthy: Any) -> Any:
     source="GHSA-gcxh-546h-phg4 and others",
     boards=NRF9160,
     hints=("test_corrupted_image",),
-    also=(Patch(mcuboot, "_hash_fits", lambda healthy: lambda slot, header, plain: True),),
+    also=(Patch(mcuboot_image, "hash_fits", always(lambda slot, header, plain: True)),),
 )
 def hash_never_checked(healthy: Any) -> Any:
     """Neither the application nor the bootloader looks at the hash of the image."""
     return _always_ok(healthy)
 
 
-@BOOT(mcuboot, "_keys", source="own", boards=NRF9160, hints=("test_image_for_another_board",))
+@BOOT(
+    mcuboot_image,
+    "_is_for",
+    source="own",
+    boards=NRF9160,
+    hints=("test_image_for_another_board",),
+)
 def board_not_checked(healthy: Any) -> Any:
     """A correctly signed image for another board is booted."""
-
-    def keys(machine: Any) -> Any:
-        found = healthy(machine)
-        slot = mcuboot._Slot(machine, mcuboot.SECONDARY)
-        header = slot.header()
-        tlvs = header and mcuboot._tlvs(slot, header)
-        board = tlvs[0].get(mcuboot.BOARD_TLV) if tlvs else None
-        return replace(found, board=board.decode()) if found is not None and board else found
-
-    return keys
+    return lambda protected, keys: True
 
 
 @BOOT(esp32, "_is_for_this_chip", source="own", boards=ESP32, hints=("test_image_for_another_board",))
@@ -116,7 +113,7 @@ def confirmed_in_the_wrong_slot(healthy: Any) -> Any:
     """The confirm flag is written to the trailer of the other slot."""
 
     def confirm(self: McubootSlots) -> Any:
-        yield from self._secondary.write(self._secondary.flag_offsets[0], mcuboot._DONE)
+        yield from self._secondary.write_at(self._secondary.flag_offsets[0], DONE)
 
     return confirm
 
@@ -191,17 +188,17 @@ def trial_never_ends(healthy: Any) -> Any:
     return trial
 
 
-@BOOT(mcuboot, "_copy_sector", source="mcuboot#829", boards=NRF9160, hints=PUSH_OK)
+@BOOT(swap, "_do", source="mcuboot#829", boards=NRF9160, hints=PUSH_OK)
 def swap_leaves_out_a_sector(healthy: Any) -> Any:
     """One sector of the swap is erased and not copied."""
 
-    def copy(source: Any, number: int, target: Any, into: int) -> Any:
-        if source is not target and number == 7:
-            yield from target.erase_sector(into)
+    def do(copy: Any) -> Any:
+        if copy.source is not copy.target and copy.number == 7:
+            yield from copy.target.erase_sector(copy.into)
         else:
-            yield from healthy(source, number, target, into)
+            yield from healthy(copy)
 
-    return copy
+    return do
 
 
 @BOOT(
