@@ -202,7 +202,11 @@ def swap_leaves_out_a_sector(healthy: Any) -> Any:
 
 
 @BOOT(
-    McubootSlots, "erase", source="MCUboot notes", boards=NRF9160, hints=("test_package_written", "test_push")
+    McubootSlots,
+    "erase",
+    source="MCUboot notes",
+    boards=NRF9160,
+    hints=("test_power_cut_when_downloaded", "test_push_succeeds"),
 )
 def erase_spares_the_trailer(healthy: Any) -> Any:
     """Erasing the slot leaves the request of an earlier upgrade in its trailer."""
