@@ -20,19 +20,11 @@ OVP up to 110 %).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from bench.clock import Clock
-from bench.instruments.keysight_channel import KeysightChannel
-from bench.instruments.power_supply import (
-    ChannelRatings,
-    PowerSupply,
-    Range,
-    Regulation,
-    SupplyChannel,
-    Trip,
-)
+from bench.instruments.keysight_phrases import keysight_phrases
+from bench.instruments.power_supply import ChannelRatings, PowerSupply, Range, Regulation, Trip
 from bench.instruments.scpi import ScpiInstrument
+from bench.instruments.scpi_channel import REGULATIONS, ScpiChannel
 from bench.instruments.transport import Transport
 
 _ONE_MILLI = 1.1e-3  # read-back rounds to the programming resolution, below 1 mV and 1 mA
@@ -53,37 +45,21 @@ class KeysightE36312A(ScpiInstrument, PowerSupply[Transport]):
         super().__init__(name, transport, clock)
         self._channels = {n: _Channel(self, n, ratings) for n, ratings in RATINGS.items()}
 
-    @property
-    def channels(self) -> Sequence[int]:
-        return tuple(self._channels)
 
-    def _channel(self, number: int) -> SupplyChannel:
-        return self._channels[number]
+class _Channel(ScpiChannel):
+    phrases = keysight_phrases(clear=("VOLT:PROT:CLE", "CURR:PROT:CLE"))
 
-
-class _Channel(KeysightChannel):
     @property
     def regulation(self) -> Regulation:
-        match self._condition() & 3:
-            case 0:
-                return Regulation.OFF
-            case 1:
-                return Regulation.CC
-            case 2:
-                return Regulation.CV
-            case _:
-                return Regulation.UNREGULATED
+        return REGULATIONS[self._condition() & 3]
 
     @property
     def tripped(self) -> Trip | None:
-        if self._switch("VOLT:PROT:TRIP?"):
+        if self._switch("VOLT:PROT:TRIP? (@{n})"):
             return Trip.OVER_VOLTAGE
-        if self._switch("CURR:PROT:TRIP?"):
+        if self._switch("CURR:PROT:TRIP? (@{n})"):
             return Trip.OVER_CURRENT
         return Trip.OVER_TEMPERATURE if self._condition() & 1 << 4 else None
 
     def _condition(self) -> int:
-        return int(self._supply.number(f"STAT:QUES:INST:ISUM{self.number}:COND?"))
-
-    def clear_protection(self) -> None:
-        self._unlatch("VOLT:PROT:CLE", "CURR:PROT:CLE")
+        return int(self._number("STAT:QUES:INST:ISUM{n}:COND?"))

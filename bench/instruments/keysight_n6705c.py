@@ -21,21 +21,12 @@ N6700 modules specifications guide.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from bench.clock import Clock
 from bench.errors import InstrumentError
-from bench.instruments.keysight_channel import KeysightChannel
 from bench.instruments.keysight_n678x import ElogMeter, Scope
-from bench.instruments.power_supply import (
-    ChannelRatings,
-    PowerSupply,
-    Range,
-    Regulation,
-    SupplyChannel,
-    Trip,
-)
+from bench.instruments.keysight_phrases import keysight_phrases
+from bench.instruments.power_supply import ChannelRatings, PowerSupply, Range, Regulation, Trip
 from bench.instruments.scpi import ScpiInstrument
+from bench.instruments.scpi_channel import ScpiChannel
 from bench.instruments.transport import Transport
 
 _STEP = 1.1e-3
@@ -53,41 +44,28 @@ _OV, _OC, _OT = 1 << 0, 1 << 1, 1 << 4
 
 
 class KeysightN6705C(ScpiInstrument, PowerSupply[Transport]):
-    """The driver. Every setting is followed by `SYST:ERR?` and read back."""
+    """The driver. Every setting is followed by `SYST:ERR?` and read back.
+
+    `meter` is the continuous data log of an output.
+    """
 
     models = "N6705[ABC]"
 
-    def __init__(self, name: str, transport: Transport, clock: Clock) -> None:
-        super().__init__(name, transport, clock)
-        self._outputs: dict[int, _Channel] = {}
-        self._meters: dict[int, ElogMeter] = {}
-
     def open(self) -> None:
         super().open()
+        channels, meters = {}, {}
         for number in range(1, int(self.number("SYST:CHAN:COUN?")) + 1):
             module = self.transport.query(f"SYST:CHAN:MOD? (@{number})").strip().strip('"')
             if module in MODULES:
-                self._outputs[number] = _Channel(self, number, MODULES[module])
-                name = f"{self.name}:{number}"
-                self._meters[number] = ElogMeter(name, number, self, self.clock)
-        if not self._outputs:
+                channels[number] = _Channel(self, number, MODULES[module])
+                meters[number] = ElogMeter(f"{self.name}:{number}", number, self, self.clock)
+        self._channels, self._meters = channels, meters
+        if not channels:
             self.transport.close()
             raise InstrumentError(
                 f"{self.name} at {self.transport.address} has none of the modules {', '.join(MODULES)}",
                 help="this driver needs an N678x module; correct the bench file",
             )
-
-    @property
-    def channels(self) -> Sequence[int]:
-        return tuple(self._outputs)
-
-    def _channel(self, number: int) -> SupplyChannel:
-        return self._outputs[number]
-
-    def meter(self, number: int) -> ElogMeter:
-        """The continuous data log of one output."""
-        self.channel(number)
-        return self._meters[number]
 
     def scope(self, number: int) -> Scope:
         """The digitizer of one output: one stretch of points at up to 195 ksps."""
@@ -95,12 +73,12 @@ class KeysightN6705C(ScpiInstrument, PowerSupply[Transport]):
         return Scope(f"{self.name}:{number} scope", number, self, self.clock)
 
 
-class _Channel(KeysightChannel):
-    current_limit_command = "CURR:LIM"
+class _Channel(ScpiChannel):
+    phrases = keysight_phrases(current_limit="CURR:LIM", clear=("OUTP:PROT:CLE",))
 
     @property
     def regulation(self) -> Regulation:
-        condition = int(self._number("STAT:OPER:COND?"))
+        condition = int(self._number("STAT:OPER:COND? (@{n})"))
         if condition & _OFF:
             return Regulation.OFF
         match bool(condition & _CV), bool(condition & _CC):
@@ -113,7 +91,7 @@ class _Channel(KeysightChannel):
 
     @property
     def tripped(self) -> Trip | None:
-        condition = int(self._number("STAT:QUES:COND?"))
+        condition = int(self._number("STAT:QUES:COND? (@{n})"))
         for mask, trip in (
             (_OV, Trip.OVER_VOLTAGE),
             (_OC, Trip.OVER_CURRENT),
@@ -122,6 +100,3 @@ class _Channel(KeysightChannel):
             if condition & mask:
                 return trip
         return None
-
-    def clear_protection(self) -> None:
-        self._unlatch("OUTP:PROT:CLE")

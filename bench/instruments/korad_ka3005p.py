@@ -23,7 +23,6 @@ only switches the output off; that is told by the output being off though it was
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from bench.clock import Clock
 from bench.instruments.power_supply import (
@@ -54,14 +53,7 @@ class KoradKa3005p(PowerSupply[SerialWire]):
     def __init__(self, name: str, transport: SerialWire, clock: Clock) -> None:
         super().__init__(name, transport, clock)
         transport.spacing = Spacing(clock, GAP)
-        self._only = _Channel(name, transport)
-
-    @property
-    def channels(self) -> Sequence[int]:
-        return (1,)
-
-    def _channel(self, number: int) -> SupplyChannel:
-        return self._only
+        self._channels = {1: _Channel(name, transport)}
 
 
 class _Channel(SupplyChannel):
@@ -98,9 +90,6 @@ class _Channel(SupplyChannel):
         fell = self._switched_on and status & _OCP and not status & _ON
         return Trip.OVER_CURRENT if fell else None
 
-    def clear_protection(self) -> None:
-        self.output = False
-
     def _get_voltage(self) -> float:
         return self._number("VSET1?")
 
@@ -112,12 +101,6 @@ class _Channel(SupplyChannel):
 
     def _set_current_limit(self, amps: float) -> None:
         self._wire.write(f"ISET1:{amps:05.3f}")
-
-    def _get_ovp(self) -> float:
-        raise self._lacks("OVP level")
-
-    def _set_ovp(self, volts: float) -> None:
-        raise self._lacks("OVP level")
 
     def _get_ocp(self) -> bool:
         return bool(self._status() & _OCP)

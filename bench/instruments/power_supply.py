@@ -5,9 +5,10 @@ from __future__ import annotations
 import enum
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.clock import Clock
 from bench.errors import InstrumentError
 from bench.instruments.current_meter import CurrentMeter
 from bench.instruments.instrument import Instrument, W
@@ -150,9 +151,9 @@ class SupplyChannel(ABC):
     def tripped(self) -> Trip | None:
         """The protection that has latched the output off, or None."""
 
-    @abstractmethod
     def clear_protection(self) -> None:
         """Unlatch a trip; the output is left switched off. Raises `InstrumentError` if it stays latched."""
+        self.output = False
 
     # ---- the wire
 
@@ -165,17 +166,23 @@ class SupplyChannel(ABC):
     @abstractmethod
     def _set_current_limit(self, amps: float) -> None: ...
     @abstractmethod
-    def _get_ovp(self) -> float: ...
-    @abstractmethod
-    def _set_ovp(self, volts: float) -> None: ...
-    @abstractmethod
-    def _get_ocp(self) -> bool: ...
-    @abstractmethod
-    def _set_ocp(self, on: bool) -> None: ...
-    @abstractmethod
     def _get_output(self) -> bool: ...
     @abstractmethod
     def _set_output(self, on: bool) -> None: ...
+
+    # where `ratings` say that there is such a protection, a driver has these too
+
+    def _get_ovp(self) -> float:
+        raise self._lacks("OVP level")
+
+    def _set_ovp(self, volts: float) -> None:
+        raise self._lacks("OVP level")
+
+    def _get_ocp(self) -> bool:
+        raise self._lacks("over-current protection")
+
+    def _set_ocp(self, on: bool) -> None:
+        raise self._lacks("over-current protection")
 
     # ---- checks
 
@@ -209,15 +216,17 @@ class SupplyChannel(ABC):
 
 
 class PowerSupply(Instrument[W]):
-    """A supply with numbered outputs."""
+    """A supply with numbered outputs. A driver fills `_channels`, and `_meters` where an output has one."""
+
+    def __init__(self, name: str, transport: W, clock: Clock) -> None:
+        super().__init__(name, transport, clock)
+        self._channels: Mapping[int, SupplyChannel] = {}
+        self._meters: Mapping[int, CurrentMeter] = {}
 
     @property
-    @abstractmethod
     def channels(self) -> Sequence[int]:
         """The outputs' numbers."""
-
-    @abstractmethod
-    def _channel(self, number: int) -> SupplyChannel: ...
+        return tuple(self._channels)
 
     def channel(self, number: int) -> SupplyChannel:
         """One output. Raises `InstrumentError` when there is none of that number."""
@@ -226,9 +235,14 @@ class PowerSupply(Instrument[W]):
                 f"{self.name}: no channel {number}; it has {', '.join(map(str, self.channels))}",
                 help="correct `supply` in the bench file",
             )
-        return self._channel(number)
+        return self._channels[number]
 
     def meter(self, number: int) -> CurrentMeter:
-        """What measures an output's current over time; here its own read-back, the poorest choice."""
+        """What measures an output's current over time: without anything better its own read-back."""
+        self.channel(number)
+        return self._meters[number] if number in self._meters else self.readback(number)
+
+    def readback(self, number: int) -> CurrentMeter:
+        """The output's own measurement, asked again and again: the poorest choice, and always there."""
         channel = self.channel(number)
         return ReadbackMeter(channel.name, channel, self.clock, self.transport.spacing)

@@ -24,18 +24,10 @@ kept one step below the limit, so that reaching the limit trips, as `SupplyChann
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from bench.clock import Clock
-from bench.instruments.power_supply import (
-    ChannelRatings,
-    PowerSupply,
-    Range,
-    Regulation,
-    SupplyChannel,
-    Trip,
-)
+from bench.instruments.power_supply import ChannelRatings, PowerSupply, Range, Regulation, Trip
 from bench.instruments.scpi import ScpiInstrument, plain
+from bench.instruments.scpi_channel import Phrases, ScpiChannel, Setting
 from bench.instruments.transport import Transport
 
 _VOLTS = 5.5e-3  # a setpoint between two 10 mV steps is rounded
@@ -59,31 +51,26 @@ class RigolDp832(ScpiInstrument, PowerSupply[Transport]):
         super().__init__(name, transport, clock)
         self._channels = {n: _Channel(self, n, ratings) for n, ratings in RATINGS.items()}
 
-    @property
-    def channels(self) -> Sequence[int]:
-        return tuple(self._channels)
 
-    def _channel(self, number: int) -> SupplyChannel:
-        return self._channels[number]
-
-
-class _Channel(SupplyChannel):
-    def __init__(self, supply: RigolDp832, number: int, ratings: ChannelRatings) -> None:
-        super().__init__(f"{supply.name}:{number}", number, ratings)
-        self._supply = supply
-        self._ch = f"CH{number}"
-
-    def measure_voltage(self) -> float:
-        return self._supply.number(f":MEAS:VOLT? {self._ch}")
-
-    def measure_current(self) -> float:
-        return self._supply.number(f":MEAS:CURR? {self._ch}")
+class _Channel(ScpiChannel):
+    phrases = Phrases(
+        voltage=Setting((":SOUR{n}:VOLT {value}",), ":SOUR{n}:VOLT?"),
+        current_limit=Setting((":SOUR{n}:CURR {value}",), ":SOUR{n}:CURR?"),
+        output=Setting((":OUTP CH{n},{value}",), ":OUTP? CH{n}"),
+        measured_voltage=":MEAS:VOLT? CH{n}",
+        measured_current=":MEAS:CURR? CH{n}",
+        ovp=Setting((":OUTP:OVP:VAL CH{n},{value}", ":OUTP:OVP CH{n},ON"), ":OUTP:OVP:VAL? CH{n}"),
+        ocp=Setting((":OUTP:OCP CH{n},{value}",), ":OUTP:OCP? CH{n}"),
+        clear=(":OUTP:OVP:CLEAR CH{n}", ":OUTP:OCP:CLEAR CH{n}"),
+        off="OFF",
+        on="ON",
+    )
 
     @property
     def regulation(self) -> Regulation:
         if not self._get_output():
             return Regulation.OFF
-        query = f":OUTP:MODE? {self._ch}"
+        query = f":OUTP:MODE? CH{self.number}"
         reply = self._supply.transport.query(query).strip().upper()
         if reply not in ("CV", "CC", "UR"):
             raise self._supply.transport.fault(query, f"answered {reply!r}, none of CV, CC, UR")
@@ -91,53 +78,17 @@ class _Channel(SupplyChannel):
 
     @property
     def tripped(self) -> Trip | None:
-        if self._supply.switch(f":OUTP:OVP:QUES? {self._ch}"):
+        if self._switch(":OUTP:OVP:QUES? CH{n}"):
             return Trip.OVER_VOLTAGE
-        return Trip.OVER_CURRENT if self._supply.switch(f":OUTP:OCP:QUES? {self._ch}") else None
-
-    def clear_protection(self) -> None:
-        self.output = False
-        self._supply.set(f":OUTP:OVP:CLEAR {self._ch}")
-        self._supply.set(f":OUTP:OCP:CLEAR {self._ch}")
-        if (trip := self.tripped) is not None:
-            raise self._supply.transport.fault(":OUTP:...:CLEAR", f"{trip.value} protection stays latched")
-
-    def _get_voltage(self) -> float:
-        return self._supply.number(f":SOUR{self.number}:VOLT?")
-
-    def _set_voltage(self, volts: float) -> None:
-        self._supply.set(f":SOUR{self.number}:VOLT {plain(volts)}")
-
-    def _get_current_limit(self) -> float:
-        return self._supply.number(f":SOUR{self.number}:CURR?")
+        return Trip.OVER_CURRENT if self._switch(":OUTP:OCP:QUES? CH{n}") else None
 
     def _set_current_limit(self, amps: float) -> None:
-        self._supply.set(f":SOUR{self.number}:CURR {plain(amps)}")
+        super()._set_current_limit(amps)
         self._set_ocp_level(amps)
 
     def _set_ocp_level(self, limit: float) -> None:
-        self._supply.set(f":OUTP:OCP:VAL {self._ch},{plain(limit - STEP_AMPS)}")
-
-    def _get_ovp(self) -> float:
-        return self._supply.number(f":OUTP:OVP:VAL? {self._ch}")
-
-    def _set_ovp(self, volts: float) -> None:
-        self._supply.set(f":OUTP:OVP:VAL {self._ch},{plain(volts)}")
-        self._supply.set(f":OUTP:OVP {self._ch},ON")
-
-    def _get_ocp(self) -> bool:
-        return self._supply.switch(f":OUTP:OCP? {self._ch}")
+        self._supply.set(f":OUTP:OCP:VAL CH{self.number},{plain(limit - STEP_AMPS)}")
 
     def _set_ocp(self, on: bool) -> None:
         self._set_ocp_level(self._get_current_limit())
-        self._supply.set(f":OUTP:OCP {self._ch},{_on(on)}")
-
-    def _get_output(self) -> bool:
-        return self._supply.switch(f":OUTP? {self._ch}")
-
-    def _set_output(self, on: bool) -> None:
-        self._supply.set(f":OUTP {self._ch},{_on(on)}")
-
-
-def _on(value: bool) -> str:
-    return "ON" if value else "OFF"
+        super()._set_ocp(on)

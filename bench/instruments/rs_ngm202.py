@@ -22,20 +22,11 @@ left selected. Before it goes on, every output that this driver has not switched
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from bench.clock import Clock
-from bench.instruments.current_meter import CurrentMeter
-from bench.instruments.power_supply import (
-    ChannelRatings,
-    PowerSupply,
-    Range,
-    Regulation,
-    SupplyChannel,
-    Trip,
-)
+from bench.instruments.power_supply import ChannelRatings, PowerSupply, Range, Regulation, Trip
 from bench.instruments.rs_fastlog import FastLogMeter
-from bench.instruments.scpi import ScpiInstrument, plain
+from bench.instruments.scpi import ScpiInstrument
+from bench.instruments.scpi_channel import REGULATIONS, Phrases, ScpiChannel, Setting
 from bench.instruments.transport import Transport
 
 _STEP = 1.1e-3
@@ -51,14 +42,15 @@ AMPERES = {"NGM202": 6.0, "NGM201": 6.0, "NGU201": 8.0}
 
 
 class RsNgm202(ScpiInstrument, PowerSupply[Transport]):
-    """The driver. Every setting is followed by `SYST:ERR?` and read back."""
+    """The driver. Every setting is followed by `SYST:ERR?` and read back.
+
+    `meter` is the FastLog of an output: up to 500,000 samples of current and voltage a second.
+    """
 
     models = "Rohde.*NG(M20[12]|U201)"
 
     def __init__(self, name: str, transport: Transport, clock: Clock) -> None:
         super().__init__(name, transport, clock)
-        self._outputs: dict[int, _Channel] = {}
-        self._meters: dict[int, FastLogMeter] = {}
         self._on: set[int] = set()
 
     def open(self) -> None:
@@ -66,20 +58,8 @@ class RsNgm202(ScpiInstrument, PowerSupply[Transport]):
         model = next(m for m in MODELS if m in self.idn)
         amps = AMPERES[model]
         ratings = ChannelRatings(Range(0, 20.05, _STEP), Range(0.001, amps + 0.01, _STEP), Range(0, 21, 0.05))
-        self._outputs = {n: _Channel(self, n, ratings) for n in MODELS[model]}
+        self._channels = {n: _Channel(self, n, ratings) for n in MODELS[model]}
         self._meters = {n: FastLogMeter(f"{self.name}:{n}", n, self, self.clock, amps) for n in MODELS[model]}
-
-    @property
-    def channels(self) -> Sequence[int]:
-        return tuple(self._outputs)
-
-    def _channel(self, number: int) -> SupplyChannel:
-        return self._outputs[number]
-
-    def meter(self, number: int) -> CurrentMeter:
-        """FastLog of one output: up to 500,000 samples of current and voltage a second."""
-        self.channel(number)
-        return self._meters[number]
 
     def switch_output(self, number: int, on: bool) -> None:
         """One output, with the others kept as this driver knows them."""
@@ -96,77 +76,37 @@ class RsNgm202(ScpiInstrument, PowerSupply[Transport]):
         return self.switch(f"INST OUT{number};:OUTP:SEL?") and self.switch("OUTP:GEN?")
 
 
-class _Channel(SupplyChannel):
-    def __init__(self, supply: RsNgm202, number: int, ratings: ChannelRatings) -> None:
-        super().__init__(f"{supply.name}:{number}", number, ratings)
-        self._supply = supply
+def _selected(put: str, ask: str) -> Setting:
+    return Setting((f"INST OUT{{n}};:{put}",), f"INST OUT{{n}};:{ask}")
 
-    def _number(self, query: str) -> float:
-        return self._supply.number(f"INST OUT{self.number};:{query}")
 
-    def _switch(self, query: str) -> bool:
-        return self._supply.switch(f"INST OUT{self.number};:{query}")
-
-    def _set(self, command: str) -> None:
-        self._supply.set(f"INST OUT{self.number};:{command}")
-
-    def measure_voltage(self) -> float:
-        return self._number("MEAS:VOLT?")
-
-    def measure_current(self) -> float:
-        return self._number("MEAS:CURR?")
+class _Channel(ScpiChannel):
+    phrases = Phrases(
+        voltage=_selected("VOLT {value}", "VOLT?"),
+        current_limit=_selected("CURR {value}", "CURR?"),
+        output=_selected("OUTP:SEL {value}", "OUTP:SEL?"),
+        measured_voltage="INST OUT{n};:MEAS:VOLT?",
+        measured_current="INST OUT{n};:MEAS:CURR?",
+        ovp=Setting(
+            ("INST OUT{n};:VOLT:PROT:LEV {value}", "INST OUT{n};:VOLT:PROT 1"),
+            "INST OUT{n};:VOLT:PROT:LEV?",
+        ),
+        ocp=_selected("FUSE {value}", "FUSE?"),
+        clear=("INST OUT{n};:VOLT:PROT:CLE", "INST OUT{n};:FUSE:TRIP:CLE"),
+    )
+    _supply: RsNgm202
 
     @property
     def regulation(self) -> Regulation:
         if not self._get_output():
             return Regulation.OFF
-        match int(self._supply.number(f"STAT:QUES:INST:ISUM{self.number}:COND?")) & 3:
-            case 0:
-                return Regulation.OFF
-            case 1:
-                return Regulation.CC
-            case 2:
-                return Regulation.CV
-            case _:
-                return Regulation.UNREGULATED
+        return REGULATIONS[int(self._number("STAT:QUES:INST:ISUM{n}:COND?")) & 3]
 
     @property
     def tripped(self) -> Trip | None:
-        if self._switch("VOLT:PROT:TRIP?"):
+        if self._switch("INST OUT{n};:VOLT:PROT:TRIP?"):
             return Trip.OVER_VOLTAGE
-        return Trip.OVER_CURRENT if self._switch("FUSE:TRIP?") else None
-
-    def clear_protection(self) -> None:
-        self.output = False
-        self._set("VOLT:PROT:CLE")
-        self._set("FUSE:TRIP:CLE")
-        if (trip := self.tripped) is not None:
-            raise self._supply.transport.fault("...:CLE", f"{trip.value} protection stays latched")
-
-    def _get_voltage(self) -> float:
-        return self._number("VOLT?")
-
-    def _set_voltage(self, volts: float) -> None:
-        self._set(f"VOLT {plain(volts)}")
-
-    def _get_current_limit(self) -> float:
-        return self._number("CURR?")
-
-    def _set_current_limit(self, amps: float) -> None:
-        self._set(f"CURR {plain(amps)}")
-
-    def _get_ovp(self) -> float:
-        return self._number("VOLT:PROT:LEV?")
-
-    def _set_ovp(self, volts: float) -> None:
-        self._set(f"VOLT:PROT:LEV {plain(volts)}")
-        self._set("VOLT:PROT 1")
-
-    def _get_ocp(self) -> bool:
-        return self._switch("FUSE?")
-
-    def _set_ocp(self, on: bool) -> None:
-        self._set(f"FUSE {int(on)}")
+        return Trip.OVER_CURRENT if self._switch("INST OUT{n};:FUSE:TRIP?") else None
 
     def _get_output(self) -> bool:
         return self._supply.output_is_on(self.number)

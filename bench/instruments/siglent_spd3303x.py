@@ -17,18 +17,10 @@ cannot be set: neither is offered here. It loses commands that come within 10 ms
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from bench.clock import Clock
-from bench.instruments.power_supply import (
-    ChannelRatings,
-    PowerSupply,
-    Range,
-    Regulation,
-    SupplyChannel,
-    Trip,
-)
-from bench.instruments.scpi import ScpiInstrument, plain
+from bench.instruments.power_supply import ChannelRatings, PowerSupply, Range, Regulation, Trip
+from bench.instruments.scpi import ScpiInstrument
+from bench.instruments.scpi_channel import Phrases, ScpiChannel, Setting
 from bench.instruments.transport import Transport
 from bench.instruments.wire import Spacing
 
@@ -49,13 +41,6 @@ class SiglentSpd3303x(ScpiInstrument, PowerSupply[Transport]):
         transport.spacing = Spacing(clock, GAP)
         self._channels = {n: _Channel(self, n, RATINGS) for n in (1, 2)}
 
-    @property
-    def channels(self) -> Sequence[int]:
-        return tuple(self._channels)
-
-    def _channel(self, number: int) -> SupplyChannel:
-        return self._channels[number]
-
     def status(self) -> int:
         """The bits of `SYST:STAT?`."""
         reply = self.transport.query("SYST:STAT?")
@@ -65,16 +50,17 @@ class SiglentSpd3303x(ScpiInstrument, PowerSupply[Transport]):
             raise self.transport.fault("SYST:STAT?", f"answered {reply!r}, no hexadecimal number") from None
 
 
-class _Channel(SupplyChannel):
-    def __init__(self, supply: SiglentSpd3303x, number: int, ratings: ChannelRatings) -> None:
-        super().__init__(f"{supply.name}:{number}", number, ratings)
-        self._supply = supply
-
-    def measure_voltage(self) -> float:
-        return self._supply.number(f"MEAS:VOLT? CH{self.number}")
-
-    def measure_current(self) -> float:
-        return self._supply.number(f"MEAS:CURR? CH{self.number}")
+class _Channel(ScpiChannel):
+    phrases = Phrases(
+        voltage=Setting(("CH{n}:VOLT {value}",), "CH{n}:VOLT?"),
+        current_limit=Setting(("CH{n}:CURR {value}",), "CH{n}:CURR?"),
+        output=Setting(("OUTP CH{n},{value}",)),  # the status tells
+        measured_voltage="MEAS:VOLT? CH{n}",
+        measured_current="MEAS:CURR? CH{n}",
+        off="OFF",
+        on="ON",
+    )
+    _supply: SiglentSpd3303x
 
     @property
     def regulation(self) -> Regulation:
@@ -87,35 +73,5 @@ class _Channel(SupplyChannel):
     def tripped(self) -> Trip | None:
         return None  # nothing of it can trip
 
-    def clear_protection(self) -> None:
-        self.output = False
-
-    def _get_voltage(self) -> float:
-        return self._supply.number(f"CH{self.number}:VOLT?")
-
-    def _set_voltage(self, volts: float) -> None:
-        self._supply.set(f"CH{self.number}:VOLT {plain(volts)}")
-
-    def _get_current_limit(self) -> float:
-        return self._supply.number(f"CH{self.number}:CURR?")
-
-    def _set_current_limit(self, amps: float) -> None:
-        self._supply.set(f"CH{self.number}:CURR {plain(amps)}")
-
-    def _get_ovp(self) -> float:
-        raise self._lacks("OVP level")
-
-    def _set_ovp(self, volts: float) -> None:
-        raise self._lacks("OVP level")
-
-    def _get_ocp(self) -> bool:
-        raise self._lacks("over-current protection")
-
-    def _set_ocp(self, on: bool) -> None:
-        raise self._lacks("over-current protection")
-
     def _get_output(self) -> bool:
         return bool(self._supply.status() >> 3 + self.number & 1)
-
-    def _set_output(self, on: bool) -> None:
-        self._supply.set(f"OUTP CH{self.number},{'ON' if on else 'OFF'}")

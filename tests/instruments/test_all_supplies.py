@@ -186,7 +186,7 @@ def test_same_commands_give_the_same_timeline(bench, supply):
 @each_supply
 def test_read_back_meter_samples_at_its_rate(bench, supply):
     power(supply)
-    meter = PowerSupply.meter(supply, 1)
+    meter = supply.readback(1)
     with pytest.raises(InstrumentError, match="never configured"):
         meter.start()
     with pytest.raises(InstrumentError, match=r"rate 1000/s is outside"):
