@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
 
 from bench.clock import Clock
 from bench.instruments.attenuator import AttenuationRange, Attenuator, AttenuatorPath
@@ -35,7 +34,6 @@ class Adaura(Attenuator[HttpWire]):
     def __init__(self, name: str, transport: HttpWire, clock: Clock) -> None:
         super().__init__(name, transport, clock)
         transport.identify = self._identify
-        self._by_name: dict[str, AttenuatorPath] = {}
 
     def _identify(self) -> str:
         """Model and serial number, `AD-USB4AR36G95,R3640951074`."""
@@ -47,7 +45,7 @@ class Adaura(Attenuator[HttpWire]):
         match = re.search(r"G(\d+),", self.idn)
         assert match is not None  # `models` has been checked
         range_ = AttenuationRange(0, float(match[1]), STEP)
-        self._by_name = {n: _Path(self, n, range_) for n in self.status()}
+        self._paths = {n: _Path(self, n, range_) for n in self.status()}
 
     def status(self) -> dict[str, float]:
         """Path -> dB, of all paths."""
@@ -56,13 +54,6 @@ class Adaura(Attenuator[HttpWire]):
         if not found:
             raise self.transport.fault("STATUS", f"answered {reply!r}, which names no channel")
         return {name: self.transport.number("STATUS", value) for name, value in found}
-
-    @property
-    def paths(self) -> Sequence[str]:
-        return tuple(self._by_name)
-
-    def _path(self, name: str) -> AttenuatorPath:
-        return self._by_name[name]
 
 
 class _Path(AttenuatorPath):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.background import Background
@@ -161,15 +161,16 @@ class ProfileRun:
 
 
 class Attenuator(Instrument[W]):
-    """An attenuator with named paths."""
+    """An attenuator with named paths. A driver fills `_paths` when it opens."""
+
+    def __init__(self, name: str, transport: W, clock: Clock) -> None:
+        super().__init__(name, transport, clock)
+        self._paths: Mapping[str, AttenuatorPath] = {}
 
     @property
-    @abstractmethod
     def paths(self) -> Sequence[str]:
         """The paths' names, as on the front."""
-
-    @abstractmethod
-    def _path(self, name: str) -> AttenuatorPath: ...
+        return tuple(self._paths)
 
     def path(self, name: str = "1") -> AttenuatorPath:
         """One path. Raises `InstrumentError` when there is none of that name."""
@@ -178,4 +179,4 @@ class Attenuator(Instrument[W]):
                 f"{self.name}: no path {name!r}; it has {', '.join(self.paths)}",
                 help="correct the path in the bench file or the testcase",
             )
-        return self._path(name)
+        return self._paths[name]

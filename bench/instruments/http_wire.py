@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import http.client
 import urllib.parse
+from typing import Unpack
 
-from bench.instruments.wire import Wire
+from bench.instruments.wire import Checks, Wire
 from bench.timeline import Timeline
 
 LARGEST = 64 * 1024
@@ -22,16 +23,9 @@ class HttpWire(Wire):
     kind = "command"
 
     def __init__(
-        self,
-        name: str,
-        address: str,
-        timeline: Timeline,
-        *,
-        identity: str | None = None,
-        timeout: float = 3.0,
-        prefix: str = "/",
+        self, name: str, address: str, timeline: Timeline, *, prefix: str = "/", **checks: Unpack[Checks]
     ) -> None:
-        super().__init__(name, address, timeline, identity=identity, timeout=timeout)
+        super().__init__(name, address, timeline, **checks)
         self._prefix = prefix
         self._open = False
         self._url = urllib.parse.urlsplit(address)

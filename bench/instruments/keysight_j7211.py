@@ -15,7 +15,6 @@ It reports no errors, so only the read-back tells that a setting was taken.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 
 from bench.clock import Clock
 from bench.instruments.attenuator import AttenuationRange, Attenuator, AttenuatorPath
@@ -30,21 +29,10 @@ class KeysightJ7211(Attenuator[Transport]):
     wire = functools.partial(Transport, ending="\r")
     models = "J7211[ABC]"
 
-    def __init__(self, name: str, transport: Transport, clock: Clock) -> None:
-        super().__init__(name, transport, clock)
-        self._only: AttenuatorPath
-
     def open(self) -> None:
         super().open()
         high = next(db for model, db in HIGHEST.items() if model in self.idn.upper())
-        self._only = _Path(self.transport, high, self.clock)
-
-    @property
-    def paths(self) -> Sequence[str]:
-        return ("1",)
-
-    def _path(self, name: str) -> AttenuatorPath:
-        return self._only
+        self._paths = {"1": _Path(self.transport, high, self.clock)}
 
 
 class _Path(AttenuatorPath):

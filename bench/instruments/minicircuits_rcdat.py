@@ -21,7 +21,6 @@ connection may begin with an empty line, which is thrown away.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from bench.clock import Clock
@@ -52,7 +51,6 @@ class MiniCircuitsRcdat(Attenuator[Wire]):
     def __init__(self, name: str, transport: Wire, clock: Clock) -> None:
         super().__init__(name, transport, clock)
         transport.identify = self._identify
-        self._by_name: dict[str, AttenuatorPath] = {}
 
     def _identify(self) -> str:
         """Model and serial number, `RCDAT-6000-110,11810150042`."""
@@ -66,16 +64,7 @@ class MiniCircuitsRcdat(Attenuator[Wire]):
         assert match is not None  # `models` has been checked
         range_ = AttenuationRange(0, float(match[2]), STEP)
         names = ("1", "2", "3", "4") if match[1] else ("1",)
-        self._by_name = {
-            n: _Path(self.transport, n, range_, self.clock, several=bool(match[1])) for n in names
-        }
-
-    @property
-    def paths(self) -> Sequence[str]:
-        return tuple(self._by_name)
-
-    def _path(self, name: str) -> AttenuatorPath:
-        return self._by_name[name]
+        self._paths = {n: _Path(self.transport, n, range_, self.clock, several=bool(match[1])) for n in names}
 
 
 class _Path(AttenuatorPath):

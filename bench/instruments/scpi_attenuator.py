@@ -14,9 +14,6 @@ Addresses: `TCPIP::host::5025::SOCKET`, `TCPIP::host::hislip0::INSTR`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from bench.clock import Clock
 from bench.instruments.attenuator import AttenuationRange, Attenuator, AttenuatorPath
 from bench.instruments.scpi import ScpiInstrument, plain
 from bench.instruments.transport import Transport
@@ -29,21 +26,10 @@ class ScpiAttenuator(ScpiInstrument, Attenuator[Transport]):
 
     models = "attenuator|Nine ?Fives"
 
-    def __init__(self, name: str, transport: Transport, clock: Clock) -> None:
-        super().__init__(name, transport, clock)
-        self._only: AttenuatorPath
-
     def open(self) -> None:
         super().open()
         low, high = self.number("INP:ATT? MIN"), self.number("INP:ATT? MAX")
-        self._only = _Path(self, AttenuationRange(low, high, STEP))
-
-    @property
-    def paths(self) -> Sequence[str]:
-        return ("1",)
-
-    def _path(self, name: str) -> AttenuatorPath:
-        return self._only
+        self._paths = {"1": _Path(self, AttenuationRange(low, high, STEP))}
 
 
 class _Path(AttenuatorPath):

@@ -12,11 +12,11 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import serial
 
-from bench.instruments.wire import Wire
+from bench.instruments.wire import Checks, Wire
 from bench.timeline import Timeline
 
 T = TypeVar("T")
@@ -31,16 +31,9 @@ class SerialWire(Wire):
     kind = "command"
 
     def __init__(
-        self,
-        name: str,
-        address: str,
-        timeline: Timeline,
-        *,
-        identity: str | None = None,
-        timeout: float = 1.0,
-        baud: int = 9600,
+        self, name: str, address: str, timeline: Timeline, *, baud: int = 9600, **checks: Unpack[Checks]
     ) -> None:
-        super().__init__(name, address, timeline, identity=identity, timeout=timeout)
+        super().__init__(name, address, timeline, **checks)
         self._baud = baud
         self._port: Any = None
 

@@ -24,14 +24,14 @@ import select
 import socket
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import numpy
 import pyvisa
 from pyvisa.constants import InterfaceType
 
 from bench.instruments.samples import plausible
-from bench.instruments.wire import Wire
+from bench.instruments.wire import Checks, Wire
 from bench.timeline import Timeline
 
 T = TypeVar("T")
@@ -58,12 +58,11 @@ class Transport(Wire):
         address: str,
         timeline: Timeline,
         *,
-        identity: str | None = None,
-        timeout: float = 3.0,
         ending: str = "\n",
         greeting: float = 0.0,
+        **checks: Unpack[Checks],
     ) -> None:
-        super().__init__(name, address, timeline, identity=identity, timeout=timeout)
+        super().__init__(name, address, timeline, **checks)
         self._ending = ending
         self._greeting = greeting
         self._resource: Any = None

@@ -11,7 +11,7 @@ import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict, Unpack
 
 from bench.clock import Clock
 from bench.errors import InstrumentError
@@ -47,26 +47,25 @@ class Spacing:
         self._free_at = self._clock.now() + self._seconds
 
 
+class Checks(TypedDict, total=False):
+    """`identity`: what the instrument's identification must be or begin with (case does not matter; None:
+    anything). `timeout`: wall seconds, because it watches a wire; 3 when it is not given.
+    """
+
+    identity: str | None
+    timeout: float
+
+
 class Wire(ABC):
     """Text commands and replies. Every fault is an `InstrumentError` naming instrument, address, command.
 
-    `identity` is the text that the instrument's identification must be or begin with (case does not
-    matter; None: anything); `timeout` is in wall seconds, because it watches a wire. Exchanges from
-    several threads follow one another.
+    Exchanges from several threads follow one another.
     """
 
     kind: ClassVar[str]
     """The kind of this wire's timeline entries: "scpi", or "command" where it is something else."""
 
-    def __init__(
-        self,
-        name: str,
-        address: str,
-        timeline: Timeline,
-        *,
-        identity: str | None = None,
-        timeout: float = 3.0,
-    ) -> None:
+    def __init__(self, name: str, address: str, timeline: Timeline, **checks: Unpack[Checks]) -> None:
         self.name = name
         self.address = address
         self.idn = ""
@@ -78,8 +77,8 @@ class Wire(ABC):
         """Pattern that the identification must contain for the driver to fit (case does not matter)."""
         self.spacing: Spacing | None = None
         self._timeline = timeline
-        self._identity = identity
-        self._timeout = timeout
+        self._identity = checks.get("identity")
+        self._timeout = checks.get("timeout", 3.0)
         self._wanted = False
         self._opening = False
         self._lock = threading.RLock()
