@@ -3,115 +3,35 @@
 from __future__ import annotations
 
 from bench.virtual.firmware import coap_message as coap
-from bench.virtual.firmware.coap_message import Block
-from bench.virtual.firmware.downloads.source import (
-    ATTEMPTS,
-    LOST,
-    MAX_RESTARTS,
-    NO_SUCH_PACKAGE,
-    PAUSE,
-    TOO_LARGE,
-    Means,
-    Source,
-)
+from bench.virtual.firmware.downloads.blocks import CoapBlocks
+from bench.virtual.firmware.downloads.source import Means, Source
 from bench.virtual.firmware.downloads.stream import Broken, Stream
 from bench.virtual.process import Steps
 
 CSM, PING, PONG = 0xE1, 0xE2, 0xE3
-EXPONENT = 6
 
 
-class CoapTcpDownload:
-    """See `Download`."""
+class CoapTcpDownload(CoapBlocks):
+    """Blocks of 1024 bytes over one connection; an answer that does not come breaks it."""
+
+    first_exponent = 6
 
     def __init__(self, means: Means, source: Source, capacity: int) -> None:
-        self._means, self._source, self._capacity = means, source, capacity
-        self._stream: Stream | None = None
-        self._arrived = bytearray()
-        self._offset = 0
-        self._exponent = EXPONENT
-        self._restarts = self._tries = 0
+        super().__init__(means, source, capacity)
         self._token = 0
-        self.etag = b""
-        self.complete = False
-        self.restarted = False
-        self.failure: str | None = None
-
-    def resume(self, offset: int, etag: bytes) -> None:
-        self._offset, self.etag = offset, etag
-
-    def next_block(self) -> Steps:
-        """The next bytes of the package; b"" with `failure` set when there are none."""
-        self.restarted = False
-        while self.failure is None:
-            try:
-                answer = yield from self._ask()
-            except Broken:
-                yield from self._try_again()
-                continue
-            if answer.code == coap.UNAVAILABLE:
-                yield from self._try_again()
-                continue
-            if answer.code != coap.CONTENT:
-                return self._fail(NO_SUCH_PACKAGE if answer.code == coap.NOT_FOUND else LOST)
-            etag = answer.first(coap.ETAG) or b""
-            if self._offset and etag != self.etag:
-                if self._restarts >= MAX_RESTARTS:
-                    return self._fail(LOST)
-                self._restarts += 1
-                self._offset, self.restarted = 0, True
-                continue
-            self._tries, self.etag = 0, etag
-            return self._taken(answer)
-        return b""
-
-    def _taken(self, answer: coap.Message) -> bytes:
-        block = Block.of(answer, coap.BLOCK2) or Block(0, False, EXPONENT)
-        end = block.offset + len(answer.payload)
-        if max(answer.uint(coap.SIZE2) or 0, end) > self._capacity:
-            return self._fail(TOO_LARGE)
-        if block.offset != self._offset or (block.more and len(answer.payload) != block.size):
-            return self._fail(LOST)
-        self._exponent = min(self._exponent, block.exponent)
-        self._offset = end
-        if not block.more:
-            self.complete = True
-            self._drop()
-        return answer.payload
-
-    def _fail(self, why: str) -> bytes:
-        self.failure = why
-        self._drop()
-        return b""
-
-    def _drop(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-        self._stream = None
-        self._arrived.clear()
-
-    def _try_again(self) -> Steps:
-        self._drop()
-        self._tries += 1
-        if self._tries >= ATTEMPTS:
-            self._fail(LOST)
-        else:
-            yield PAUSE * self._tries
-
-    # ---- messages
 
     def _ask(self) -> Steps:
+        try:
+            return (yield from self._exchange())
+        except Broken:
+            return None
+
+    def _exchange(self) -> Steps:
         if self._stream is None:
             self._stream = Stream(self._means, self._source.address, secure=False)
             self._stream.send(_framed(coap.Message(coap.CON, CSM)))
         self._token = (self._token + 1) & 0xFFFF
-        request = coap.Message(coap.CON, coap.GET, token=self._token.to_bytes(2, "big"))
-        for part in self._source.path:
-            request.add_text(coap.URI_PATH, part)
-        for item in self._source.query:
-            request.add_text(coap.URI_QUERY, item)
-        number = self._offset >> (self._exponent + 4)
-        request.add_uint(coap.BLOCK2, Block(number, False, self._exponent).value)
+        request = self._request(self._token.to_bytes(2, "big"))
         self._stream.send(_framed(request))
         while True:
             message = _unframed(self._arrived)

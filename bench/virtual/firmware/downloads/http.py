@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 from bench.virtual.firmware.downloads import source as sources
-from bench.virtual.firmware.downloads.source import (
-    ATTEMPTS,
-    LOST,
-    MAX_RESTARTS,
-    NO_SUCH_PACKAGE,
-    PAUSE,
-    TOO_LARGE,
-    Means,
-    Source,
-)
+from bench.virtual.firmware.downloads.blocks import BlockwiseDownload
+from bench.virtual.firmware.downloads.source import LOST, NO_SUCH_PACKAGE, TOO_LARGE, Means, Source
 from bench.virtual.firmware.downloads.stream import Broken, Stream
 from bench.virtual.process import Steps
 
@@ -22,29 +14,16 @@ MAX_HEADER = 8192
 PORTS = {"http": 80, "https": 443}
 
 
-class HttpDownload:
-    """See `Download`. Chunks of 4096 bytes, the last one shorter."""
+class HttpDownload(BlockwiseDownload):
+    """Chunks of 4096 bytes, the last one shorter; `_arrived` holds what came of the body."""
 
     def __init__(self, means: Means, source: Source, capacity: int) -> None:
-        self._means, self._source, self._capacity = means, source, capacity
-        self._stream: Stream | None = None
-        self._ready = bytearray()
-        self._offset = 0  # of what was handed on
+        super().__init__(means, source, capacity)
         self._left: int | None = None  # bytes of the body still to come; None: until the end
         self._redirects = 0
-        self._restarts = 0
-        self._tries = 0
         self._begins_anew = False
-        self.etag = b""
-        self.complete = False
-        self.restarted = False
-        self.failure: str | None = None
-
-    def resume(self, offset: int, etag: bytes) -> None:
-        self._offset, self.etag = offset, etag
 
     def next_block(self) -> Steps:
-        """The next bytes of the package; b"" with `failure` set when there are none."""
         self.restarted = False
         while self.failure is None:
             try:
@@ -62,25 +41,6 @@ class HttpDownload:
                 return self._fail(TOO_LARGE)
             return block
         return b""
-
-    def _fail(self, why: str) -> bytes:
-        self.failure = why
-        self._drop()
-        return b""
-
-    def _drop(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-        self._stream = None
-        self._ready.clear()
-
-    def _try_again(self, wait: float | None = None) -> Steps:
-        self._drop()
-        self._tries += 1
-        if self._tries >= ATTEMPTS:
-            self._fail(LOST)
-        else:
-            yield PAUSE * self._tries if wait is None else wait
 
     # ---- the request
 
@@ -100,7 +60,7 @@ class HttpDownload:
             head += data
         text, _, body = bytes(head).partition(b"\r\n\r\n")
         status, headers = _parsed(text)
-        self._ready = bytearray(body)
+        self._arrived = bytearray(body)
         yield from self._judge(status, headers)
 
     def _range(self) -> list[str]:
@@ -121,11 +81,9 @@ class HttpDownload:
             pass
         elif status == 200:
             if self._offset:
-                if self._restarts >= MAX_RESTARTS:
-                    self._fail(LOST)
+                if not self._begin_anew():
                     return
-                self._restarts += 1
-                self._offset, self._begins_anew = 0, True
+                self._begins_anew = True
             self.etag = etag
         elif status in (301, 302, 307, 308):
             self._redirect(headers.get("location", ""))
@@ -160,17 +118,17 @@ class HttpDownload:
     def _chunk(self) -> Steps:
         """A full chunk, or the rest of the body."""
         assert self._stream is not None
-        while len(self._ready) < CHUNK and (self._left is None or len(self._ready) < self._left):
+        while len(self._arrived) < CHUNK and (self._left is None or len(self._arrived) < self._left):
             data = yield from self._stream.receive()
             if not data:
                 if self._left is not None:
                     raise Broken("the body is shorter than announced")
-                self._left = len(self._ready)
+                self._left = len(self._arrived)
                 break
-            self._ready += data
-        size = min(CHUNK, len(self._ready) if self._left is None else self._left)
-        block = bytes(self._ready[:size])
-        del self._ready[:size]
+            self._arrived += data
+        size = min(CHUNK, len(self._arrived) if self._left is None else self._left)
+        block = bytes(self._arrived[:size])
+        del self._arrived[:size]
         if self._left is not None:
             self._left -= size
             if self._left == 0:
