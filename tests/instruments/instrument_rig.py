@@ -34,7 +34,19 @@ class LoadBoard:
         self._rail.load_changed()
 
 
+class Resistor:
+    """Takes what flows through 10 ohms, at any voltage."""
+
+    def set_supply(self, volts: float) -> None:
+        pass
+
+    def load(self, volts: float) -> float:
+        return volts / 10
+
+
 class SupplyBench:
+    """A supply or meter with a board on rail 1, fed from outside where the instrument does not feed it."""
+
     def __init__(self, driver: str = "keysight_e36312a") -> None:
         self.driver = driver
         self.scheduler = Scheduler(1)
@@ -47,6 +59,14 @@ class SupplyBench:
 
     def open(self, **options):
         return open_instrument("psu", self.driver, self.server.address, self.clock, self.timeline, **options)
+
+    def feed(self, volts: float = 3.7) -> None:
+        with self.scheduler.lock:
+            self.rails[1].drive(volts, 1.0)
+
+    def take_at(self, delay: float, amps: float) -> None:
+        """The board takes another current `delay` seconds from now."""
+        self.scheduler.after(delay, lambda: self.board.take(amps))
 
     def close(self) -> None:
         self.server.close()
@@ -73,13 +93,18 @@ class AttenuatorBench:
         self.clock.close()
 
 
-class MeterBench(SupplyBench):
-    """A supply or meter on rail 1, fed from outside where it does not feed it itself."""
+def power(supply, volts=3.7, amps=0.5):
+    """Output 1 on; returns it."""
+    channel = supply.channel(1)
+    channel.voltage = volts
+    channel.current_limit = amps
+    channel.output = True
+    return channel
 
-    def feed(self, volts: float = 3.7) -> None:
-        with self.scheduler.lock:
-            self.rails[1].drive(volts, 1.0)
 
-    def take_at(self, delay: float, amps: float) -> None:
-        """The board takes another current `delay` seconds from now."""
-        self.scheduler.after(delay, lambda: self.board.take(amps))
+def recorded(bench, meter, seconds):
+    """What a configured meter gives for so many bench seconds from now."""
+    meter.start()
+    bench.clock.sleep(seconds, "measuring")
+    meter.stop()
+    return meter.read()

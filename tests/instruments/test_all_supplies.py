@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from instrument_rig import SupplyBench
+from instrument_rig import Resistor, SupplyBench, power
 
 from bench.errors import InstrumentError
 from bench.instruments.models import DRIVERS, open_instrument
@@ -16,31 +16,9 @@ WITH_OVP = [s for s in SUPPLIES if s not in ("korad_ka3005p", "siglent_spd3303x"
 WITH_OCP = [s for s in SUPPLIES if s != "siglent_spd3303x"]
 
 
-@pytest.fixture
-def bench(request):
-    made = SupplyBench(request.param)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def supply(bench):
-    opened = bench.open()
-    yield opened
-    opened.close()
-
-
 each_supply = pytest.mark.parametrize("bench", SUPPLIES, indirect=True)
 each_with_ovp = pytest.mark.parametrize("bench", WITH_OVP, indirect=True)
 each_with_ocp = pytest.mark.parametrize("bench", WITH_OCP, indirect=True)
-
-
-def power(supply, volts=3.7, amps=0.5):
-    channel = supply.channel(1)
-    channel.voltage = volts
-    channel.current_limit = amps
-    channel.output = True
-    return channel
 
 
 def test_every_driver_has_its_counterpart():
@@ -67,13 +45,6 @@ def test_settings_reach_the_board_and_read_back(bench, supply):
 
 @each_supply
 def test_constant_current_is_told(bench, supply):
-    class Resistor:
-        def set_supply(self, volts):
-            pass
-
-        def load(self, volts):
-            return volts / 10
-
     bench.rails[1].detach(bench.board)
     bench.rails[1].attach(Resistor())
     channel = power(supply, 5.0, 0.2)
@@ -135,6 +106,7 @@ def test_ovp_trips_and_clears(bench, supply):
     assert channel.tripped is Trip.OVER_VOLTAGE
     assert not bench.board.powered
     channel.voltage = 3.7
+    assert not bench.board.powered, "stays latched"
     channel.clear_protection()
     assert channel.tripped is None
     assert not bench.board.powered

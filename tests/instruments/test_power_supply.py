@@ -4,30 +4,16 @@ import math
 import time
 
 import pytest
+from instrument_rig import Resistor, power
 
 from bench.errors import ConfigError, InstrumentError
 from bench.instruments.models import open_instrument
 from bench.instruments.power_supply import Regulation, Trip
 
 
-def power(supply, volts=3.7, amps=0.5):
-    channel = supply.channel(1)
-    channel.voltage = volts
-    channel.current_limit = amps
-    channel.output = True
-    return channel
-
-
-def test_settings_reach_the_board_and_read_back(bench, supply):
-    channel = power(supply)
-    assert bench.board.powered
+def test_board_gets_what_the_leads_leave_and_other_outputs_stay_off(bench, supply):
+    power(supply)
     assert bench.board.history[-1] == (0.0, pytest.approx(3.7 - 0.1 * 0.05))
-    assert (channel.voltage, channel.current_limit, channel.output) == (3.7, 0.5, True)
-    assert channel.measure_voltage() == pytest.approx(3.7, abs=1e-3)
-    assert channel.measure_current() == pytest.approx(0.1, abs=1e-4)
-    assert channel.regulation is Regulation.CV
-    bench.board.take(0.25)
-    assert channel.measure_current() == pytest.approx(0.25, abs=1e-4)
     other = supply.channel(2)
     assert (other.output, other.voltage, other.measure_voltage()) == (False, 0.0, 0.0)
     assert other.regulation is Regulation.OFF
@@ -60,13 +46,6 @@ def test_ranges_differ_by_channel(supply):
 
 
 def test_constant_current_droops_to_what_the_load_takes(bench, supply):
-    class Resistor:
-        def set_supply(self, volts):
-            pass
-
-        def load(self, volts):
-            return volts / 10
-
     bench.rails[2].attach(Resistor())
     channel = supply.channel(2)
     channel.voltage = 5
@@ -134,21 +113,6 @@ def test_short_overcurrent_does_not_trip(bench, supply):
     assert bench.board.powered
 
 
-def test_ovp_trips_and_clears(bench, supply):
-    channel = power(supply)
-    channel.ovp = 4.0
-    channel.voltage = 4.5
-    assert channel.tripped is Trip.OVER_VOLTAGE
-    assert not bench.board.powered
-    channel.voltage = 3.7
-    assert not bench.board.powered, "stays latched"
-    channel.clear_protection()
-    assert channel.tripped is None
-    assert not bench.board.powered
-    channel.output = True
-    assert bench.board.powered
-
-
 def test_protection_whose_cause_remains_cannot_be_cleared_into_power(bench, supply):
     channel = power(supply)
     channel.ovp = 4.0
@@ -205,6 +169,12 @@ def test_wire_log_is_on_the_timeline(bench, supply):
         "< +3.70000000E+00",
     ]
     assert {e.time for e in entries} == {2.0}
+
+
+def test_identity_of_the_bench_file_is_the_beginning_of_the_idn(bench):
+    opened = bench.open(identity="keysight technologies,E36312A")
+    assert opened.idn.startswith("KEYSIGHT TECHNOLOGIES,E36312A,")
+    opened.close()
 
 
 def test_wrong_instrument_is_refused_naming_both(bench):

@@ -4,7 +4,7 @@ import itertools
 
 import numpy
 import pytest
-from instrument_rig import MeterBench
+from instrument_rig import SupplyBench, recorded
 
 from bench.errors import InstrumentError
 from bench.instruments.ppk2_stream import RATE, WordStream
@@ -13,7 +13,7 @@ from bench.instruments.samples import Sampling
 
 @pytest.fixture
 def bench():
-    made = MeterBench("nordic_ppk2")
+    made = SupplyBench("nordic_ppk2")
     made.feed()
     yield made
     made.close()
@@ -44,10 +44,7 @@ def test_every_range_measures_what_flows(bench, ppk, amps):
     meter = ppk.meter()
     meter.configure(rate=RATE, mode=Sampling.POINT)
     start = bench.clock.now()
-    meter.start()
-    bench.clock.sleep(0.1, "measuring")
-    meter.stop()
-    samples = meter.read()
+    samples = recorded(bench, meter, 0.1)
     assert samples.start == start
     assert (samples.rate, samples.lost) == (RATE, 0)
     assert len(samples) == pytest.approx(0.1 * RATE, abs=2)
@@ -62,10 +59,7 @@ def test_steps_and_logic_are_at_their_sample(bench, ppk):
     bench.scheduler.after(0.25, lambda: bench.server.instrument.set_logic(0b101))
     meter = ppk.meter()
     meter.configure(rate=RATE, mode=Sampling.POINT)
-    meter.start()
-    bench.clock.sleep(1, "measuring")
-    meter.stop()
-    samples = meter.read()
+    samples = recorded(bench, meter, 1)
     assert int(numpy.argmax(samples.current > 0.05)) == pytest.approx(50_000, abs=1)
     assert samples.range[0] == 0
     assert samples.range[-1] == 4
@@ -80,10 +74,7 @@ def test_average_keeps_the_charge_of_bursts_that_points_miss(bench, ppk):
         bench.take_at(0.01 * k + 0.0062, 1e-3)
     meter = ppk.meter()
     assert meter.configure(rate=100).rate == 100
-    meter.start()
-    bench.clock.sleep(1, "measuring")
-    meter.stop()
-    mean = meter.read()
+    mean = recorded(bench, meter, 1)
     assert float(mean.current.astype(float).mean()) == pytest.approx(0.9 * 1e-3 + 0.1 * 0.1, rel=0.02)
     assert len(mean) == 100
 
@@ -127,10 +118,7 @@ def test_lost_bytes_never_become_a_wrong_number(bench, ppk, lost, within):
     damage(bench, 5, lambda data: data[:at] + data[at + lost :])
     meter = ppk.meter()
     meter.configure(rate=RATE, mode=Sampling.POINT)
-    meter.start()
-    bench.clock.sleep(0.3, "measuring")
-    meter.stop()
-    samples = meter.read()
+    samples = recorded(bench, meter, 0.3)
     good = samples.current[~numpy.isnan(samples.current)]
     assert good == pytest.approx(2.2e-3, rel=0.02)
     touched = -(-(within + lost) // 4)
@@ -147,10 +135,7 @@ def test_lost_samples_leave_a_gap_and_nothing_shifts(bench, ppk, words):
     damage(bench, 3, lambda data: data[:400] + data[400 + 4 * words :])
     meter = ppk.meter()
     meter.configure(rate=RATE, mode=Sampling.POINT)
-    meter.start()
-    bench.clock.sleep(0.3, "measuring")
-    meter.stop()
-    samples = meter.read()
+    samples = recorded(bench, meter, 0.3)
     assert samples.lost == words
     gap = numpy.flatnonzero(numpy.isnan(samples.current))
     assert gap.tolist() == list(range(3 * 2000 + 100, 3 * 2000 + 100 + words))
@@ -162,10 +147,7 @@ def test_mean_with_a_lost_sample_in_it_is_lost(bench, ppk):
     damage(bench, 3, lambda data: data[:400] + data[404:])
     meter = ppk.meter()
     meter.configure(rate=1000)
-    meter.start()
-    bench.clock.sleep(0.3, "measuring")
-    meter.stop()
-    samples = meter.read()
+    samples = recorded(bench, meter, 0.3)
     assert samples.lost == 1
     assert numpy.flatnonzero(numpy.isnan(samples.current)).tolist() == [61]
 

@@ -2,26 +2,16 @@
 
 import numpy
 import pytest
-from instrument_rig import MeterBench
+from instrument_rig import power, recorded
 
 from bench.errors import InstrumentError
 from bench.instruments.samples import Sampling
 
 
 @pytest.fixture
-def bench(request):
-    made = MeterBench(request.param)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def supply(bench):
     opened = bench.open()
-    channel = opened.channel(1)
-    channel.voltage = 3.7
-    channel.current_limit = 1
-    channel.output = True
+    power(opened, amps=1)
     yield opened
     opened.close()
 
@@ -39,10 +29,7 @@ def test_fastlog_has_every_sample_of_both_quantities(bench, supply):
     meter = supply.meter(1)
     assert meter.configure(rate=9_000, mode=Sampling.POINT).rate == 10_000
     start = bench.clock.now()
-    meter.start()
-    bench.clock.sleep(1.1, "measuring")
-    meter.stop()
-    samples = meter.read()
+    samples = recorded(bench, meter, 1.1)
     assert (samples.start, samples.rate, samples.lost) == (start, 10_000, 0)
     assert len(samples) == 10_000  # four whole blocks
     assert samples.current[:6000] == pytest.approx(0.1, rel=1e-5)
@@ -143,10 +130,7 @@ def test_data_log_means_keep_the_charge(bench, supply):
     assert measuring.range == 3.0
     assert measuring.rate >= 1000
     start = bench.clock.now()
-    meter.start()
-    bench.clock.sleep(2.0, "measuring")
-    meter.stop()
-    samples = meter.read()
+    samples = recorded(bench, meter, 2.0)
     assert samples.start == start
     assert samples.lost == 0
     assert samples.duration == pytest.approx(2.0, abs=0.002)
