@@ -46,7 +46,8 @@ from bench.firmware_update.states import Transport
 from bench.instruments.attenuator import Attenuator
 from bench.instruments.current_meter import CurrentMeter, InlineMeter
 from bench.instruments.instrument import Instrument
-from bench.instruments.models import open_instrument
+from bench.instruments.models import is_supply, open_instrument
+from bench.instruments.output_guard import GuardedSupply, OutputGuard
 from bench.instruments.power_supply import PowerSupply
 from bench.lwm2m.dtls.credentials import Certificates, Credentials
 from bench.lwm2m.server import LwM2mServer
@@ -125,6 +126,7 @@ class Station:
         self.timeline = Timeline(self.clock)
         if self.defect is not None:
             self.timeline.record("bench", "defect", f"seeded defect: {self.defect}")
+        guard = self._guard(settings)
         for name, instrument in settings.instruments.items():
             opened = open_instrument(
                 name,
@@ -138,11 +140,13 @@ class Station:
             self.instruments[name] = opened
             if isinstance(opened, PowerSupply):
                 self.supplies[name] = opened
-                self._closing.callback(self._switch_off, opened)
+                self._closing.callback(opened.switch_off)
             elif isinstance(opened, Attenuator):
                 self.attenuators[name] = opened
             elif isinstance(opened, InlineMeter):
                 self.inline_meters[name] = opened
+        if guard is not None:
+            guard.await_ready()
         for name, board in settings.boards.items():
             dut = self._build_dut(name, board, images[name])
             if isinstance(board, BoardSettings):
@@ -172,6 +176,17 @@ class Station:
             dut.make_safe()
             if dut.attenuator is not None:  # some power up at their largest attenuation
                 dut.attenuator.attenuation = dut.attenuator.range.low
+
+    def _guard(self, settings: BenchSettings) -> OutputGuard | None:
+        """What switches real supplies off when this process is killed. A plant dies with it."""
+        supplies = [
+            GuardedSupply(name, instrument.driver, instrument.address, instrument.identity)
+            for name, instrument in settings.instruments.items()
+            if is_supply(instrument.driver)
+        ]
+        if not supplies or settings.bench.plant is not None:
+            return None
+        return self._closing.enter_context(OutputGuard(supplies))
 
     def _open_clock(self) -> BenchSettings:
         if self.bench.settings.bench.plant is None:
@@ -376,10 +391,6 @@ class Station:
         """A device that is known to be dead answers nothing: do not wait for it."""
         with contextlib.suppress(BenchError):  # it had not registered
             self.server.expire(endpoint)
-
-    def _switch_off(self, supply: PowerSupply) -> None:
-        for number in supply.channels:
-            supply.channel(number).output = False
 
     def close(self) -> None:
         """Outputs off, ports and sockets closed. Idempotent; runs every step even if one fails."""

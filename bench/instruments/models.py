@@ -14,6 +14,7 @@ from bench.instruments.keysight_n6705c import KeysightN6705C
 from bench.instruments.korad_ka3005p import KoradKa3005p
 from bench.instruments.minicircuits_rcdat import MiniCircuitsRcdat
 from bench.instruments.nordic_ppk2 import NordicPpk2
+from bench.instruments.power_supply import PowerSupply
 from bench.instruments.rigol_dp832 import RigolDp832
 from bench.instruments.rs_ngm202 import RsNgm202
 from bench.instruments.scpi_attenuator import ScpiAttenuator
@@ -33,6 +34,11 @@ DRIVERS: dict[str, type[Instrument[Any]]] = {
     "scpi_attenuator": ScpiAttenuator,
     "siglent_spd3303x": SiglentSpd3303x,
 }
+
+
+def is_supply(driver: str) -> bool:
+    """Whether the driver of that name is a power supply's; False for a name that is none."""
+    return issubclass(DRIVERS.get(driver, Instrument), PowerSupply)
 
 
 def open_instrument(

@@ -237,6 +237,17 @@ class PowerSupply(Instrument[W]):
             )
         return self._channels[number]
 
+    def switch_off(self) -> None:
+        """Every output off. Each is tried; then the first fault is raised."""
+        faults: list[InstrumentError] = []
+        for number in self.channels:
+            try:
+                self.channel(number).output = False
+            except InstrumentError as fault:
+                faults.append(fault)
+        if faults:
+            raise faults[0]
+
     def meter(self, number: int) -> CurrentMeter:
         """What measures an output's current over time: without anything better its own read-back."""
         self.channel(number)
