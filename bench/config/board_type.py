@@ -38,6 +38,7 @@ class ConsoleSettings(Table):
 class SupplySettings(Table):
     """What the board is fed with: volts and amps, and the over-voltage limit in volts.
 
+    With `ocp` the supply latches off at `current_limit`, else it holds the current there.
     `low` is the least voltage at which it still works, as at a battery's end; at `dead` it is certainly off.
     `weak` amperes are what a supply gives that may be too weak for the board's bursts.
     """
@@ -45,6 +46,7 @@ class SupplySettings(Table):
     voltage: float = Field(gt=0, le=24)
     current_limit: float = Field(gt=0, le=5)
     ovp: float = Field(gt=0, le=26)
+    ocp: bool = False
     low: float | None = Field(None, gt=0)
     dead: float | None = Field(None, gt=0)
     weak: float | None = Field(None, gt=0)

@@ -120,6 +120,20 @@ class Dut(ABC):
         return None
 
     @abstractmethod
+    def check_supply(self) -> None:
+        """Raise `InstrumentError` when its supply has cut it off: no fault of the product."""
+
+    @contextlib.contextmanager
+    def supply_checked(self) -> Iterator[None]:
+        """Whatever ends the block, a supply that has cut the board off meanwhile is told instead."""
+        try:
+            yield
+        except Exception:
+            self.check_supply()
+            raise
+        self.check_supply()
+
+    @abstractmethod
     def close(self) -> None:
         """Off, and everything that was opened closed, whatever state it is in."""
 

@@ -16,10 +16,10 @@ from bench.config import BoardSettings, BoardType, Region
 from bench.dut.console import Console
 from bench.dut.dut import Dut, ResetWay
 from bench.dut.flasher import Flasher
-from bench.errors import ConfigError, ImageError
+from bench.errors import ConfigError, ImageError, InstrumentError
 from bench.firmware.image import FirmwareImage
 from bench.firmware.image_set import ImageSet
-from bench.instruments.power_supply import SupplyChannel
+from bench.instruments.power_supply import SupplyChannel, Trip
 from bench.timeline import Timeline
 
 RAMP_STEPS = 40
@@ -47,6 +47,7 @@ class HardwareDut(Dut):
         self.settings: BoardSettings = settings
         self.supply = supply
         self.flasher = flasher
+        self._powered = False
 
     def check(self) -> None:
         self.flasher.check()
@@ -55,25 +56,65 @@ class HardwareDut(Dut):
     # ---- power
 
     def make_safe(self) -> None:
-        """Output off, then voltage, current limit and OVP of the board file, where the supply has OVP."""
+        """Output off, then voltage, current limit, OVP and OCP of the board file, where the supply has them.
+
+        A protection that has tripped is unlatched: whoever was using the board has been told.
+        """
         wanted = self.type.supply
-        self.supply.output = False
+        self._switch(False)
+        if (trip := self.supply.tripped) is not None:
+            self._timeline.record(self.name, "power", f"{trip.value} protection had tripped: unlatched")
+            self.supply.clear_protection()
         if self.supply.ratings.ovp is not None:
             self.supply.ovp = wanted.ovp
         else:
             self._timeline.record(self.name, "power", "the supply has no OVP to guard the board")
         self.supply.voltage = wanted.voltage
         self.supply.current_limit = wanted.current_limit
+        if self.supply.ratings.ocp:
+            self.supply.ocp = wanted.ocp
+        elif wanted.ocp:
+            self._timeline.record(self.name, "power", "the supply has no OCP to guard the board")
+
+    def check_supply(self) -> None:
+        """Asked of the supply now: a trip stays latched until it is cleared."""
+        supply = self.supply
+        trip = supply.tripped
+        if trip is not None:
+            raise InstrumentError(
+                f"{supply.name} tripped: {self._limit_of(trip)}; {self.name} has been without supply since",
+                help="no verdict on the product: look for a short at the board, and compare [supply] of its "
+                "board file with what it takes",
+            )
+        if self._powered and not supply.output:
+            raise InstrumentError(
+                f"{supply.name} is off, though the bench switched it on; {self.name} is without supply",
+                help="no verdict on the product: look who else uses the supply, its front panel included",
+            )
+
+    def _limit_of(self, trip: Trip) -> str:
+        match trip:
+            case Trip.OVER_CURRENT:
+                return f"over-current protection (OCP), limit {self.supply.current_limit:g} A"
+            case Trip.OVER_VOLTAGE:
+                return f"over-voltage protection (OVP), level {self.supply.ovp:g} V"
+            case _:
+                return f"{trip.value} protection"
+
+    def _switch(self, on: bool) -> None:
+        self._powered = False  # neither on nor off for sure until it reads back
+        self.supply.output = on
+        self._powered = on
 
     def power_on(self) -> None:
         """Open the console, then switch the supply on, so that no boot byte is missed."""
         self.console.open()
         self._timeline.record(self.name, "power", "on", volts=self.type.supply.voltage)
-        self.supply.output = True
+        self._switch(True)
 
     def power_off(self) -> None:
         """Switch the supply off; the board dies where it stands."""
-        self.supply.output = False
+        self._switch(False)
         self._timeline.record(self.name, "power", "off")
 
     @contextlib.contextmanager
@@ -172,7 +213,7 @@ class HardwareDut(Dut):
         """
         self.check_image(image)
         self.make_safe()
-        self.supply.output = True
+        self._switch(True)
         with self.flash_access() as flasher:
             for name in self.type.firmware.wiped:
                 region = self.region(name)

@@ -85,6 +85,9 @@ class ProcessDut(Dut):
         self._server_uri = server_uri
         self.power_on()
 
+    def check_supply(self) -> None:
+        """A program needs none."""
+
     def power_on(self) -> None:
         self.console.open()
         self._timeline.record(self.name, "power", "on")

@@ -67,13 +67,9 @@ class UpdateService:
     def commission(self, dut: Dut) -> Client:
         """Power the freshly installed board, tell it its server, wait until it has registered."""
         before = self._clock.now()
-        dut.commission(self.uri_for(dut))
-        return self.lwm2m.wait_registered(
-            dut.endpoint,
-            timeout=dut.type.timeouts.registration,
-            after=before,
-            gone=lambda: dut.gone,
-        )
+        with dut.supply_checked():
+            dut.commission(self.uri_for(dut))
+            return self._wait_registered(dut, dut.type.timeouts.registration, before)
 
     def registrations(self, dut: Dut, since: float) -> list[str]:
         """What has happened to the board's registration since then (bench seconds), in order.
@@ -107,12 +103,11 @@ class UpdateService:
     def await_registered(self, dut: Dut, *, after: float) -> Client:
         """Wait until the board has registered later than `after` (bench seconds). Raises `WaitTimeout`."""
         timeouts = dut.type.timeouts
-        return self.lwm2m.wait_registered(
-            dut.endpoint,
-            timeout=timeouts.boot + timeouts.update + timeouts.registration,
-            after=after,
-            gone=lambda: dut.gone,
-        )
+        with dut.supply_checked():
+            return self._wait_registered(dut, timeouts.boot + timeouts.update + timeouts.registration, after)
+
+    def _wait_registered(self, dut: Dut, timeout: float, after: float) -> Client:
+        return self.lwm2m.wait_registered(dut.endpoint, timeout=timeout, after=after, gone=lambda: dut.gone)
 
     def keep_registered_for(self, dut: Dut, lifetime: int) -> Client:
         """Have the device register for so many seconds (/1/0/1), and wait for what it sends about it."""
@@ -195,9 +190,13 @@ class UpdateService:
         *,
         patience: float = 1.0,
     ) -> Iterator[Update]:
-        """An update to be taken step by step inside the block; `patience` as for `update`."""
+        """An update to be taken step by step inside the block; `patience` as for `update`.
+
+        Raises `InstrumentError` at the end of the block when the board's supply has cut it off.
+        """
         cycle = self._cycle(dut, rules_for(dut.type.profile), INSTANCE, patience)
-        with _running(Update(cycle, image.data, delivery, transport or self.transport_of(dut))) as update:
+        update = Update(cycle, image.data, delivery, transport or self.transport_of(dut))
+        with dut.supply_checked(), _running(update):
             yield update
 
     # ---- components (object 33629)
@@ -218,7 +217,8 @@ class UpdateService:
         """An update of one component, by its name, to be taken step by step inside the block."""
         path = self.components(dut).path(name)
         cycle = self._cycle(dut, component_rules(dut.type.profile), path)
-        with _running(Update(cycle, package.data, delivery, transport or self.transport_of(dut))) as update:
+        update = Update(cycle, package.data, delivery, transport or self.transport_of(dut))
+        with dut.supply_checked(), _running(update):
             yield update
 
     def _cycle(self, dut: Dut, rules: Rules, instance: str, patience: float = 1.0) -> Cycle:
