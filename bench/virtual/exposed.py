@@ -55,7 +55,9 @@ def run_exposed(bench: Bench, seed: int, say: Callable[[str], None], seconds: fl
             attached, board_type = settings.boards[name], bench.type_of(name)
             assert isinstance(attached, BoardSettings)
             assert isinstance(board_type, BoardType)
-            plant.rails[attached.supply].drive(board_type.supply.voltage, 1.0)
+            rail = plant.rails[attached.supply]
+            rail.connect()  # a meter in the lead may have its switch open, and nobody here sets it
+            rail.drive(board_type.supply.voltage, 1.0)
             if isinstance(board, VirtualNrf9160):
                 uid = next(u for u, chip in PROBES.items() if chip is board.chip)
                 say(f"{name}: pyocd cmd -t nrf91 -u remote:{probes[uid]}")

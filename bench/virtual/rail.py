@@ -73,6 +73,7 @@ class Rail:
         self._volts = 0.0
         self._limit = 0.0
         self._driven = False
+        self._interrupted = False
         self._board_volts = 0.0  # steady
         self._lowest = 0.0  # what the boards were given
         self._mode: Mode = "OFF"
@@ -105,6 +106,16 @@ class Rail:
     def off(self) -> None:
         """The output is off; the supply's down-programmer discharges the rail at once."""
         self._volts, self._driven = 0.0, False
+        self._recover()
+
+    def interrupt(self) -> None:
+        """A switch in the lead opens: the source stays as it is, and nothing of it reaches the boards."""
+        self._interrupted = True
+        self._recover()
+
+    def connect(self) -> None:
+        """That switch closes, as it is where there is none."""
+        self._interrupted = False
         self._recover()
 
     def load_changed(self) -> None:
@@ -140,6 +151,8 @@ class Rail:
         """Volts at the supply's terminals, amperes with bursts averaged, and mode, now."""
         if not self._driven:
             return 0.0, 0.0, "OFF"
+        if self._interrupted:
+            return self._volts, 0.0, "CV"
         if self._collapsed is not None:
             return self._board_volts, self._limit, "CC"
         amps = self._current(self._board_volts)
@@ -160,7 +173,7 @@ class Rail:
 
     def _running(self) -> tuple[Running, ...]:
         """What is drawn through the terminals; in a collapse the limit, which charges the capacitor."""
-        if not self._driven:
+        if not self._driven or self._interrupted:
             return ()
         if self._collapsed is not None:
             return (Running(Draw(self._limit), 0.0),)
@@ -184,8 +197,8 @@ class Rail:
     def _evaluate(self) -> None:
         if self._collapsed is not None:
             return
-        if not self._driven:
-            self._settle_at(0.0, "OFF")
+        if not self._driven or self._interrupted:
+            self._settle_at(0.0, "CV" if self._driven else "OFF")
             return
         found = self._solve()
         if found is None:

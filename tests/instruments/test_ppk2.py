@@ -22,7 +22,7 @@ def bench():
 @pytest.fixture
 def ppk(bench):
     opened = bench.open(identity="PPK2,HW 9173")
-    opened.use_ampere_meter(3.7)
+    opened.pass_through(3.7)
     yield opened
     opened.close()
 
@@ -205,6 +205,28 @@ def test_source_feeds_the_board_when_connected(bench):
     ppk.close()
 
 
+def test_as_ampere_meter_it_is_a_switch_in_the_lead_of_the_supply(bench):
+    ppk = bench.open()
+    assert not bench.board.powered, "DUT power is off after its power-up"
+    ppk.use_ampere_meter(3.7)
+    assert not bench.board.powered
+    assert bench.rails[1].measure() == (3.7, 0.0, "CV"), "the supply feeds an open lead"
+    ppk.connected = True
+    assert bench.board.powered
+    meter = ppk.meter()
+    meter.configure(rate=1000)
+    meter.start()
+    bench.clock.sleep(0.2, "measuring")
+    ppk.connected = False
+    assert not bench.board.powered
+    bench.clock.sleep(0.2, "measuring nothing")
+    meter.stop()
+    current = meter.read().current
+    assert current[:199] == pytest.approx(0.1, rel=0.02)
+    assert current[202:] == pytest.approx(0, abs=1e-7)
+    ppk.close()
+
+
 def test_mode_must_be_chosen_first(bench):
     ppk = bench.open()
     meter = ppk.meter()
@@ -233,7 +255,7 @@ def test_left_running_by_an_earlier_user(bench):
     bench.clock.sleep(0.5, "it streams")
     first.transport.close()
     again = bench.open()
-    again.use_ampere_meter(3.7)
+    again.pass_through(3.7)
     again.meter().configure(rate=1000)
     again.meter().start()
     bench.clock.sleep(0.5, "measuring")

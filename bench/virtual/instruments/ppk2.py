@@ -2,7 +2,8 @@
 
 Kept of the real one (Nordic's own host software): commands without replies, the calibration text, five
 ranges that it chooses, 14-bit readings, the counter of 64, eight logic inputs, 100,000 words a second that
-nobody can slow down. In source mode it feeds the rail; as an ampere meter it only looks.
+nobody can slow down. In source mode it feeds the rail; as an ampere meter it stands in the lead of another
+supply. Its DUT power switch, which is off after its own power-up, cuts the board off in both modes.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class Ppk2:
         self._counter = 0
         self._logic_times = [0.0]
         self._logic = [0]
+        with scheduler.lock:
+            self._feed()
 
     def connect(self, uart: VirtualUart) -> None:
         self._uart = uart
@@ -91,12 +94,14 @@ class Ppk2:
                 self._uart.transmit(self._metadata())
 
     def _feed(self) -> None:
-        if not self._source:
-            return
-        if self._connected:
+        if self._source and self._connected:
             self.rail.drive(self._millivolts / 1000, SOURCE_AMPS)
-        else:
+        elif self._source:
             self.rail.off()
+        if self._connected:
+            self.rail.connect()
+        else:
+            self.rail.interrupt()
 
     def _metadata(self) -> bytes:
         lines = ["Calibrated: 1"]
