@@ -1,37 +1,52 @@
-"""Adaura AD-USB attenuators with Ethernet: four or eight paths, 0 to 95 dB in 0.25 dB steps, over HTTP.
+"""Adaura AD-USB attenuators: four or eight paths, 0 to 95 dB in 0.25 dB steps, over HTTP or USB serial.
 
-| request                          | answer                                                              |
-|----------------------------------|---------------------------------------------------------------------|
-| `/execute.php?INFO`              | lines parted by `<br>`: `Model: AD-USB4AR36G95`, `SN: R3640951074`, ... |
-| `/execute.php?STATUS`            | `Channel 1: 35.0<br>Channel 2: 35.0<br>...`                         |
-| `/execute.php?SET+1+20.25`       | a sentence; what it did is asked with STATUS                        |
+`http://host` speaks HTTP, one GET a command; a port name (`COM5`, `/dev/ttyACM0`) the USB serial port, 115200
+baud, commands without a line end, a reply until the line is silent.
 
-Source: Adaura Technologies R3 Series manual: SET, STATUS and INFO, their HTTP form. The range is the last
-number of the model name, the number of paths is what STATUS lists.
+| command       | in a GET                   | answer                                                        |
+|---------------|----------------------------|---------------------------------------------------------------|
+| `INFO`        | `/execute.php?INFO`        | lines: `Model: AD-USB4AR36G95`, `SN: R3640951074`, ...        |
+| `STATUS`      | `/execute.php?STATUS`      | lines: `Channel 1: 35.0`, `Channel 2: 35.0`, ...              |
+| `SET 1 20.25` | `/execute.php?SET+1+20.25` | a sentence; what it did is asked with STATUS                  |
+
+Lines are parted by `<br>` over HTTP, by line ends over USB. Source: Adaura Technologies R3 Series manual:
+SET, STATUS and INFO, their HTTP form; the serial rate, and that commands have no line end there: two
+published libraries that drive the instrument. The range is the last number of the model name, the paths are
+what STATUS lists.
 
 The answer to SET is not used: its wording differs between firmware versions, and an impossible value is
-answered politely and not set. STATUS tells.
+answered politely and not set. STATUS tells. Its Telnet port wants a login and reaches nothing more than HTTP
+does: it is not offered.
 """
 
 from __future__ import annotations
 
-import functools
 import re
+from typing import Any
 
 from bench.clock import Clock
 from bench.instruments.attenuator import AttenuationRange, Attenuator, AttenuatorPath
 from bench.instruments.http_wire import HttpWire
+from bench.instruments.serial_wire import SerialWire
+from bench.instruments.wire import Wire
 
 STEP = 0.25
+BAUD = 115200
 
 
-class Adaura(Attenuator[HttpWire]):
+def _wire(name: str, address: str, timeline: Any, **options: Any) -> Wire:
+    if address.startswith("http"):
+        return HttpWire(name, address, timeline, prefix="/execute.php?", **options)
+    return SerialWire(name, address, timeline, baud=BAUD, **options)
+
+
+class Adaura(Attenuator[Wire]):
     """The driver."""
 
-    wire = functools.partial(HttpWire, prefix="/execute.php?")
+    wire = staticmethod(_wire)
     models = r"AD-USB\d+A\w*?\d+G\d+"
 
-    def __init__(self, name: str, transport: HttpWire, clock: Clock) -> None:
+    def __init__(self, name: str, transport: Wire, clock: Clock) -> None:
         super().__init__(name, transport, clock)
         transport.identify = self._identify
 
@@ -68,4 +83,4 @@ class _Path(AttenuatorPath):
         return status[self.name]
 
     def _set(self, db: float) -> None:
-        self._wire.query(f"SET+{self.name}+{db:.2f}")
+        self._wire.query(f"SET {self.name} {db:.2f}")

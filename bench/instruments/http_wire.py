@@ -18,7 +18,10 @@ LARGEST = 64 * 1024
 
 
 class HttpWire(Wire):
-    """`address` is `http://host` or `http://host:port`; `prefix` comes before each command in the path."""
+    """`address` is `http://host` or `http://host:port`; `prefix` comes before each command in the path.
+
+    Spaces of a command become `+`.
+    """
 
     kind = "command"
 
@@ -60,7 +63,8 @@ class HttpWire(Wire):
         assert self._url.hostname is not None
         connection = http.client.HTTPConnection(self._url.hostname, self._url.port, timeout=self._timeout)
         try:
-            connection.request("GET", self._prefix + command, headers={"Connection": "close"})
+            target = self._prefix + command.replace(" ", "+")
+            connection.request("GET", target, headers={"Connection": "close"})
             response = connection.getresponse()
             body = response.read(LARGEST + 1)
         finally:

@@ -9,11 +9,13 @@ from instrument_rig import AttenuatorBench
 from bench.errors import InstrumentError
 from bench.instruments.attenuator import ProfileStep
 from bench.instruments.models import open_instrument
+from bench.virtual.instruments.adaura import AdauraUnit, AdauraUsb
 from bench.virtual.instruments.hislip_server import HislipServer
 from bench.virtual.instruments.http_server import HttpServer
 from bench.virtual.instruments.line_server import LineServer
 from bench.virtual.instruments.nine_fives import NineFives
 from bench.virtual.instruments.rcdat import GREETING, Rcdat
+from bench.virtual.instruments.serial_server import SerialServer
 
 
 def telnet(model):
@@ -32,6 +34,7 @@ KINDS = {
     "scpi hislip": ("scpi_attenuator", None),
     "scpi socket": ("scpi_attenuator", lambda w: LineServer(NineFives(w.paths), w.scheduler)),
     "adaura": ("adaura", None),
+    "adaura usb": ("adaura", lambda w: SerialServer(AdauraUsb(AdauraUnit(w.paths)), w.scheduler)),
 }
 HIGHEST = {
     "rcdat http": 110,
@@ -42,8 +45,9 @@ HIGHEST = {
     "scpi hislip": 95.25,
     "scpi socket": 95.25,
     "adaura": 95,
+    "adaura usb": 95,
 }
-FOUR = ("rc4dat http", "rc4dat telnet", "adaura")
+FOUR = ("rc4dat http", "rc4dat telnet", "adaura", "adaura usb")
 
 
 @pytest.fixture
@@ -116,7 +120,7 @@ def test_clipped_setting_is_an_error(bench, attenuator):
         attenuator.path("1").attenuation = 80
 
 
-@pytest.mark.parametrize("bench", ["j7211", "adaura"], indirect=True)
+@pytest.mark.parametrize("bench", ["j7211", "adaura", "adaura usb"], indirect=True)
 def test_silently_refused_setting_shows_in_the_read_back(bench, attenuator):
     path = attenuator.path("1")
     path.attenuation = 20

@@ -1,7 +1,7 @@
-"""A simulated Adaura AD-USB4A attenuator on four radio paths, at its web interface.
+"""A simulated Adaura AD-USB4A attenuator on four radio paths, at its web interface or its USB serial port.
 
-Kept of the real one (R3 Series manual): INFO, STATUS and SET behind `execute.php`, `<br>` between lines,
-and that SET answers with a sentence whether it did it or not.
+Kept of the real one (R3 Series manual): INFO, STATUS and SET behind `execute.php`, `<br>` after lines, over
+USB the same commands without a line end, and that SET answers with a sentence whether it did it or not.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench.virtual.radio.path import RfPath
+from bench.virtual.uart import VirtualUart
 
 HIGHEST = 95.0
 STEP = 0.25
@@ -27,16 +28,22 @@ class AdauraUnit:
         page, _, query = path.partition("?")
         if page != "/execute.php":
             return None
-        words = query.upper().split("+")
+        return self.answer(query.replace("+", " "))
+
+    def answer(self, command: str, line_end: str = "<br>") -> str:
+        """The lines of an answer, with `line_end` after each."""
+        return "".join(line + line_end for line in self._lines(command.upper().split()))
+
+    def _lines(self, words: list[str]) -> list[str]:
         match words:
             case ["INFO"]:
                 head = "Adaura Technologies R3 Series 4-Channel RF Attenuator (95dB, 6GHz)"
-                return f"{head}<br><br>---- Device Information ----<br>Model: {MODEL}<br>SN: R3640951074<br>"
+                return [head, "", "---- Device Information ----", f"Model: {MODEL}", "SN: R3640951074"]
             case ["STATUS"]:
-                return "<br>".join(f"Channel {n}: {p.attenuation:g}" for n, p in self.paths.items())
+                return [f"Channel {n}: {p.attenuation:g}" for n, p in self.paths.items()]
             case ["SET", name, text]:
-                return self._set(name, text)
-        return "Invalid command"
+                return [self._set(name, text)]
+        return ["Invalid command"]
 
     def _set(self, name: str, text: str) -> str:
         try:
@@ -47,3 +54,21 @@ class AdauraUnit:
             return "Invalid attenuation"
         self.paths[name].attenuation = wanted
         return f"Channel {name} successfully set to {wanted:.2f}"
+
+
+class AdauraUsb:
+    """The same unit at its USB serial port."""
+
+    def __init__(self, unit: AdauraUnit) -> None:
+        self.unit = unit
+        self._uart: VirtualUart
+
+    def connect(self, uart: VirtualUart) -> None:
+        self._uart = uart
+        uart.on_receive = self._receive
+
+    def switch_off(self) -> None:
+        """The paths stay as they are."""
+
+    def _receive(self, data: bytes) -> None:
+        self._uart.transmit(self.unit.answer(data.decode("latin-1"), "\r\n").encode())
