@@ -287,3 +287,22 @@ def test_supply_is_used_while_it_measures(bench, supply):
     samples = meter.read()
     assert samples.lost == 0
     assert samples.current == pytest.approx(0.1, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("bench", "module"),
+    [("rs_ngm202", "rs_fastlog"), ("keysight_n6705c", "keysight_n678x")],
+    indirect=["bench"],
+)
+def test_samples_that_nobody_reads_are_an_error(bench, supply, monkeypatch, module):
+    monkeypatch.setattr(f"bench.instruments.{module}.KEPT", 1500)
+    meter = supply.meter(1)
+    meter.configure(rate=1000, mode=meter.ratings.modes[0])
+    meter.start()
+    bench.clock.sleep(1, "measuring")
+    assert len(meter.read()) > 0
+    bench.clock.sleep(3, "nobody reads")
+    with pytest.raises(InstrumentError, match=r"1500 (samples|records) were not read"):
+        meter.read()
+    with pytest.raises(InstrumentError, match="were not read"):
+        meter.stop()
