@@ -8,7 +8,7 @@ What is guarded against, each seen with pyvisa 1.16 and pyvisa-py 0.8:
 - A peer that closed shows as a time-out at full CPU load: the socket is looked at first.
 - A reply that comes after its time-out would answer the next query: after any time-out the
   connection is closed, and the next command opens it again. Unasked bytes do the same.
-- A write blocks for ever when the peer does not read: it is given the same time limit.
+- A write blocks for ever when the peer does not read: there must be room for it within the time-out.
 - HiSLIP raises RuntimeError when the peer goes away: it becomes the same error as elsewhere.
 
 Every command and reply is on the timeline: source = the instrument's name, kind "scpi", text
@@ -35,6 +35,9 @@ from bench.instruments.wire import Checks, Wire
 from bench.timeline import Timeline
 
 T = TypeVar("T")
+
+PIECE = 4096
+"""Bytes given to the back end at a time."""
 
 _DIGITS = tuple(b"%d" % digit for digit in range(1, 10))
 
@@ -185,7 +188,26 @@ class Transport(Wire):
     def _send(self, command: str) -> None:
         self._ready(command)
         self.log(f"> {command}")
-        self._guarded(command, lambda: self._resource.write(command))
+        self._guarded(command, lambda: self._put(command))
+
+    def _put(self, command: str) -> None:
+        wire = self._socket()
+        if wire is None:
+            self._resource.write(command)
+            return
+        # the back end waits for room without a limit, so there must be some before each piece it gets
+        if self._resource.resource_class != "SOCKET":  # HiSLIP: a message is one piece
+            self._await_room(wire)
+            self._resource.write(command)
+            return
+        data = (command + self._ending).encode("ascii")
+        for start in range(0, len(data), PIECE):
+            self._await_room(wire)
+            self._resource.write_raw(data[start : start + PIECE])
+
+    def _await_room(self, wire: socket.socket) -> None:
+        if not select.select([], [wire], [], self._timeout)[1]:
+            raise TimeoutError(f"takes no more bytes since {self._timeout:g} s")
 
     # ---- guards
 
@@ -205,10 +227,6 @@ class Transport(Wire):
             self.log("bytes nobody asked for: reopening the connection")
             self._disconnect()
             self.open()
-            return
-        if not select.select([], [wire], [], self._timeout)[1]:
-            self._disconnect()
-            raise self.fault(command, f"takes no more bytes since {self._timeout:g} s")
 
     def _await_reply(self) -> None:
         wire = self._socket()
