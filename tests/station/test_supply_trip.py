@@ -129,28 +129,29 @@ def test_board_file_says_whether_ocp_guards_the_board(board: str) -> None:
 
 
 PLUGIN = """
-from bench.firmware_update.update import Update
+from bench.firmware_update.service import UpdateService
 from bench.virtual.plant import VirtualBench
 from test_supply_trip import short_after
 
 plants = []
-start, deliver = VirtualBench.start, Update.deliver
+start, commission = VirtualBench.start, UpdateService.commission
 
 def begin(plant):
     plants.append(plant)
     return start(plant)
 
-def short_soon(update, *arguments):
-    short_after(plants[-1], "nrf9160", 2.0)
-    deliver(update, *arguments)
+def short_soon(server, dut):
+    client = commission(server, dut)
+    short_after(plants[-1], "nrf9160", 0.1)
+    return client
 
-VirtualBench.start, Update.deliver = begin, short_soon
+VirtualBench.start, UpdateService.commission = begin, short_soon
 """
 
 
-@pytest.mark.parametrize("testcase", ["test_push_succeeds", "test_corrupted_image"])
+@pytest.mark.parametrize("testcase", ["test_push_succeeds", "test_corrupted_image", "test_update_in_idle"])
 def test_testcase_is_broken_not_failed(tmp_path: Path, testcase: str) -> None:
-    """One that wants success, and one that wants failure and would be content with a dead board."""
+    """One that wants success, one that would be content with a dead board, one that updates nothing."""
     boards = tmp_path / "boards"
     boards.mkdir()
     for name in ("nrf9160", "esp32", "virtual"):
