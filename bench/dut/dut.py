@@ -92,11 +92,13 @@ class Dut(ABC):
     def power_off(self) -> None:
         """It dies where it stands."""
 
-    def power_cycle(self, off_time: float = 1.0) -> None:
-        """Off, `off_time` seconds, on."""
+    def power_cycle(self, off_time: float = 1.0) -> float:
+        """Off, `off_time` seconds, on. Returns a moment at which it was off, in bench seconds."""
         self.power_off()
+        off = self._clock.now()
         self._clock.sleep(off_time, f"{self.name}: supply off")
         self.power_on()
+        return off
 
     def reset(self, way: ResetWay) -> None:
         """Reset it without taking its supply. A watchdog takes its time, which is not waited for.

@@ -97,8 +97,8 @@ class UpdateService:
     def restart(self, dut: Dut) -> Client:
         """Power-cycle the board and wait until it has registered again."""
         with self._timeline.step(dut.endpoint, "power cycle"):
-            dut.power_cycle()
-            return self.await_registered(dut, after=self._clock.now())
+            off = dut.power_cycle()  # a quick client has registered before `power_on` returns
+            return self.await_registered(dut, after=off)
 
     def await_registered(self, dut: Dut, *, after: float) -> Client:
         """Wait until the board has registered later than `after` (bench seconds). Raises `WaitTimeout`."""
