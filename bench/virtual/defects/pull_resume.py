@@ -7,32 +7,43 @@ import ssl
 from typing import Any
 
 from bench.virtual.defects.defect import ESP32, Area, Patch, always
-from bench.virtual.firmware.downloads import coap as over_coap
-from bench.virtual.firmware.downloads import coap_tcp as over_tcp
+from bench.virtual.firmware.downloads import blocks, stream
 from bench.virtual.firmware.downloads import http as over_http
-from bench.virtual.firmware.downloads import stream
-from bench.virtual.firmware.downloads.coap import CoapDownload
+from bench.virtual.firmware.downloads.blocks import BlockwiseDownload, CoapBlocks
 from bench.virtual.firmware.downloads.http import HttpDownload
 from bench.virtual.firmware.update.machine import Progress
 from bench.virtual.firmware.update.reception import Reception
 from bench.virtual.firmware.update.store import SECTOR
 
 PULL = Area("pull and resume")
+POWER_CUT = ("test_power_cut_during_download",)
 
 
-@PULL(CoapDownload, "resume", source="zephyr#85000", boards=ESP32, hints=("test_power_cut_during_download",))
+@PULL(
+    BlockwiseDownload,
+    "resume",
+    source="zephyr#85000",
+    boards=ESP32,
+    hints=POWER_CUT,
+)
 def resumed_a_block_too_late(healthy: Any) -> Any:
     """After a restart the download goes on one block behind what was kept."""
     return lambda self, offset, etag: healthy(self, offset + 512 if offset else 0, etag)
 
 
-@PULL(CoapDownload, "resume", source="sdk-nrf#3658", boards=ESP32, hints=("test_power_cut_during_download",))
+@PULL(
+    BlockwiseDownload,
+    "resume",
+    source="sdk-nrf#3658",
+    boards=ESP32,
+    hints=POWER_CUT,
+)
 def resumed_a_block_too_early(healthy: Any) -> Any:
     """After a restart the last block that was written is fetched and written once more."""
     return lambda self, offset, etag: healthy(self, max(0, offset - 512), etag)
 
 
-@PULL(Reception, "_keep_progress", source="own", boards=ESP32, hints=("test_power_cut_during_download",))
+@PULL(Reception, "_keep_progress", source="own", boards=ESP32, hints=POWER_CUT)
 def progress_counted_before_the_write(healthy: Any) -> Any:
     """What is kept for a resume is ahead of what the flash has."""
 
@@ -44,13 +55,13 @@ def progress_counted_before_the_write(healthy: Any) -> Any:
     return keep_progress
 
 
-@PULL(Reception, "resume", source="zephyr#42584", boards=ESP32, hints=("test_power_cut_during_download",))
+@PULL(Reception, "resume", source="zephyr#42584", boards=ESP32, hints=POWER_CUT)
 def download_forgotten_over_a_restart(healthy: Any) -> Any:
     """After a restart the device says Downloading, and fetches nothing."""
     return lambda self: None
 
 
-@PULL(CoapDownload, "_is_another", source="own", hints=("test_package_replaced_during_pull",))
+@PULL(CoapBlocks, "_is_another", source="own", hints=("test_package_replaced_during_pull",))
 def etag_ignored_over_coap(healthy: Any) -> Any:
     """A download goes on although the ETag says that it is another package."""
     return lambda self, etag: False
@@ -69,11 +80,10 @@ def etag_ignored_over_http(healthy: Any) -> Any:
 
 
 @PULL(
-    over_coap,
+    blocks,
     "ATTEMPTS",
     source="own",
     hints=("test_server_that_is_busy_at_first",),
-    also=(Patch(over_http, "ATTEMPTS", always(1)), Patch(over_tcp, "ATTEMPTS", always(1))),
 )
 def gives_up_on_first_failure(healthy: Any) -> Any:
     """The first time-out, refusal or break ends the download."""
@@ -81,11 +91,10 @@ def gives_up_on_first_failure(healthy: Any) -> Any:
 
 
 @PULL(
-    over_coap,
+    blocks,
     "ATTEMPTS",
     source="Anjay changelog",
     hints=("test_server_that_is_always_busy", "test_server_that_stalls"),
-    also=(Patch(over_http, "ATTEMPTS", always(10**9)), Patch(over_tcp, "ATTEMPTS", always(10**9))),
 )
 def retries_for_ever(healthy: Any) -> Any:
     """A server that never has the package is asked without end."""
@@ -177,11 +186,11 @@ def host_name_not_verified(healthy: Any) -> Any:
     return _Ssl(_AnyHost)
 
 
-@PULL(CoapDownload, "_taken", source="own", hints=("test_pull_succeeds",))
+@PULL(CoapBlocks, "_taken", source="own", hints=("test_pull_succeeds",))
 def block_left_out_of_a_pull(healthy: Any) -> Any:
     """One block is dropped, and the next one put in its place."""
 
-    def taken(self: CoapDownload, answer: Any) -> Any:
+    def taken(self: CoapBlocks, answer: Any) -> Any:
         if self._offset == 4096:
             self._offset += 512
             return b""
