@@ -71,7 +71,7 @@ class FirmwareSettings(Table):
     `slots` are the application slots in the order primary, secondary; `swap` says that the
     bootloader moves the new image into the primary slot (else it boots from either slot);
     `reserved` are the bytes of a slot that the bootloader needs for itself; `wiped` are the regions
-    erased when a baseline is installed.
+    erased when a baseline is installed; `unchanged` those that no testcase may find changed.
     """
 
     container: Literal["mcuboot", "esp32"]
@@ -79,6 +79,7 @@ class FirmwareSettings(Table):
     swap: bool
     reserved: int = Field(0, ge=0)
     wiped: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
 
 
 class ProvisionSettings(Table):
@@ -100,12 +101,17 @@ class ProvisionSettings(Table):
 
 
 class Timeouts(Table):
-    """Bench seconds after which a phase is called stuck."""
+    """Bench seconds after which a phase is called stuck.
+
+    `rollback` is the time from Update until a new image that does not prove itself has given way to
+    the old one, and that has registered.
+    """
 
     boot: PositiveFloat = 30
     registration: PositiveFloat = 180
     download: PositiveFloat = 1200
     update: PositiveFloat = 300
+    rollback: PositiveFloat = 900
 
 
 class VersionSource(Table):
@@ -173,7 +179,7 @@ class BoardType(DutType):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for name in (*self.firmware.slots, *self.firmware.wiped):
+        for name in (*self.firmware.slots, *self.firmware.wiped, *self.firmware.unchanged):
             if name not in self.regions:
                 raise ValueError(f"firmware names region {name!r}, but regions has {sorted(self.regions)}")
         end = 0
@@ -181,6 +187,6 @@ class BoardType(DutType):
             if region.offset < end:
                 raise ValueError(f"region {name!r} at {region.offset:#x} overlaps the one before it")
             end = region.offset + region.size
-        if end > self.flash_size:
-            raise ValueError(f"regions end at {end:#x}, beyond flash_size {self.flash_size:#x}")
+            if region.offset < self.flash_size < end:  # further up there may be other memories
+                raise ValueError(f"region {name!r} ends at {end:#x}, beyond flash_size {self.flash_size:#x}")
         return self

@@ -9,9 +9,30 @@ from pydantic import model_validator
 
 from bench.config.table import Table
 
-VariantName = Literal["wrong-board", "self-test-fails", "corrupted", "unsupported", "oversized"]
-VARIANTS = ("wrong-board", "self-test-fails")
-"""Builds that cannot be derived from a good one: for another board; failing its own self-test."""
+VariantName = Literal[
+    "wrong-board",
+    "self-test-fails",
+    "never-confirms",
+    "crashes-at-boot",
+    "hangs",
+    "cannot-attach",
+    "loses-settings",
+    "corrupted",
+    "unsupported",
+    "oversized",
+]
+VARIANTS = (
+    "wrong-board",
+    "self-test-fails",
+    "never-confirms",
+    "crashes-at-boot",
+    "hangs",
+    "cannot-attach",
+    "loses-settings",
+)
+"""Builds that cannot be derived from a good one: for another board; failing its own self-test; registering
+without confirming itself; faulting, or standing still, as it starts; never reaching the network; not
+finding the settings of the build before."""
 DERIVED = ("corrupted", "unsupported", "oversized")
 """Packages that are derived from the update unless they are given."""
 
@@ -21,7 +42,8 @@ class ImageFiles(Table):
 
     `factory` are the parts below the application (bootloader, partition table): address -> file;
     `variants` are further builds that some testcases need, by name; `components` are packages for
-    object 33629, by the names of its components.
+    object 33629, by the names of its components. `signing_key` is the private key (PEM) that the builds
+    are signed with; without it no hostile image can be derived that is well signed otherwise.
     """
 
     provider: str | None = None
@@ -30,6 +52,7 @@ class ImageFiles(Table):
     factory: dict[str, Path] = {}
     variants: dict[VariantName, Path] = {}
     components: dict[str, Path] = {}
+    signing_key: Path | None = None
 
     @model_validator(mode="after")
     def _either(self) -> ImageFiles:

@@ -137,6 +137,7 @@ def _absolute(board: AnyBoardSettings, base: Path) -> AnyBoardSettings:
         "update": images.update and base / images.update,
         "factory": {a: base / p for a, p in images.factory.items()},
         "variants": {n: base / p for n, p in images.variants.items()},
+        "signing_key": images.signing_key and base / images.signing_key,
         "components": {n: base / p for n, p in images.components.items()},
     }
     return board.model_copy(update={"images": images.model_copy(update=update)})

@@ -69,6 +69,9 @@ CAPABILITIES = {
     "psm": "the device can be told to sleep in power saving mode, and to stop it",
     "queue-mode": "the device can register in queue mode",
     "signal": "the device reports the strength of its radio signal (object 4)",
+    "anti-rollback": "images of a lower security counter are refused, and installing a baseline resets the counter",
+    "downgrade-prevention": "images of a lower version are refused",
+    "dependencies": "images whose dependencies are not met are refused",
     "components": "the device has object 33629",
 }
 """Every name that a board file's [capabilities] may use, and what it means."""

@@ -26,7 +26,8 @@ class ImageSet:
 
     `limit` is the size of the largest image that fits, in bytes (0: not known); `variants` are
     builds that cannot be derived from a good one, or that replace derived ones; `components` are
-    packages for components beside the application, by their names.
+    packages for components beside the application, by their names. `signing_key` (PEM) is the key
+    that the builds are signed with, where it is known.
     """
 
     baseline: FirmwareImage
@@ -35,6 +36,7 @@ class ImageSet:
     limit: int = 0
     variants: Mapping[str, FirmwareImage] = field(default_factory=dict)
     components: Mapping[str, FirmwareImage] = field(default_factory=dict)
+    signing_key: bytes | None = None
 
     def component(self, name: str) -> FirmwareImage:
         """The package for a component of object 33629. Raises `NotApplicable` without one."""
@@ -63,14 +65,15 @@ class ImageSet:
     @property
     def wrong_board(self) -> FirmwareImage:
         """A correctly built and signed image for another board. Raises `NotApplicable` without one."""
-        return self._variant("wrong-board")
+        return self.variant("wrong-board")
 
     @property
     def self_test_fails(self) -> FirmwareImage:
         """A build that finds itself broken when it starts. Raises `NotApplicable` without one."""
-        return self._variant("self-test-fails")
+        return self.variant("self-test-fails")
 
-    def _variant(self, name: str) -> FirmwareImage:
+    def variant(self, name: str) -> FirmwareImage:
+        """A build that cannot be derived, by its name. Raises `NotApplicable` without it."""
         if name not in self.variants:
             raise NotApplicable(f"the bench file gives no image variant {name!r}")
         return self.variants[name]

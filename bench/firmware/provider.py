@@ -22,6 +22,7 @@ def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> Imag
     baseline, update, factory = files.baseline, files.update, _factory(files.factory.items())
     variants: dict[str, Path] = {str(name): path for name, path in files.variants.items()}
     components = files.components
+    signing_key = files.signing_key
     if files.provider is not None:
         work.mkdir(parents=True, exist_ok=True)
         built = load_name(files.provider, "images.provider")(board_type.name, work)
@@ -30,6 +31,7 @@ def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> Imag
         factory = factory or tuple(FactoryPart(p.address, p.path) for p in built.factory)
         variants = {**built.variants, **variants}
         components = {**built.components, **components}
+        signing_key = signing_key or built.signing_key
     assert baseline is not None
     assert update is not None
     slot = board_type.image_limit
@@ -43,6 +45,7 @@ def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> Imag
             name: load_image(path, container=container, slot_size=slot) for name, path in variants.items()
         },
         components=_components(components),
+        signing_key=None if signing_key is None else _read(signing_key),
     )
 
 

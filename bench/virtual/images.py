@@ -20,7 +20,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from esptool.bin_image import ELFSection, ESP32FirmwareImage, ESP32S2FirmwareImage
 from imgtool import version as imgtool_version
 from imgtool.image import Image
@@ -28,6 +28,7 @@ from imgtool.keys import ECDSA256P1
 
 from bench.virtual.boot.traits import BOARD_TLV, BOOTLOADER_MAGIC, DESCRIPTOR_OFFSET, TRAITS_MAGIC, packed
 from bench.virtual.component_images import build_packages
+from bench.virtual.esp32_signing import RSA_KEY, key_digest, signed
 
 HEADER_SIZE = 0x200
 SLOT_SIZE = 0x70000
@@ -65,6 +66,21 @@ class Build:
     factory: tuple[Part, ...]
     variants: Mapping[str, Path]
     components: Mapping[str, Path]
+    signing_key: Path
+
+
+ODD_BUILDS: Mapping[str, Mapping[str, object]] = {
+    "self-test-fails": {"selftest": "fail"},
+    "crashes-at-boot": {"start": "crash"},
+    "hangs": {"start": "hang"},
+    "cannot-attach": {"attach": False},
+    "never-confirms": {"confirm": False},
+    "loses-settings": {"settings": "elsewhere"},
+}
+"""Builds of the update that are broken, by variant: their traits (see `bench.virtual.boot.traits`)."""
+
+SECURITY_COUNTER = 1
+"""Of every build unless told otherwise: MCUboot's security counter, or the ESP32's secure version."""
 
 
 def build_set(board: str, out: Path) -> Build:
@@ -80,9 +96,10 @@ def build_set(board: str, out: Path) -> Build:
         factory=_nrf_factory(out, swap or "move") if board == "nrf9160" else _esp32_factory(out),
         variants={
             "wrong-board": OTHER_BOARD[board](out / "wrong-board.bin"),
-            "self-test-fails": build(board, "1.1.0", {"selftest": "fail"}, out=out / "self-test-fails.bin"),
+            **{name: build(board, "1.1.0", t, out=out / f"{name}.bin") for name, t in ODD_BUILDS.items()},
         },
         components=build_packages(out) if board == "nrf9160" else {},
+        signing_key=_key_file(board, out / "signing-key.pem"),
     )
 
 
@@ -100,6 +117,12 @@ def build(
     if board == "nrf9160":
         return _build_mcuboot(board, version, traits or {}, body, key, out)
     return _build_esp32(board, version, traits or {}, body, out)
+
+
+def _key_file(board: str, out: Path) -> Path:
+    key = SIGNING_KEY if board == "nrf9160" else RSA_KEY
+    out.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return out
 
 
 def _filler(label: str, size: int) -> bytes:
@@ -137,6 +160,7 @@ def _build_mcuboot(
         pad_header=True,
         align=4,
         slot_size=SLOT_SIZE,
+        security_counter=SECURITY_COUNTER,
     )
     with tempfile.TemporaryDirectory(prefix="bench-build-") as work:
         source = Path(work) / "body.bin"
@@ -153,17 +177,25 @@ def _build_for_other_nrf(out: Path) -> Path:
 
 
 def build_mcuboot_bootloader(
-    board: str, out: Path, key: ec.EllipticCurvePrivateKey = SIGNING_KEY, swap: str = "move"
+    board: str,
+    out: Path,
+    key: ec.EllipticCurvePrivateKey = SIGNING_KEY,
+    swap: str = "move",
+    refuses_older: bool = False,
 ) -> Path:
-    """The bootloader for address 0: its descriptor holds the public key, the board and the swap algorithm."""
+    """The bootloader for address 0: its descriptor holds the public key, the board and the swap algorithm.
+
+    `refuses_older` builds it with downgrade prevention: no lower version than the running one.
+    """
     public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    descriptor = {"public_key": public, "board": board, "swap": swap}
+    descriptor = {"public_key": public, "board": board, "swap": swap, "refuses_older": refuses_older}
     out.write_bytes(_cortex_m_body(0, BOOTLOADER_MAGIC, descriptor, 0x8000, f"{board}/mcuboot"))
     return out
 
 
 def _nrf_factory(out: Path, swap: str) -> tuple[Part, ...]:
-    return (Part(0x0, build_mcuboot_bootloader("nrf9160", out / "mcuboot.bin", swap=swap)),)
+    out /= "mcuboot.bin"
+    return (Part(0x0, build_mcuboot_bootloader("nrf9160", out, swap=swap, refuses_older=True)),)
 
 
 # ---- ESP32 ----------------------------------------------------------------------------------------
@@ -179,7 +211,7 @@ def _app_descriptor(version: str, project: str) -> bytes:
     fixed = struct.pack(
         "<II8x32s32s16s16s32s32s",
         0xABCD5432,
-        0,
+        SECURITY_COUNTER,
         version.encode(),
         project.encode(),
         b"00:00:00",
@@ -205,6 +237,11 @@ def _save_esp32(segments: list[ELFSection], entry: int, out: Path) -> Path:
 
 
 def _build_esp32(board: str, version: str, traits: Mapping[str, object], size: int, out: Path) -> Path:
+    out.write_bytes(signed(_unsigned_esp32(board, version, traits, size, out).read_bytes()))
+    return out
+
+
+def _unsigned_esp32(board: str, version: str, traits: Mapping[str, object], size: int, out: Path) -> Path:
     descriptor = _app_descriptor(version, board) + packed(TRAITS_MAGIC, traits)
     label = f"{board}/{version}"
     # esptool pads mapped segments to 64 KiB rows, so the body is shared out around one such row
@@ -221,18 +258,17 @@ def _build_esp32(board: str, version: str, traits: Mapping[str, object], size: i
 
 def _build_for_other_esp(out: Path) -> Path:
     """The same build for an ESP32-S2: another chip ID in the extended header."""
-    built = _build_esp32("esp32", "1.1.0", {}, DEFAULT_SIZE["esp32"], out)
+    built = _unsigned_esp32("esp32", "1.1.0", {}, DEFAULT_SIZE["esp32"], out)
     image = bytearray(built.read_bytes()[:-32])  # without its SHA-256, which covers the header
     struct.pack_into("<H", image, 12, ESP32S2FirmwareImage.ROM_LOADER.IMAGE_CHIP_ID)
-    out.write_bytes(bytes(image) + hashlib.sha256(image).digest())
+    out.write_bytes(signed(bytes(image) + hashlib.sha256(image).digest()))
     return out
 
 
 def build_esp32_bootloader(out: Path) -> Path:
-    """The second-stage bootloader for 0x1000, rollback enabled."""
-    body = packed(BOOTLOADER_MAGIC, {"board": "esp32", "rollback": True}) + _filler(
-        "esp32/bootloader", 0x3000
-    )
+    """The second-stage bootloader for 0x1000: rollback enabled, and it takes only signed images."""
+    descriptor = {"board": "esp32", "rollback": True, "trusted_key": key_digest()}
+    body = packed(BOOTLOADER_MAGIC, descriptor) + _filler("esp32/bootloader", 0x3000)
     segments = [
         _section(".dram0", 0x3FFF0030, body),
         _section(".iram0", 0x40078000, _filler("esp32/bl-code", 0x2000)),
@@ -246,6 +282,7 @@ ESP32_PARTITIONS = (
     ("phy_init", 1, 0x01, 0xF000, 0x1000),
     ("ota_0", 0, 0x10, 0x10000, 0x180000),
     ("ota_1", 0, 0x11, 0x190000, 0x180000),
+    ("emul_efuse", 1, 0x05, 0x310000, 0x2000),
 )
 """Label, type, subtype, offset, size."""
 

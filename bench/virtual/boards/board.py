@@ -133,7 +133,9 @@ class VirtualBoard(ABC):
             return
         rng = self.scheduler.rng(f"{self.name}/link")
         self._modem = modem = Modem(self, self.loop, rng, self.reception, self.routes)
-        self._application = Application(self, running, self._slots(running), modem, self.identity)
+        self._application = Application(
+            self, running, self._slots(running), modem, self.identity, reset_reason=reason
+        )
         yield from self._application.run()
 
     def _stop_software(self) -> None:

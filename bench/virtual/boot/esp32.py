@@ -10,8 +10,17 @@ import hashlib
 import struct
 import zlib
 from dataclasses import dataclass
+from functools import partial
 
 from bench.virtual.boot import slots as checks
+from bench.virtual.boot.esp32_secure import (
+    FUSES,
+    least_version,
+    raise_version,
+    secure_version,
+    signature_holds,
+    trusted_key,
+)
 from bench.virtual.boot.traits import TRAITS_MAGIC, unpacked
 from bench.virtual.machine import Machine, Region, RunningImage
 from bench.virtual.process import Steps
@@ -67,6 +76,11 @@ class _Flash:
             if kind == 0 and subtype >= 0x10
         ]
         return [(label, place) for _, label, place in sorted(found)]
+
+    @property
+    def fuses(self) -> Region | None:
+        """Where a development board keeps what a product has in its eFuses."""
+        return self.partitions[FUSES][2] if FUSES in self.partitions else None
 
     def otadata(self) -> Region:
         return self.partitions["otadata"][2]
@@ -124,11 +138,19 @@ def _judge(flash: _Flash, place: Region) -> tuple[str, int]:
         if flash.read(place, position, 32) != digest:
             return checks.INTEGRITY, 0
         position += 32
+    trusted = trusted_key(flash.machine)
+    if trusted is not None and not signature_holds(partial(flash.read, place), position, trusted):
+        return checks.SIGNATURE, 0
     return checks.OK, position
 
 
 def _is_for_this_chip(header: bytes) -> bool:
     return bool(struct.unpack_from("<H", header, 12)[0] == _CHIP_ID)
+
+
+def _is_too_old(flash: _Flash, place: Region) -> bool:
+    """Whether the image's secure version is below the one that the fuses ask for."""
+    return secure_version(partial(flash.read, place)) < least_version(flash.machine, flash.fuses)
 
 
 def _folded(data: bytes) -> int:
@@ -202,12 +224,19 @@ def boot(machine: Machine) -> Steps:
         label, place = apps[number]
         verdict, length = _judge(flash, place)
         yield (length or 0x10000) / _HASH_RATE
-        if verdict == checks.OK:
+        if verdict == checks.OK and _is_too_old(flash, place):
+            log(f"Secure version of the app in slot {number} is too low", "E")
+        elif verdict == checks.OK:
             log(f"Loaded app from partition at offset {place.offset:#x}")
             if number != chosen:
                 arrival = "revert"
+            if number == chosen and (active is None or active.state in (VALID, UNDEFINED)):
+                version = secure_version(partial(flash.read, place))
+                yield from raise_version(machine, flash.fuses, version)
             return _running(flash, label, place, arrival)
-        if verdict == checks.INTEGRITY:
+        elif verdict == checks.SIGNATURE:
+            log("Secure boot signature verification failed", "E", "secure_boot_v2")
+        elif verdict == checks.INTEGRITY:
             log("Image hash failed - image is corrupt", "E", "esp_image")
         else:
             log(f"image at {place.offset:#x} has invalid magic byte", "E", "esp_image")
@@ -293,12 +322,15 @@ class EspOtaSlots:
 
     def request_upgrade(self) -> Steps:
         """The next sequence number that names the target slot, in the sector not in use, state NEW."""
+        if _is_too_old(self._flash, self._place):
+            return "its secure version is too low"
         active = self._active()
         sequence = (active.sequence if active else 0) + 1
         while (sequence - 1) % len(self._apps) != self._target:
             sequence += 1
         sector = 1 - active.sector if active else 0
         yield from self._flash.write_entry(sector, sequence, NEW)
+        return None
 
     def confirm(self) -> Steps:
         active = self._active()

@@ -11,12 +11,15 @@ import struct
 from bench.virtual.boot import slots as checks
 from bench.virtual.boot.mcuboot_image import (
     HASH_RATE,
+    Keys,
     hash_fits,
     is_bootable,
     keys_of,
+    protected_tlvs,
     tlvs_of,
     verification_time,
 )
+from bench.virtual.boot.mcuboot_policy import is_downgrade, needs_another, raise_counter
 from bench.virtual.boot.mcuboot_slot import (
     DONE,
     IMAGE_MAGIC,
@@ -67,6 +70,19 @@ def _wanted_swap(primary: Trailer, secondary: Trailer) -> SwapType:
     return SwapType.NONE
 
 
+def _complaint(primary: Slot, secondary: Slot, keys: Keys, kind: SwapType) -> tuple[str, SwapType]:
+    """What speaks against the wanted swap, if anything, and which swap it comes to."""
+    if not is_bootable(secondary, keys):
+        return "Image in the secondary slot is not valid!", SwapType.FAIL
+    if kind is SwapType.REVERT:
+        return "", kind
+    if keys.refuses_older and is_downgrade(secondary, primary):
+        return "insufficient version in secondary slot", SwapType.FAIL
+    if needs_another(secondary, protected_tlvs(secondary)):
+        return "Image dependencies are not satisfied", SwapType.NONE
+    return "", kind
+
+
 def boot(machine: Machine) -> Steps:
     """From reset to the jump; the generator's value is the `RunningImage`, or None when nothing boots."""
     machine.activity("boot")
@@ -96,10 +112,11 @@ def boot(machine: Machine) -> Steps:
             secondary = Slot(machine, SECONDARY)
         if kind is not SwapType.NONE:
             yield verification_time(secondary)
-            if not is_bootable(secondary, keys):
-                machine.print("E: Image in the secondary slot is not valid!")
+            complaint, kind = _complaint(primary, secondary, keys, kind)
+            if complaint:
+                machine.print(f"E: {complaint}")
+            if kind is SwapType.FAIL:
                 yield from erase_slot(secondary)
-                kind = SwapType.FAIL
         machine.print(f"I: Image index: 0, Swap type: {_NAMES[kind]}")
         if kind in (SwapType.TEST, SwapType.PERMANENT, SwapType.REVERT):
             machine.print(f"I: Starting swap using {algorithm.name} algorithm.")
@@ -114,6 +131,10 @@ def boot(machine: Machine) -> Steps:
         machine.print("E: Unable to find bootable image")
         machine.activity("idle")
         return None
+    if _stays(primary):
+        machine.activity("flash")
+        yield from raise_counter(machine, protected_tlvs(primary))
+        machine.activity("boot")
     machine.print("I: Bootloader chainload address offset: 0x10000")
     machine.print("I: Jumping to the first image slot")
     return _running(primary, {"perm": "test", "none": "normal"}.get(arrival, arrival))
@@ -123,9 +144,13 @@ def _running(primary: Slot, arrival: str) -> RunningImage:
     header = primary.header()
     assert header is not None
     block = unpacked(TRAITS_MAGIC, primary.read(header.header_size + DESCRIPTOR_OFFSET, 0x1000))
+    return RunningImage(PRIMARY, header.version, block or {}, _stays(primary), arrival)
+
+
+def _stays(primary: Slot) -> bool:
+    """Whether the image in the primary slot is confirmed."""
     trailer = primary.trailer()
-    confirmed = not trailer.magic or trailer.image_ok == 1
-    return RunningImage(PRIMARY, header.version, block or {}, confirmed, arrival)
+    return not trailer.magic or trailer.image_ok == 1
 
 
 # ---- what the application may do ------------------------------------------------------------------
@@ -148,8 +173,7 @@ class McubootSlots:
 
     @property
     def confirmed(self) -> bool:
-        trailer = self._primary.trailer()
-        return not trailer.magic or trailer.image_ok == 1
+        return _stays(self._primary)
 
     def erase(self, start: int = 0) -> Steps:
         yield from erase_slot(self._secondary, start)

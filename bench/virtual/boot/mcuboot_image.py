@@ -1,4 +1,4 @@
-"""What MCUboot believes of an image: hash, signature and board, by the key in the bootloader.
+"""What MCUboot believes of an image: hash, signature, board and age, by the key in the bootloader.
 
 Source: MCUboot design document, "Image format" and "Integrity check".
 """
@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from bench.virtual.boot.mcuboot_policy import counter_allows
 from bench.virtual.boot.mcuboot_slot import Header, Slot
 from bench.virtual.boot.traits import BOARD_TLV, BOOTLOADER_MAGIC, DESCRIPTOR_OFFSET, unpacked
 from bench.virtual.machine import Machine
@@ -25,6 +27,13 @@ _VERIFY_TIME = 0.25  # seconds for one ECDSA-P256 check in software, an estimate
 class Keys:
     public_key: ec.EllipticCurvePublicKey
     board: str
+    refuses_older: bool
+
+    @property
+    def fingerprint(self) -> bytes:
+        """What the key-hash entry of an image holds: SHA-256 of the public key in DER."""
+        der = self.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return hashlib.sha256(der).digest()
 
 
 def keys_of(machine: Machine) -> Keys | None:
@@ -33,7 +42,7 @@ def keys_of(machine: Machine) -> Keys | None:
     if block is None:
         return None
     key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), block["public_key"])
-    return Keys(key, str(block["board"]))
+    return Keys(key, str(block["board"]), bool(block["refuses_older"]))
 
 
 def _entries(slot: Slot, start: int, magic: int) -> list[tuple[int, bytes]] | None:
@@ -73,7 +82,9 @@ def is_bootable(slot: Slot, keys: Keys) -> bool:
     protected, plain = tlvs
     if not hash_fits(slot, header, plain) or 0x22 not in plain:
         return False
-    if not _is_for(protected, keys):
+    if plain.get(0x01) != keys.fingerprint or not _is_for(protected, keys):
+        return False
+    if not counter_allows(slot.machine, protected):
         return False
     try:
         keys.public_key.verify(plain[0x22], slot.read(0, header.covered), ec.ECDSA(SHA256()))
@@ -85,6 +96,13 @@ def is_bootable(slot: Slot, keys: Keys) -> bool:
 def _is_for(protected: dict[int, bytes], keys: Keys) -> bool:
     """Whether the image was built for this board."""
     return protected.get(BOARD_TLV) == keys.board.encode()
+
+
+def protected_tlvs(slot: Slot) -> dict[int, bytes]:
+    """The protected entries of an image; empty when there is none."""
+    header = slot.header()
+    tlvs = header and tlvs_of(slot, header)
+    return tlvs[0] if tlvs else {}
 
 
 def verification_time(slot: Slot) -> float:

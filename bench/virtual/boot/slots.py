@@ -10,6 +10,7 @@ OK = "ok"
 INTEGRITY = "integrity"
 UNSUPPORTED = "unsupported"
 WRONG_BOARD = "wrong board"
+SIGNATURE = "signature"
 
 
 class UpdateSlots(Protocol):
@@ -43,11 +44,14 @@ class UpdateSlots(Protocol):
         ...
 
     def check(self, length: int) -> Steps:
-        """Look at the `length` bytes written; returns OK, INTEGRITY, UNSUPPORTED or WRONG_BOARD."""
+        """Look at the `length` bytes written; one of the verdicts above is the value."""
         ...
 
     def request_upgrade(self) -> Steps:
-        """Ask the bootloader to run the new image, on trial, after the next reset."""
+        """Ask the bootloader to run the new image, on trial, after the next reset.
+
+        The value is why that cannot be, or None.
+        """
         ...
 
     def confirm(self) -> Steps:

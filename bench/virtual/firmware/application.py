@@ -1,7 +1,8 @@
 """The virtual board's application: boots, attaches, registers, serves its objects, updates itself.
 
-What this build does differently is in the traits of its image: `selftest` ("ok" or "fail"),
-`confirm` (False: never confirms itself).
+What this build does differently is in the traits of its image: `confirm` (False: never confirms
+itself), `attach` (False: never attaches), `settings` ("elsewhere": does not find those of the build
+before), and what `start_of` does.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from bench.virtual.firmware.data_model import Instance, Path, Resource, Tree
 from bench.virtual.firmware.downloads.source import Means
 from bench.virtual.firmware.dtls import SecureLink
 from bench.virtual.firmware.settings import Settings
+from bench.virtual.firmware.start import start_of
 from bench.virtual.firmware.shell import Provision, Shell, parse_provision
 from bench.virtual.firmware.update.component import ComponentType
 from bench.virtual.firmware.update.components import OBJECT as COMPONENTS
@@ -60,6 +62,8 @@ class Application:
         slots: UpdateSlots,
         modem: Modem,
         device: DeviceIdentity,
+        *,
+        reset_reason: str = "power",
     ) -> None:
         self._machine = machine
         self._running = running
@@ -68,6 +72,7 @@ class Application:
         self._link = SecureLink(machine, modem)
         self._trusted: list[str] = []
         self._device = device
+        self._reset_reason = reset_reason
         region = next(machine.regions[name] for name in SETTINGS_REGIONS if name in machine.regions)
         self._settings = Settings(machine, region)
         self._provisioned = Signal()
@@ -81,12 +86,11 @@ class Application:
         """The application's main process."""
         yield START_TIME
         self._machine.print(f"*** Booting application v{self._running.version} ***")
-        if self._running.traits.get("selftest", "ok") != "ok":
-            self._machine.print("app: self-test failed, restarting")
-            yield 0.2
-            self._machine.reset("soft")
-            yield 0.0
-        self._settings.load()
+        yield from start_of(self._machine, self._running.traits, self._reset_reason)
+        if self._running.arrival == "test" and not self._slots.confirmed:
+            self._machine.cpu.after(TRIAL_LIMIT, self._give_up_trial)
+        if self._running.traits.get("settings") != "elsewhere":
+            self._settings.load()
         self._trusted[:] = [c for c in [self._settings.values.get("trusted")] if c]
         update = UpdateObject(
             self._machine,
@@ -113,6 +117,8 @@ class Application:
                 yield self._provisioned
         self._machine.print("net: attaching")
         self._modem.saves_power = bool(self._settings.values.get("psm"))
+        if not self._running.traits.get("attach", True):
+            yield Signal()  # which nobody sends
         yield from self._modem.attach()
         self._machine.print("net: attached")
         self._modem.on_service = self._service_changed
@@ -134,7 +140,6 @@ class Application:
         self._client = client
         if update.on_trial:
             self._machine.cpu.spawn(self._trial(client, update))
-            self._machine.cpu.after(TRIAL_LIMIT, lambda: self._give_up_trial(update))
         self._machine.cpu.spawn(self._resume(client, update, components))
         while (provision := self._provision()) is None:
             yield from self._bootstrap(client)
@@ -155,9 +160,9 @@ class Application:
         if self._running.traits.get("confirm", True):
             yield from update.end_trial()
 
-    def _give_up_trial(self, update: UpdateObject) -> None:
+    def _give_up_trial(self) -> None:
         """A trial image that has not proved itself in time makes way for the one before."""
-        if update.on_trial:
+        if not self._slots.confirmed:
             self._machine.print("app: trial not confirmed in time, restarting")
             self._machine.reset("soft")
 

@@ -108,8 +108,15 @@ class UpdateObject:
             elif self._slots.confirmed and fota.tried and self._running.arrival != "revert":
                 fota.event("succeeded")  # the confirmation was written, its record was not
             else:
-                fota.event("failed")
+                yield from self._fail()
             yield from fota.keep()
+
+    def _fail(self) -> Steps:
+        """The installation came to nothing: the package goes too, so that nobody tries it again."""
+        self.fota.event("failed")
+        length, self.fota.length = self.fota.length, 0
+        yield from self.fota.keep()
+        yield from self._store.discard(length)
 
     def end_trial(self) -> Steps:
         """The new firmware has registered: it stays."""
@@ -141,7 +148,11 @@ class UpdateObject:
     def _install(self) -> Steps:
         self.fota.tried = False
         yield from self.fota.keep()
-        yield from self._slots.request_upgrade()
+        objection = yield from self._slots.request_upgrade()
+        if objection is not None:
+            self._machine.print(f"fota: {objection}")
+            yield from self._fail()
+            return
         yield RESTART_DELAY
         self._machine.reset("soft")
         yield 0.0
