@@ -8,11 +8,14 @@ from dataclasses import replace
 from bench.firmware.image import FirmwareImage
 
 
+def flipped(data: bytes, offset: int, bit: int = 4) -> bytes:
+    """With one bit (0 to 7) of one byte turned over."""
+    return data[:offset] + bytes([data[offset] ^ 1 << bit]) + data[offset + 1 :]
+
+
 def flip_body_bit(image: FirmwareImage) -> FirmwareImage:
     """One bit flipped in the middle of the image; header, lengths and trailers stay as they were."""
-    data = bytearray(image.data)
-    data[len(data) // 2] ^= 0x10
-    return replace(image, data=bytes(data), path=None)
+    return replace(image, data=flipped(image.data, image.size // 2), path=None)
 
 
 def truncate(image: FirmwareImage, size: int) -> FirmwareImage:

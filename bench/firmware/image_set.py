@@ -24,7 +24,8 @@ class FactoryPart:
 class ImageSet:
     """`baseline` runs before an update, `update` after it; `factory` goes in before both.
 
-    `limit` is the size of the largest image that fits, in bytes (0: not known); `variants` are
+    `limit` is the size of the largest image that fits, `slot_size` that of a whole slot, in bytes (0:
+    not known); `variants` are
     builds that cannot be derived from a good one, or that replace derived ones; `components` are
     packages for components beside the application, by their names. `signing_key` (PEM) is the key
     that the builds are signed with, where it is known.
@@ -34,6 +35,7 @@ class ImageSet:
     update: FirmwareImage
     factory: tuple[FactoryPart, ...] = ()
     limit: int = 0
+    slot_size: int = 0
     variants: Mapping[str, FirmwareImage] = field(default_factory=dict)
     components: Mapping[str, FirmwareImage] = field(default_factory=dict)
     signing_key: bytes | None = None

@@ -43,7 +43,10 @@ class SwapType(IntEnum):
 
 @dataclass(frozen=True)
 class McubootImage:
-    """The parts of an image; offsets and sizes in bytes from its start."""
+    """The parts of an image; offsets and sizes in bytes from its start.
+
+    `tlvs` are all entries behind the body, `protected` those of them that hash and signature cover.
+    """
 
     version: str
     header_size: int
@@ -52,6 +55,12 @@ class McubootImage:
     flags: int
     total_size: int
     tlvs: dict[int, bytes] = field(default_factory=dict)
+    protected: dict[int, bytes] = field(default_factory=dict)
+
+    @property
+    def covered(self) -> int:
+        """Bytes from the start that hash and signature cover."""
+        return self.header_size + self.body_size + self.protected_size
 
     @property
     def sha256(self) -> bytes | None:
@@ -67,12 +76,14 @@ def parse(data: bytes) -> McubootImage:
         raise ImageError(f"magic {magic:#010x} is not {MAGIC:#010x}")
     if header_size < _HEADER.size or header_size + size + protected > len(data):
         raise ImageError(f"header {header_size} + body {size} + TLVs do not fit in {len(data)} bytes")
-    tlvs: dict[int, bytes] = {}
+    covered: dict[int, bytes] = {}
+    plain: dict[int, bytes] = {}
     position = header_size + size
     if protected:
-        position = _read_tlvs(data, position, TLV_PROTECTED, tlvs)
-    end = _read_tlvs(data, position, TLV_INFO, tlvs)
-    return McubootImage(f"{major}.{minor}.{revision}", header_size, size, protected, flags, end, tlvs)
+        position = _read_tlvs(data, position, TLV_PROTECTED, covered)
+    end = _read_tlvs(data, position, TLV_INFO, plain)
+    version = f"{major}.{minor}.{revision}"
+    return McubootImage(version, header_size, size, protected, flags, end, covered | plain, covered)
 
 
 def _read_tlvs(data: bytes, start: int, magic: int, into: dict[int, bytes]) -> int:
@@ -98,8 +109,7 @@ def _read_tlvs(data: bytes, start: int, magic: int, into: dict[int, bytes]) -> i
 def hash_is_right(data: bytes) -> bool:
     """Whether the SHA-256 entry of an image fits its header, body and protected entries."""
     image = parse(data)
-    covered = image.header_size + image.body_size + image.protected_size
-    return image.sha256 == hashlib.sha256(data[:covered]).digest()
+    return image.sha256 == hashlib.sha256(data[: image.covered]).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> Imag
         update=load_image(update, container=container, slot_size=slot),
         factory=factory,
         limit=slot,
+        slot_size=min(board_type.regions[name].size for name in board_type.firmware.slots),
         variants={
             name: load_image(path, container=container, slot_size=slot) for name, path in variants.items()
         },

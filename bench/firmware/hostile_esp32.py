@@ -1,0 +1,196 @@
+"""Hostile images for ESP32 boards."""
+
+from __future__ import annotations
+
+import random
+import struct
+
+from bench.errors import NotApplicable
+from bench.firmware.corrupt import flipped, padded
+from bench.firmware.esp32 import parse
+from bench.firmware.esp32_signing import hashed, plain, sealed, signature_sector, signed, stranger
+from bench.firmware.hostile import (
+    CONNECTION_LOST,
+    FAILED,
+    INTEGRITY,
+    NO_FLASH,
+    UNSUPPORTED,
+    HostileKind,
+    below,
+    key_of,
+)
+from bench.firmware.image_set import ImageSet
+
+_ENTRY = 4
+_CHIP_ID = 12
+_OTHER_CHIP = 9  # ESP32-S3
+_FIRST_SEGMENT_LENGTH = 28
+_SECURE_VERSION = 32 + 4  # in the application descriptor
+_VERSION = 32 + 16
+_SIGNATURE = 812  # offset in a signature block
+
+
+def _finished(images: ImageSet, content: bytes) -> bytes:
+    """Signed as the update is; a product without Secure Boot has no signatures."""
+    return signed(content, key_of(images)) if signature_sector(images.update.data) else content
+
+
+def _edited(images: ImageSet, offset: int, value: bytes) -> bytes:
+    """The update with other bytes at `offset`; checksum, hash and signature fit."""
+    content = plain(images.update.data)
+    return _finished(images, sealed(content[:offset] + value + content[offset + len(value) :]))
+
+
+def _bad_segment(images: ImageSet) -> bytes:
+    content = bytearray(plain(images.update.data))
+    struct.pack_into("<I", content, _FIRST_SEGMENT_LENGTH, 0x00FF0000)
+    return _finished(images, hashed(bytes(content)))
+
+
+def _checksum_offset(content: bytes) -> int:
+    return len(content) - 1 - (32 if parse(content).hash_right is not None else 0)
+
+
+def _bad_checksum(images: ImageSet) -> bytes:
+    content = plain(images.update.data)
+    return _finished(images, hashed(flipped(content, _checksum_offset(content))))
+
+
+def _bad_hash(images: ImageSet) -> bytes:
+    content = plain(images.update.data)
+    if parse(content).hash_right is None:
+        raise NotApplicable("the update has no SHA-256 appended")
+    return _finished(images, flipped(content, len(content) - 16))
+
+
+def _signature_flipped(images: ImageSet) -> bytes:
+    data = images.update.data
+    return flipped(data, len(data) - len(_sector(images)) + _SIGNATURE + 100)
+
+
+def _other_block(images: ImageSet) -> bytes:
+    """The signature block of the baseline, whole and by the right key, behind the update."""
+    other = signature_sector(images.baseline.data)
+    if not other:
+        raise NotApplicable("the baseline is not signed")
+    return images.update.data[: -len(_sector(images))] + other
+
+
+def _sector(images: ImageSet) -> bytes:
+    sector = signature_sector(images.update.data)
+    if not sector:
+        raise NotApplicable("the update is not signed")
+    return sector
+
+
+def _other_key(images: ImageSet) -> bytes:
+    _sector(images)
+    return signed(plain(images.update.data), stranger())
+
+
+def _unsigned(images: ImageSet) -> bytes:
+    return images.update.data[: -len(_sector(images))]
+
+
+def secure_version(data: bytes) -> int:
+    """What the application descriptor says."""
+    return int.from_bytes(data[_SECURE_VERSION : _SECURE_VERSION + 4], "little")
+
+
+def _lower_secure_version(images: ImageSet) -> bytes:
+    version = secure_version(images.update.data)
+    if not version:
+        raise NotApplicable("the update's secure version is 0")
+    return with_secure_version(images, images.update.data, version - 1)
+
+
+def with_secure_version(images: ImageSet, data: bytes, version: int) -> bytes:
+    """An image of the board, well signed, with another secure version."""
+    content = plain(data)
+    changed = content[:_SECURE_VERSION] + version.to_bytes(4, "little") + content[_SECURE_VERSION + 4 :]
+    return _finished(images, sealed(changed))
+
+
+def raised(images: ImageSet, data: bytes) -> bytes:
+    """The same with a secure version that is one higher than the update's."""
+    return with_secure_version(images, data, secure_version(images.update.data) + 1)
+
+
+def _lower_version(images: ImageSet) -> bytes:
+    return _edited(images, _VERSION, below(images.baseline.version).encode().ljust(32, b"\0"))
+
+
+def _random(images: ImageSet) -> bytes:
+    return b"\0" + random.Random("random bytes").randbytes(images.update.size - 1)
+
+
+ESP32_KINDS = tuple(
+    HostileKind(name, "esp32", what, results, derive, needs)
+    for name, what, results, derive, needs in (
+        (
+            "flip-header",
+            "one bit of the entry address",
+            (INTEGRITY, UNSUPPORTED),
+            lambda i: flipped(i.update.data, _ENTRY),
+            None,
+        ),
+        (
+            "flip-body",
+            "one bit in the middle of the image",
+            (INTEGRITY,),
+            lambda i: flipped(i.update.data, i.update.size // 2),
+            None,
+        ),
+        ("truncated", "its last third is missing", (INTEGRITY,), lambda i: i.update.data[: i.update.size * 2 // 3], None),
+        (
+            "oversized",
+            "padded beyond the slot",
+            (NO_FLASH,),
+            lambda i: padded(i.update, i.limit + 4096).data,
+            None,
+        ),
+        (
+            "wrong-magic",
+            "one bit of the magic number",
+            (INTEGRITY, UNSUPPORTED),
+            lambda i: flipped(i.update.data, 0, 0),
+            None,
+        ),
+        (
+            "wrong-chip",
+            "for an ESP32-S3, otherwise right and well signed",
+            (INTEGRITY, UNSUPPORTED, FAILED),
+            lambda i: _edited(i, _CHIP_ID, struct.pack("<H", _OTHER_CHIP)),
+            None,
+        ),
+        ("bad-segment", "a segment longer than the slot", (INTEGRITY,), _bad_segment, None),
+        ("bad-checksum", "wrong checksum; hash and signature are right", (INTEGRITY,), _bad_checksum, None),
+        ("bad-sha256", "wrong SHA-256; the signature is right", (INTEGRITY,), _bad_hash, None),
+        ("flip-signature", "one bit of the signature", (INTEGRITY, FAILED), _signature_flipped, None),
+        (
+            "other-signature",
+            "the signature block of another image, by the right key",
+            (INTEGRITY, FAILED),
+            _other_block,
+            None,
+        ),
+        ("wrong-key", "signed by another key", (INTEGRITY, FAILED), _other_key, None),
+        ("unsigned", "no signature block", (INTEGRITY, FAILED), _unsigned, None),
+        (
+            "lower-version",
+            "a lower version than the running one, well signed",
+            (INTEGRITY, UNSUPPORTED, FAILED),
+            _lower_version,
+            "downgrade-prevention",
+        ),
+        (
+            "lower-counter",
+            "a lower secure version, well signed",
+            (INTEGRITY, UNSUPPORTED, FAILED),
+            _lower_secure_version,
+            "anti-rollback",
+        ),
+        ("empty", "no byte at all", (CONNECTION_LOST, INTEGRITY, UNSUPPORTED), lambda i: b"", None),
+        ("random", "random bytes", (INTEGRITY, UNSUPPORTED), _random, None),
+    )
+)

@@ -1,0 +1,167 @@
+"""Hostile images for MCUboot boards."""
+
+from __future__ import annotations
+
+import random
+
+from bench.errors import NotApplicable
+from bench.firmware.corrupt import flipped, padded, replaced
+from bench.firmware.hostile import (
+    CONNECTION_LOST,
+    FAILED,
+    INTEGRITY,
+    NO_FLASH,
+    UNSUPPORTED,
+    HostileKind,
+    below,
+    key_of,
+)
+from bench.firmware.image_set import ImageSet
+from bench.firmware.mcuboot import Tlv, parse
+from bench.firmware.mcuboot_signing import Changes, load_key, made_anew, stranger
+
+_SIGNATURES = (Tlv.ECDSA, Tlv.RSA2048, Tlv.ED25519, 0x21, 0x23)  # RSA-3072 and older ECDSA entries
+_VERSION = 20  # offset in the header
+
+
+def _resigned(images: ImageSet, changes: Changes) -> bytes:
+    return made_anew(images.update.data, load_key(key_of(images)), changes)
+
+
+def _flip_entry(images: ImageSet, kinds: tuple[int, ...], what: str) -> bytes:
+    """One bit of the value of the first such entry behind the body."""
+    data = images.update.data
+    good = parse(data)
+    for kind in kinds:
+        if kind in good.tlvs:
+            at = data.index(good.tlvs[kind], good.header_size + good.body_size)
+            return flipped(data, at + len(good.tlvs[kind]) // 2)
+    raise NotApplicable(f"the update has no {what}")
+
+
+def _flip_protected(images: ImageSet) -> bytes:
+    return _flip_entry(images, tuple(parse(images.update.data).protected), "protected entry")
+
+
+def _lower_counter(images: ImageSet) -> bytes:
+    return with_counter(images, images.update.data, _counter(images) - 1)
+
+
+def _counter(images: ImageSet) -> int:
+    """The update's security counter. Raises `NotApplicable` without one, or when it is 0."""
+    entry = parse(images.update.data).tlvs.get(Tlv.SECURITY_COUNTER)
+    counter = int.from_bytes(entry or b"", "little")
+    if not counter:
+        raise NotApplicable("the update has no security counter above 0")
+    return counter
+
+
+def with_counter(images: ImageSet, data: bytes, counter: int) -> bytes:
+    """An image of the board, well signed, with another security counter."""
+    return made_anew(data, load_key(key_of(images)), Changes(security_counter=counter))
+
+
+def raised(images: ImageSet, data: bytes) -> bytes:
+    """The same with a counter that is one higher than the update's."""
+    return with_counter(images, data, _counter(images) + 1)
+
+
+def _other_key(images: ImageSet) -> bytes:
+    return made_anew(images.update.data, stranger(load_key(key_of(images))))
+
+
+def _oversized(images: ImageSet) -> bytes:
+    return padded(images.update, images.limit + 4096).data
+
+
+def _with_trailer(images: ImageSet) -> bytes:
+    return _resigned(images, Changes(slot_size=images.slot_size))
+
+
+def _random(images: ImageSet) -> bytes:
+    return random.Random("random bytes").randbytes(images.update.size)
+
+
+MCUBOOT_KINDS = tuple(
+    HostileKind(name, "mcuboot", what, results, derive, needs)
+    for name, what, results, derive, needs in (
+        (
+            "flip-header",
+            "one bit of the version in the header",
+            (INTEGRITY, UNSUPPORTED),
+            lambda i: flipped(i.update.data, _VERSION + 2, 0),
+            None,
+        ),
+        (
+            "flip-body",
+            "one bit in the middle of the body",
+            (INTEGRITY,),
+            lambda i: flipped(i.update.data, i.update.size // 2),
+            None,
+        ),
+        ("flip-protected-tlv", "one bit of a protected entry", (INTEGRITY,), _flip_protected, None),
+        (
+            "flip-signature",
+            "one bit of the signature",
+            (INTEGRITY, FAILED),
+            lambda i: _flip_entry(i, _SIGNATURES, "signature"),
+            None,
+        ),
+        (
+            "wrong-hash",
+            "one bit of the stored hash; the signature is right",
+            (INTEGRITY,),
+            lambda i: _flip_entry(i, (Tlv.SHA256,), "SHA-256"),
+            None,
+        ),
+        ("truncated", "its last third is missing", (INTEGRITY,), lambda i: i.update.data[: i.update.size * 2 // 3], None),
+        ("oversized", "padded beyond the slot", (NO_FLASH,), _oversized, None),
+        (
+            "wrong-magic",
+            "one bit of the magic number",
+            (INTEGRITY, UNSUPPORTED),
+            lambda i: flipped(i.update.data, 0, 0),
+            None,
+        ),
+        (
+            "wrong-board",
+            "a good build for another board",
+            (INTEGRITY, UNSUPPORTED, FAILED),
+            lambda i: i.wrong_board.data,
+            None,
+        ),
+        ("wrong-key", "signed by another key", (INTEGRITY, FAILED), _other_key, None),
+        ("unsigned", "right hash, no signature", (INTEGRITY, FAILED), lambda i: made_anew(i.update.data, None), None),
+        (
+            "lower-version",
+            "a lower version than the running one, well signed",
+            (INTEGRITY, UNSUPPORTED, FAILED),
+            lambda i: _resigned(i, Changes(version=below(i.baseline.version))),
+            "downgrade-prevention",
+        ),
+        (
+            "lower-counter",
+            "a lower security counter, well signed",
+            (INTEGRITY, UNSUPPORTED, FAILED),
+            _lower_counter,
+            "anti-rollback",
+        ),
+        (
+            "leftover-trailer",
+            "a whole slot, its trailer saying that it is already confirmed",
+            (NO_FLASH, INTEGRITY, UNSUPPORTED, FAILED),
+            _with_trailer,
+            None,
+        ),
+        (
+            "dependency-unmet",
+            "asks for a version that nobody has",
+            (INTEGRITY, UNSUPPORTED, FAILED),
+            lambda i: _resigned(i, Changes(depends_on="250.0.0")),
+            "dependencies",
+        ),
+        ("empty", "no byte at all", (CONNECTION_LOST, INTEGRITY, UNSUPPORTED), lambda i: b"", None),
+        ("random", "random bytes", (INTEGRITY, UNSUPPORTED), _random, None),
+        ("picture", "a PNG file's signature, and noise", (INTEGRITY, UNSUPPORTED), lambda i: replaced(i.update).data, None),
+    )
+)
