@@ -153,6 +153,10 @@ class Dut(ABC):
         """
         raise NotApplicable(f"the flash of {self.name} cannot be read")
 
+    def assert_unchanged(self) -> None:
+        """Fail (`AssertionError`) when a region that must stay as installed has changed, if there are any."""
+        return
+
     def version_on_console(self, pattern: str) -> str:
         """The group of the last line that matches. Raises `ConsoleError` when none does."""
         for line in reversed(self.console.lines()):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from bench.dut.flasher import Flasher
 from bench.dut.hardware import HardwareDut, opened
-from bench.firmware.esp32 import active_ota_slot
+from bench.firmware.esp32 import OtaState, active_ota_slot, parse_otadata
 
 
 class Esp32(HardwareDut):
@@ -25,3 +25,10 @@ class Esp32(HardwareDut):
         region = self.region("otadata")
         slots = self.type.firmware.slots
         return slots[active_ota_slot(flasher.read(region.offset, region.size), len(slots))]
+
+    def unsettled(self, flasher: Flasher) -> str | None:
+        region = self.region("otadata")
+        for entry in parse_otadata(flasher.read(region.offset, region.size)):
+            if entry is not None and entry.state in (OtaState.NEW, OtaState.PENDING_VERIFY):
+                return f"OTA data entry {entry.sequence} is {entry.state.name}"
+        return None

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
+import re
 import ssl
 from abc import abstractmethod
 from collections.abc import Iterator
 
 from bench.clock import Clock
 from bench.config import BoardSettings, BoardType, Region
-from bench.dut.console import Console
+from bench.dut.console import Console, Position
 from bench.dut.dut import Dut, ResetWay
 from bench.dut.flasher import Flasher
-from bench.errors import ConfigError, ImageError, InstrumentError
+from bench.errors import ConfigError, ImageError, InstrumentError, NotApplicable
 from bench.firmware.image import FirmwareImage
 from bench.firmware.image_set import ImageSet
 from bench.instruments.power_supply import SupplyChannel, Trip
@@ -48,6 +50,7 @@ class HardwareDut(Dut):
         self.supply = supply
         self.flasher = flasher
         self._powered = False
+        self._factory_state: dict[str, str] = {}  # SHA-256 of the regions that must stay as they are
 
     def check(self) -> None:
         self.flasher.check()
@@ -221,8 +224,40 @@ class HardwareDut(Dut):
             for part in self.images.factory:
                 flasher.program(part.address, part.path.read_bytes())
             flasher.program(self.region(self.type.firmware.slots[0]).offset, image.data)
+            self._factory_state = self._digests(flasher)
         self.power_off()
         self.installed = image
+
+    def applications_started(self, since: Position) -> list[str]:
+        """The first lines of applications on the console, as the board file knows them.
+
+        Raises `NotApplicable` when it does not say what such a line looks like.
+        """
+        pattern = self.type.console.application
+        if pattern is None:
+            raise NotApplicable(f"the board file of {self.type.name} gives no console.application")
+        return [line.text for line in self.console.lines(since) if re.search(pattern, line.text)]
+
+    def assert_unchanged(self) -> None:
+        self.supply.output = True
+        with self.flash_access() as flasher:
+            found = self._digests(flasher)
+        changed = [name for name, digest in self._factory_state.items() if found[name] != digest]
+        assert not changed, f"{self.name}: changed since the baseline was installed: {', '.join(changed)}"
+
+    def _digests(self, flasher: Flasher) -> dict[str, str]:
+        regions = {name: self.region(name) for name in self.type.firmware.unchanged}
+        return {n: hashlib.sha256(flasher.read(r.offset, r.size)).hexdigest() for n, r in regions.items()}
+
+    @abstractmethod
+    def unsettled(self, flasher: Flasher) -> str | None:
+        """What the flash holds for the bootloader to do or to undo at the next reset, or None."""
+
+    def assert_settled(self) -> None:
+        """Fail (`AssertionError`) when the next reset would boot anything but what runs now."""
+        with self.flash_access() as flasher:
+            finding = self.unsettled(flasher)
+        assert finding is None, f"{self.name}: {finding}"
 
     def check_image(self, image: FirmwareImage) -> None:
         """Raise `ImageError` unless the image's container and size fit this board."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from bench.clock import Clock
@@ -169,13 +170,15 @@ class UpdateService:
         *,
         gate: SignalGate | None = None,
         patience: float = 1.0,
+        within: float | None = None,
     ) -> UpdateRecord:
         """A whole update cycle. What the device did is in the record, good or bad.
 
         `transport` (PULL) is the one the board registers over unless given; with `patience` the board
-        file's time-outs are so many times as long, as weak signal demands.
+        file's time-outs are so many times as long, as weak signal demands; `within` are the bench
+        seconds from Update to its end, if other than the board file's `update`.
         """
-        with self.begin(dut, image, delivery, transport, patience=patience) as update:
+        with self.begin(dut, image, delivery, transport, patience=patience, within=within) as update:
             if gate is not None and not update.wait_until_open(gate):
                 return update.record
             return update.finish()
@@ -189,12 +192,15 @@ class UpdateService:
         transport: Transport | None = None,
         *,
         patience: float = 1.0,
+        within: float | None = None,
     ) -> Iterator[Update]:
-        """An update to be taken step by step inside the block; `patience` as for `update`.
+        """An update to be taken step by step inside the block; `patience` and `within` as for `update`.
 
         Raises `InstrumentError` at the end of the block when the board's supply has cut it off.
         """
         cycle = self._cycle(dut, rules_for(dut.type.profile), INSTANCE, patience)
+        if within is not None:
+            cycle = replace(cycle, update_timeout=within)
         update = Update(cycle, image.data, delivery, transport or self.transport_of(dut))
         with dut.supply_checked(), _running(update):
             yield update

@@ -151,6 +151,7 @@ class UpdateObject:
         objection = yield from self._slots.request_upgrade()
         if objection is not None:
             self._machine.print(f"fota: {objection}")
+            yield RESTART_DELAY
             yield from self._fail()
             return
         yield RESTART_DELAY

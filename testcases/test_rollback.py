@@ -1,0 +1,102 @@
+"""Updates to builds that turn out bad only when they run: the old version comes back, and nothing is lost."""
+
+import pytest
+
+from bench.firmware.hostile_kinds import with_raised_counter
+from bench.firmware_update.states import Delivery, Result, State
+
+BAD_BUILDS = (
+    "self-test-fails",
+    "crashes-at-boot",
+    "hangs",
+    "cannot-attach",
+    "never-confirms",
+    "loses-settings",
+)
+OTHER_LIFETIME = 240
+"""Seconds; a setting that no board has from its factory."""
+IDENTITY = ("/3/0/0", "/3/0/1", "/3/0/2")
+
+
+def failed_state(dut):
+    return State[dut.type.profile.failed_update_to.upper()]
+
+
+def identity_of(dut, server):
+    """Manufacturer, model, serial number, and the registration's endpoint and lifetime."""
+    registration = server.lwm2m.registration(dut.endpoint)
+    device = [server.client(dut).read(path) for path in IDENTITY]
+    return registration.endpoint, registration.lifetime, *device
+
+
+def assert_rolled_back(dut, server, images, update):
+    assert update.stuck == ""
+    assert update.violations == []
+    assert update.outcome == (failed_state(dut), Result.UPDATE_FAILED)
+    assert server.version_of(dut) == images.baseline.version
+    server.restart(dut)
+    assert server.version_of(dut) == images.baseline.version, "the old version did not stay"
+
+
+def try_build(dut, server, image):
+    return server.update(dut, image, Delivery.PULL, within=dut.type.timeouts.rollback)
+
+
+@pytest.mark.capability("readback")
+@pytest.mark.requirement("LightweightM2M-1.0-int-779")
+@pytest.mark.parametrize("build", BAD_BUILDS)
+def test_bad_build_gives_way_to_the_old_one(dut, server, images, build):
+    """In the board file's time, with result 8; the old image is whole, and nothing is left to be booted."""
+    update = try_build(dut, server, images.variant(build))
+    assert_rolled_back(dut, server, images, update)
+    dut.assert_running(images.baseline)
+    dut.assert_settled()
+
+
+@pytest.mark.parametrize("build", BAD_BUILDS)
+def test_settings_and_identity_survive_a_rollback(dut, server, images, build):
+    """Also what was set since the device left its factory; and then a good update succeeds."""
+    server.keep_registered_for(dut, OTHER_LIFETIME)
+    before = identity_of(dut, server)
+    update = try_build(dut, server, images.variant(build))
+    assert_rolled_back(dut, server, images, update)
+    assert identity_of(dut, server) == before
+
+    if failed_state(dut) is State.DOWNLOADED:
+        assert server.object5(dut).write_package() == "2.04"
+    assert server.update(dut, images.update, Delivery.PULL).failure == ""
+    assert server.version_of(dut) == images.update.version
+    assert identity_of(dut, server) == before
+
+
+@pytest.mark.capability("anti-rollback")
+def test_counter_rises_only_with_a_confirmed_image(dut, server, images):
+    """A build that is not confirmed must not lock the old one out."""
+    newer = with_raised_counter(images, images.variant("never-confirms"))
+    assert_rolled_back(dut, server, images, try_build(dut, server, newer))
+
+
+@pytest.mark.capability("anti-rollback", "readback")
+def test_counter_of_a_confirmed_image_keeps_older_ones_out(dut, server, images):
+    """Once a build with a higher counter is confirmed, one with the old counter does not come back."""
+    newer = with_raised_counter(images, images.update)
+    assert server.update(dut, newer, Delivery.PULL).failure == ""
+    server.restart(dut)
+    refused = server.update(dut, images.update, Delivery.PULL)
+    assert refused.violations == []
+    assert refused.result in (Result.INTEGRITY_FAILED, Result.UNSUPPORTED_PACKAGE, Result.UPDATE_FAILED)
+    server.restart(dut)
+    dut.assert_running(newer)
+    dut.assert_settled()
+
+
+@pytest.mark.capability("downgrade-prevention", "readback")
+def test_no_way_back_to_a_lower_version(dut, server, images):
+    """After a successful update the version before is refused, though well signed."""
+    assert server.update(dut, images.update, Delivery.PULL).failure == ""
+    refused = server.update(dut, images.baseline, Delivery.PULL)
+    assert refused.violations == []
+    assert refused.result in (Result.INTEGRITY_FAILED, Result.UNSUPPORTED_PACKAGE, Result.UPDATE_FAILED)
+    server.restart(dut)
+    assert server.version_of(dut) == images.update.version
+    dut.assert_running(images.update)

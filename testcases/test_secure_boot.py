@@ -1,0 +1,59 @@
+"""Hostile and odd images: each is refused with the right result, and the old version runs, untouched.
+
+`bench.firmware.hostile_kinds` has the table of what the images are.
+"""
+
+import pytest
+
+from bench.firmware_update.states import Delivery, Result, State
+
+
+def failed_state(dut):
+    return State[dut.type.profile.failed_update_to.upper()]
+
+
+def assert_untouched(dut, server, images):
+    """The baseline runs and stays, bit for bit, and nothing waits for the bootloader."""
+    assert server.version_of(dut) == images.baseline.version
+    server.restart(dut)
+    assert server.version_of(dut) == images.baseline.version, "the old version did not stay"
+    dut.assert_running(images.baseline)
+    dut.assert_settled()
+
+
+@pytest.mark.capability("readback")
+def test_hostile_image_is_refused(dut, server, images, hostile):
+    """Before Downloaded with its result, or at boot with result 8; it never runs."""
+    update = server.update(dut, hostile.image(images), Delivery.PULL)
+
+    assert update.violations == []
+    assert update.result in hostile.results, f"{hostile}, {hostile.what}: {update.result.name}"
+    if update.result is Result.UPDATE_FAILED:
+        assert update.state is failed_state(dut)
+    else:
+        assert update.state is State.IDLE
+        assert State.UPDATING not in update.states
+    assert_untouched(dut, server, images)
+
+
+@pytest.mark.hostile("wrong-key")
+def test_good_update_after_a_hostile_image(dut, server, images, hostile, delivery):
+    """After a refusal the device takes the good package as if nothing had been."""
+    refused = server.update(dut, hostile.image(images), delivery)
+    assert refused.result in hostile.results
+    if refused.state is State.DOWNLOADED:
+        assert server.object5(dut).write_package() == "2.04"
+    assert server.update(dut, images.update, delivery).failure == ""
+    assert server.version_of(dut) == images.update.version
+
+
+@pytest.mark.capability("readback")
+@pytest.mark.hostile("wrong-key", "unsigned", "flip-body", "wrong-hash", "bad-sha256", "other-signature")
+def test_hostile_image_in_the_primary_slot_does_not_run(dut, clock, images, hostile):
+    """Written past the update, over SWD or serial: the bootloader starts nothing."""
+    dut.power_off()
+    dut.install(hostile.image(images))
+    mark = dut.console.mark()
+    dut.power_on()
+    clock.sleep(dut.type.timeouts.boot, "nothing may start")
+    assert dut.applications_started(mark) == []
