@@ -277,13 +277,14 @@ class HardwareDut(Dut):
     # ---- life
 
     def commission(self, server_uri: str) -> None:
+        mark = self.console.mark()  # a build of an earlier testcase may have printed the same line
         self.power_on()
-        self._provision(server_uri)
+        self._provision(server_uri, mark)
 
-    def _provision(self, server_uri: str) -> None:
+    def _provision(self, server_uri: str, since: Position) -> None:
         """Tell the device its server over the console, as the board file says."""
         how = self.type.provision
-        self.console.expect(how.ready, timeout=self.type.timeouts.boot)
+        self.console.expect(how.ready, timeout=self.type.timeouts.boot, since=since)
         if self.trusted_ca is not None and how.trust_command is not None:
             ca = base64.b64encode(ssl.PEM_cert_to_DER_cert(self.trusted_ca.decode())).decode()
             shown = how.trust_command.format(ca="(certificate)")  # another one in each run
