@@ -69,7 +69,7 @@ CAPABILITIES = {
     "psm": "the device can be told to sleep in power saving mode, and to stop it",
     "queue-mode": "the device can register in queue mode",
     "signal": "the device reports the strength of its radio signal (object 4)",
-    "anti-rollback": "images of a lower security counter are refused, and installing a baseline resets the counter",
+    "anti-rollback": "images of a lower security counter are refused; installing a baseline resets it",
     "downgrade-prevention": "images of a lower version are refused",
     "dependencies": "images whose dependencies are not met are refused",
     "components": "the device has object 33629",

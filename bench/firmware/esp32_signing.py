@@ -1,4 +1,4 @@
-"""ESP32 images made anew from a good one: checksum and hash by esptool, Secure Boot v2 blocks by espsecure."""
+"""ESP32 images made anew from a good one: the checksum is esptool's, the signature espsecure's."""
 
 from __future__ import annotations
 

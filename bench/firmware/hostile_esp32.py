@@ -120,6 +120,10 @@ def _lower_version(images: ImageSet) -> bytes:
     return _edited(images, _VERSION, below(images.baseline.version).encode().ljust(32, b"\0"))
 
 
+def _truncated(images: ImageSet) -> bytes:
+    return images.update.data[: images.update.size * 2 // 3]
+
+
 def _random(images: ImageSet) -> bytes:
     return b"\0" + random.Random("random bytes").randbytes(images.update.size - 1)
 
@@ -141,7 +145,13 @@ ESP32_KINDS = tuple(
             lambda i: flipped(i.update.data, i.update.size // 2),
             None,
         ),
-        ("truncated", "its last third is missing", (INTEGRITY,), lambda i: i.update.data[: i.update.size * 2 // 3], None),
+        (
+            "truncated",
+            "its last third is missing",
+            (INTEGRITY,),
+            _truncated,
+            None,
+        ),
         (
             "oversized",
             "padded beyond the slot",

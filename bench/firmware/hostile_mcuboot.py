@@ -70,6 +70,18 @@ def _other_key(images: ImageSet) -> bytes:
     return made_anew(images.update.data, stranger(load_key(key_of(images))))
 
 
+def _unsigned(images: ImageSet) -> bytes:
+    return made_anew(images.update.data, None)
+
+
+def _truncated(images: ImageSet) -> bytes:
+    return images.update.data[: images.update.size * 2 // 3]
+
+
+def _picture(images: ImageSet) -> bytes:
+    return replaced(images.update).data
+
+
 def _oversized(images: ImageSet) -> bytes:
     return padded(images.update, images.limit + 4096).data
 
@@ -114,7 +126,13 @@ MCUBOOT_KINDS = tuple(
             lambda i: _flip_entry(i, (Tlv.SHA256,), "SHA-256"),
             None,
         ),
-        ("truncated", "its last third is missing", (INTEGRITY,), lambda i: i.update.data[: i.update.size * 2 // 3], None),
+        (
+            "truncated",
+            "its last third is missing",
+            (INTEGRITY,),
+            _truncated,
+            None,
+        ),
         ("oversized", "padded beyond the slot", (NO_FLASH,), _oversized, None),
         (
             "wrong-magic",
@@ -131,7 +149,13 @@ MCUBOOT_KINDS = tuple(
             None,
         ),
         ("wrong-key", "signed by another key", (INTEGRITY, FAILED), _other_key, None),
-        ("unsigned", "right hash, no signature", (INTEGRITY, FAILED), lambda i: made_anew(i.update.data, None), None),
+        (
+            "unsigned",
+            "right hash, no signature",
+            (INTEGRITY, FAILED),
+            _unsigned,
+            None,
+        ),
         (
             "lower-version",
             "a lower version than the running one, well signed",
@@ -162,6 +186,12 @@ MCUBOOT_KINDS = tuple(
         ),
         ("empty", "no byte at all", (CONNECTION_LOST, INTEGRITY, UNSUPPORTED), lambda i: b"", None),
         ("random", "random bytes", (INTEGRITY, UNSUPPORTED), _random, None),
-        ("picture", "a PNG file's signature, and noise", (INTEGRITY, UNSUPPORTED), lambda i: replaced(i.update).data, None),
+        (
+            "picture",
+            "a PNG file's signature, and noise",
+            (INTEGRITY, UNSUPPORTED),
+            _picture,
+            None,
+        ),
     )
 )

@@ -76,7 +76,9 @@ def stranger(key: Any) -> Any:
 def _reproducible(key: Any) -> Any:
     """ECDSA with the nonces of RFC 6979, so that equal inputs give equal bytes."""
     if isinstance(key, keys.ECDSA256P1):
-        key.raw_sign = partial(key.key.sign, signature_algorithm=ec.ECDSA(SHA256(), deterministic_signing=True))
+        key.raw_sign = partial(
+            key.key.sign, signature_algorithm=ec.ECDSA(SHA256(), deterministic_signing=True)
+        )
     return key
 
 

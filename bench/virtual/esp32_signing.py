@@ -1,4 +1,4 @@
-"""Secure Boot v2 signatures of the virtual ESP32's builds: the blocks are espsecure's, the bytes always the same.
+"""Secure Boot v2 signatures of the virtual ESP32's builds: espsecure's blocks, the same bytes each time.
 
 espsecure salts its own signatures at random, so a build would differ from run to run; it is given
 the finished signature instead, which it verifies before it takes it.

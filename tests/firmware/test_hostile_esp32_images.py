@@ -98,7 +98,7 @@ def test_the_tools_find_what_the_kind_claims(
 def test_a_bad_segment_is_signed_all_the_same(images: ImageSet, tmp_path: Path) -> None:
     data = kind("bad-segment").derive(images)
     assert is_signed(data, images, tmp_path)
-    with pytest.raises(ImageError, match="segment 0 .* runs beyond the file"):
+    with pytest.raises(ImageError, match=r"segment 0 .* runs beyond the file"):
         parse(data)
 
 

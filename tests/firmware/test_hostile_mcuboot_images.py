@@ -75,7 +75,9 @@ def test_imgtool_finds_what_the_kind_claims(
     assert verdict(kind(name).derive(images), images, tmp_path) is expected
 
 
-@pytest.mark.parametrize("name", ["flip-header", "flip-body", "flip-protected-tlv", "flip-signature", "wrong-hash"])
+@pytest.mark.parametrize(
+    "name", ["flip-header", "flip-body", "flip-protected-tlv", "flip-signature", "wrong-hash"]
+)
 def test_a_flipped_bit_is_one_bit(images: ImageSet, name: str) -> None:
     assert differing_bits(kind(name).derive(images), images.update.data) == 1
 

@@ -23,8 +23,8 @@ from bench.virtual.firmware.data_model import Instance, Path, Resource, Tree
 from bench.virtual.firmware.downloads.source import Means
 from bench.virtual.firmware.dtls import SecureLink
 from bench.virtual.firmware.settings import Settings
-from bench.virtual.firmware.start import start_of
 from bench.virtual.firmware.shell import Provision, Shell, parse_provision
+from bench.virtual.firmware.start import start_of
 from bench.virtual.firmware.update.component import ComponentType
 from bench.virtual.firmware.update.components import OBJECT as COMPONENTS
 from bench.virtual.firmware.update.components import ComponentObject

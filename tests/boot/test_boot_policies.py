@@ -1,0 +1,220 @@
+"""What the virtual bootloaders hold against images that are whole: signature, key, age, what they need."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from tests_boot_machine import Machine
+
+from bench.firmware import esp32_signing, hostile_esp32
+from bench.firmware import mcuboot_signing as anew
+from bench.virtual import images
+from bench.virtual.boot import esp32, mcuboot
+from bench.virtual.esp32_signing import RSA_KEY
+from bench.virtual.machine import Region, RunningImage
+
+SLOT = 0x10000
+NRF_REGIONS = {
+    "mcuboot": Region(0, 0xF000),
+    "counters": Region(0xF000, 0x1000),
+    "slot0": Region(0x10000, SLOT),
+    "slot1": Region(0x20000, SLOT),
+}
+ESP_REGIONS = {label: Region(offset, size) for label, _, _, offset, size in images.ESP32_PARTITIONS}
+Image = Callable[..., bytes]
+
+
+def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+KEY = anew.load_key(pem(images.SIGNING_KEY))
+
+
+def nrf_with(image: bytes, tmp_path: Path) -> Machine:
+    machine = Machine(0x30000, NRF_REGIONS)
+    loader = images.build_mcuboot_bootloader("nrf9160", tmp_path / "mcuboot.bin", refuses_older=True)
+    machine.put(0, loader.read_bytes())
+    machine.put(NRF_REGIONS["slot0"].offset, image)
+    return machine
+
+
+def boot(machine: Machine) -> RunningImage | None:
+    result = machine.run(mcuboot.boot(machine) if "slot0" in machine.regions else esp32.boot(machine))
+    assert result is None or isinstance(result, RunningImage)
+    return result
+
+
+def version(machine: Machine) -> str:
+    running = boot(machine)
+    return "none" if running is None else running.version
+
+
+def offer(machine: Machine, image: bytes) -> object:
+    running = boot(machine)
+    assert running is not None
+    mcu = "slot0" in machine.regions
+    slots = mcuboot.McubootSlots(machine, running) if mcu else esp32.EspOtaSlots(machine, running)
+    machine.run(slots.erase())
+    machine.run(slots.write(0, image))
+    return machine.run(slots.request_upgrade())
+
+
+def confirm(machine: Machine, running: RunningImage) -> None:
+    mcu = "slot0" in machine.regions
+    slots = mcuboot.McubootSlots(machine, running) if mcu else esp32.EspOtaSlots(machine, running)
+    machine.run(slots.confirm())
+
+
+# ---- MCUboot
+
+
+def test_a_lower_version_is_refused_and_erased(small_image: Image, tmp_path: Path) -> None:
+    machine = nrf_with(small_image("nrf9160", "1.1.0"), tmp_path)
+    offer(machine, small_image("nrf9160", "1.0.9"))
+    assert version(machine) == "1.1.0"
+    assert machine.flash.is_erased(NRF_REGIONS["slot1"].offset, SLOT)
+
+
+def test_the_same_version_may_be_installed_again(small_image: Image, tmp_path: Path) -> None:
+    machine = nrf_with(small_image("nrf9160", "1.1.0"), tmp_path)
+    offer(machine, small_image("nrf9160", "1.1.0"))
+    trial = boot(machine)
+    assert trial is not None
+    assert trial.arrival == "test"
+
+
+def test_a_lower_version_comes_back_in_a_revert(small_image: Image, tmp_path: Path) -> None:
+    machine = nrf_with(small_image("nrf9160", "1.0.0"), tmp_path)
+    offer(machine, small_image("nrf9160", "1.1.0"))
+    assert version(machine) == "1.1.0"
+    assert version(machine) == "1.0.0"
+
+
+@pytest.mark.parametrize(("wanted", "runs"), [("250.0.0", "1.0.0"), ("1.1.0", "1.1.0"), ("1.1.1", "1.0.0")])
+def test_a_dependency_is_met_or_the_image_waits(
+    small_image: Image, tmp_path: Path, wanted: str, runs: str
+) -> None:
+    machine = nrf_with(small_image("nrf9160", "1.0.0"), tmp_path)
+    offer(machine, anew.made_anew(small_image("nrf9160", "1.1.0"), KEY, anew.Changes(depends_on=wanted)))
+    assert version(machine) == runs
+
+
+def counted(image: bytes, counter: int) -> bytes:
+    return anew.made_anew(image, KEY, anew.Changes(security_counter=counter))
+
+
+def test_the_counter_rises_with_a_confirmed_image_alone(small_image: Image, tmp_path: Path) -> None:
+    old, new = small_image("nrf9160", "1.0.0"), small_image("nrf9160", "1.1.0")
+    machine = nrf_with(old, tmp_path)
+    offer(machine, counted(new, 7))
+    assert version(machine) == "1.1.0"  # on trial
+    assert version(machine) == "1.0.0"  # reverted: the counter did not rise
+    offer(machine, counted(new, 7))
+    trial = boot(machine)
+    assert trial is not None
+    confirm(machine, trial)
+    assert version(machine) == "1.1.0"
+    offer(machine, counted(small_image("nrf9160", "1.2.0"), 6))
+    assert version(machine) == "1.1.0"
+    offer(machine, counted(small_image("nrf9160", "1.2.0"), 7))
+    assert version(machine) == "1.2.0"
+
+
+def test_an_older_image_written_into_the_primary_slot_does_not_boot(
+    small_image: Image, tmp_path: Path
+) -> None:
+    machine = nrf_with(counted(small_image("nrf9160", "1.1.0"), 7), tmp_path)
+    assert version(machine) == "1.1.0"
+    machine.put(NRF_REGIONS["slot0"].offset, small_image("nrf9160", "1.0.0"))
+    assert boot(machine) is None
+
+
+def test_a_torn_word_of_the_counter_is_none(small_image: Image, tmp_path: Path) -> None:
+    machine = nrf_with(small_image("nrf9160", "1.0.0"), tmp_path)
+    machine.flash.write_now(NRF_REGIONS["counters"].offset, struct.pack("<HH", 200, 0xFFFF))
+    assert version(machine) == "1.0.0"
+
+
+def test_the_key_hash_must_be_the_keys(small_image: Image, tmp_path: Path) -> None:
+    machine = nrf_with(small_image("nrf9160", "1.0.0"), tmp_path)
+    new = bytearray(small_image("nrf9160", "1.1.0"))
+    at = bytes(new).index(hashlib.sha256(KEY.get_public_bytes()).digest())
+    new[at] ^= 1  # neither hash nor signature covers it
+    offer(machine, bytes(new))
+    assert version(machine) == "1.0.0"
+
+
+# ---- ESP32
+
+
+@pytest.fixture
+def esp(tmp_path: Path, small_image: Image) -> Machine:
+    machine = Machine(0x400000, ESP_REGIONS)
+    machine.put(0x1000, images.build_esp32_bootloader(tmp_path / "bootloader.bin").read_bytes())
+    machine.put(0x8000, images.build_partition_table(tmp_path / "table.bin").read_bytes())
+    machine.put(ESP_REGIONS["ota_0"].offset, small_image("esp32", "1.0.0"))
+    return machine
+
+
+def esp_signed(content: bytes) -> bytes:
+    private = RSA_KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return esp32_signing.signed(content, private)
+
+
+def secured(image: bytes, secure_version: int) -> bytes:
+    """Signed anew, with another secure version in its application descriptor."""
+    content = esp32_signing.plain(image)
+    at = hostile_esp32._SECURE_VERSION
+    content = content[:at] + secure_version.to_bytes(4, "little") + content[at + 4 :]
+    return esp_signed(esp32_signing.sealed(content))
+
+
+def foreign(image: bytes) -> bytes:
+    return esp32_signing.signed(esp32_signing.plain(image), esp32_signing.stranger())
+
+
+def tampered(image: bytes) -> bytes:
+    """Other contents with checksum and hash that fit, and the old signature."""
+    content = esp32_signing.plain(image)
+    changed = esp32_signing.sealed(content[:5000] + bytes([content[5000] ^ 1]) + content[5001:])
+    return changed + image[len(changed) :]
+
+
+@pytest.mark.parametrize(
+    "forge", [esp32_signing.plain, foreign, tampered], ids=["unsigned", "foreign key", "tampered"]
+)
+def test_what_the_trusted_key_did_not_sign_does_not_boot(
+    esp: Machine, small_image: Image, forge: Callable[[bytes], bytes]
+) -> None:
+    offer(esp, forge(small_image("esp32", "1.1.0")))
+    assert version(esp) == "1.0.0"
+    assert any("Secure boot signature verification failed" in line for line in esp.lines)
+
+
+def test_the_secure_version_rises_with_a_confirmed_image_alone(esp: Machine, small_image: Image) -> None:
+    new = small_image("esp32", "1.1.0")
+    assert offer(esp, secured(new, 3)) is None
+    assert version(esp) == "1.1.0"  # on trial
+    assert version(esp) == "1.0.0"  # rolled back
+    assert offer(esp, secured(new, 3)) is None
+    trial = boot(esp)
+    assert trial is not None
+    confirm(esp, trial)
+    assert version(esp) == "1.1.0"
+    assert offer(esp, secured(small_image("esp32", "1.2.0"), 2)) == "its secure version is too low"
+    assert version(esp) == "1.1.0"
+
+
+def test_an_older_image_written_into_the_slot_does_not_boot(esp: Machine, small_image: Image) -> None:
+    esp.put(ESP_REGIONS["ota_0"].offset, secured(small_image("esp32", "1.1.0"), 3))
+    assert version(esp) == "1.1.0"
+    esp.put(ESP_REGIONS["ota_0"].offset, small_image("esp32", "1.0.0"))
+    assert boot(esp) is None
+    assert any("is too low" in line for line in esp.lines)
