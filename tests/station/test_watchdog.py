@@ -10,7 +10,7 @@ from bench.config import load_bench
 from bench.errors import NotApplicable, ProbeError
 from bench.firmware_update.states import Delivery
 from bench.station import Station
-from bench.virtual.firmware.application import WATCHDOG
+from bench.virtual.firmware.start import WATCHDOG
 from bench.virtual.process import Cpu
 from bench.virtual.scheduler import Scheduler
 

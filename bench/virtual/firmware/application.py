@@ -24,7 +24,7 @@ from bench.virtual.firmware.downloads.source import Means
 from bench.virtual.firmware.dtls import SecureLink
 from bench.virtual.firmware.settings import Settings
 from bench.virtual.firmware.shell import Provision, Shell, parse_provision
-from bench.virtual.firmware.start import start_of
+from bench.virtual.firmware.start import stand_still, start_of
 from bench.virtual.firmware.update.component import ComponentType
 from bench.virtual.firmware.update.components import OBJECT as COMPONENTS
 from bench.virtual.firmware.update.components import ComponentObject
@@ -36,8 +36,6 @@ from bench.virtual.radio.modem import Modem
 
 TRIAL_LIMIT = 600.0
 """Seconds after which an image on trial that could not register gives up."""
-WATCHDOG = 4.0
-"""Seconds that the watchdog waits to be fed, a usual choice."""
 START_TIME = 0.3
 """Seconds from the bootloader's jump to the application's first line, an estimate."""
 SETTINGS_REGIONS = ("settings", "nvs")
@@ -222,10 +220,8 @@ class Application:
 
     def _hang(self) -> None:
         """Go nowhere any more; nobody feeds the watchdog."""
-        cpu = self._machine.cpu
         self._machine.print("hang: until the watchdog bites")
-        cpu.halt()
-        cpu.watchdog(WATCHDOG, lambda: self._machine.reset("watchdog"))
+        stand_still(self._machine)
 
     @property
     def _switches(self) -> dict[str, dict[str, Callable[[UpdateObject], None]]]:
