@@ -38,7 +38,7 @@ class ImageSet:
     slot_size: int = 0
     variants: Mapping[str, FirmwareImage] = field(default_factory=dict)
     components: Mapping[str, FirmwareImage] = field(default_factory=dict)
-    signing_key: bytes | None = None
+    signing_key: bytes | None = field(default=None, repr=False)
 
     def component(self, name: str) -> FirmwareImage:
         """The package for a component of object 33629. Raises `NotApplicable` without one."""

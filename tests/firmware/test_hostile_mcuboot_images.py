@@ -174,3 +174,7 @@ def test_a_version_below(version: str, lower: str) -> None:
 def test_nothing_is_below_zero() -> None:
     with pytest.raises(NotApplicable):
         below("0.0.0")
+
+
+def test_the_key_is_not_shown(images: ImageSet) -> None:
+    assert "PRIVATE" not in repr(images)
