@@ -111,7 +111,7 @@ class Timeouts(Table):
     registration: PositiveFloat = 180
     download: PositiveFloat = 1200
     update: PositiveFloat = 300
-    rollback: PositiveFloat = 900
+    rollback: PositiveFloat = 1500
 
 
 class VersionSource(Table):

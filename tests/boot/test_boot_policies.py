@@ -142,6 +142,16 @@ def test_a_torn_word_of_the_counter_is_none(small_image: Image, tmp_path: Path) 
     assert version(machine) == "1.0.0"
 
 
+def test_a_torn_copy_done_does_not_keep_a_trial_image_for_ever(small_image: Image, tmp_path: Path) -> None:
+    machine = nrf_with(small_image("nrf9160", "1.0.0"), tmp_path)
+    offer(machine, small_image("nrf9160", "1.1.0"))
+    assert version(machine) == "1.1.0"
+    slot = NRF_REGIONS["slot0"]
+    machine.flash.view[slot.offset + slot.size - 32] = 0x25  # some of the bits that 0xff -> 0x01 clears
+    assert version(machine) == "1.1.0"  # the swap is ended properly
+    assert version(machine) == "1.0.0"
+
+
 def test_the_key_hash_must_be_the_keys(small_image: Image, tmp_path: Path) -> None:
     machine = nrf_with(small_image("nrf9160", "1.0.0"), tmp_path)
     new = bytearray(small_image("nrf9160", "1.1.0"))

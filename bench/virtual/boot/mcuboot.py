@@ -100,7 +100,8 @@ def boot(machine: Machine) -> Steps:
     arrival = "normal"
     trailer = primary.trailer()
     machine.activity("flash")
-    if trailer.magic and trailer.copy_done is None and trailer.swap_info is not None:
+    # a torn "copy done" is none: the swap ends once more, and writes it again
+    if trailer.magic and trailer.copy_done != 1 and trailer.swap_info is not None:
         kind = SwapType(trailer.swap_info & 0xF)
         machine.print(f"I: Image index: 0, Swap type: {_NAMES[kind]}")
         machine.print(f"I: Resuming swap using {algorithm.name} algorithm.")

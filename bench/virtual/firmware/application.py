@@ -34,8 +34,9 @@ from bench.virtual.machine import Machine, RunningImage
 from bench.virtual.process import Signal, Steps
 from bench.virtual.radio.modem import Modem
 
-TRIAL_LIMIT = 600.0
-"""Seconds after which an image on trial that could not register gives up."""
+TRIAL_LIMIT = 1200.0
+"""Seconds after which an image on trial that has not confirmed itself gives up: no coverage for a while
+is no fault of the image."""
 START_TIME = 0.3
 """Seconds from the bootloader's jump to the application's first line, an estimate."""
 SETTINGS_REGIONS = ("settings", "nvs")
