@@ -348,7 +348,7 @@ class Station:
                 instrument=self.instruments[path.partition(":")[0]].idn,
                 today=datetime.date.today(),
             )
-            made.reference, made.floor = found.intercept, found.floor
+            made.reference, made.slope, made.floor = found.intercept, found.slope, found.floor
         return made
 
     def uncalibrated_rf(self, board: str) -> Rf:

@@ -15,7 +15,7 @@ import numpy
 
 from bench.clock import Clock
 from bench.errors import RadioError
-from bench.radio.rf import Rf
+from bench.radio.rf import BETWEEN, READINGS, SETTLING, Rf
 
 SLOPE_TOLERANCE = 0.03
 MAX_RMS = 1.0
@@ -25,8 +25,6 @@ MAX_HYSTERESIS = 1.0
 LEAKING = 3.0
 """dB above the line from which a report no longer follows the attenuator."""
 LEAST_POINTS = 5
-DWELL = 3.0
-"""Bench seconds for which the device gets used to a step."""
 GONE = 30.0
 """Bench seconds at the largest attenuation after which the device must have lost the network."""
 
@@ -81,9 +79,10 @@ class Calibration:
         if self.hysteresis > MAX_HYSTERESIS:
             found.append(f"{self.hysteresis:.2f} dB between up and down, more than {MAX_HYSTERESIS:g} dB")
         if self.lost_at is None:
-            least = min(p.rsrp for p in self.points if p.rsrp is not None)
+            most, rsrp = max((p.attenuation, p.rsrp) for p in self.points if p.rsrp is not None)
             found.append(
-                f"at the largest attenuation the device still reports {least:g} dBm: the signal leaks"
+                f"at the largest attenuation, {most:g} dB, the device still reports {rsrp:g} dBm: "
+                "the signal leaks"
             )
         return found
 
@@ -102,20 +101,20 @@ def sweep(rf: Rf, clock: Clock, *, step: float = 5.0, progress: Callable[[Point]
         return points[-1]
 
     for db in _rungs(path.range.low, path.range.high, step, path.nearest):
-        path.attenuation = db
-        clock.sleep(DWELL, f"{rf.board}: at {db:g} dB")
+        rf.attenuation = db
+        clock.sleep(SETTLING, f"{rf.board}: at {db:g} dB")
         if take(db, True).rsrp is None:
             break
-    path.attenuation = path.range.high
+    rf.cut()
     clock.sleep(GONE, f"{rf.board}: at the largest attenuation")
     take(path.range.high, True)
     below = [p.attenuation for p in points if p.rsrp is not None]
     for number, db in enumerate(reversed(below)):
-        path.attenuation = db
-        clock.sleep(DWELL, f"{rf.board}: at {db:g} dB")
+        rf.attenuation = db
+        clock.sleep(SETTLING, f"{rf.board}: at {db:g} dB")
         if number == 0 and len(below) > 1:
             continue  # at the edge of service it may, or may not, come back
-        _await_cell(rf, clock)
+        rf.await_cell()
         take(db, False)
     return points
 
@@ -126,27 +125,15 @@ def _rungs(low: float, high: float, step: float, nearest: Callable[[float], floa
 
 
 def _middle(rf: Rf, clock: Clock) -> float | None:
-    """The median of three reports; None when one of them says that there is no cell."""
+    """The median of three reports. None when none of them tells a cell: one that does has heard it."""
     readings = []
-    for number in range(3):
+    for number in range(READINGS):
         if number:
-            clock.sleep(1.0, f"{rf.board}: the device measures")
+            clock.sleep(BETWEEN, f"{rf.board}: the device measures")
         report = rf.report()
-        if report is None:
-            return None
-        readings.append(report.rsrp)
-    return statistics.median(readings)
-
-
-def _await_cell(rf: Rf, clock: Clock) -> None:
-    begun = clock.now()
-    while rf.report() is None:
-        if clock.now() - begun > rf.rejoin:
-            raise RadioError(
-                f"{rf.board}: no cell at {rf.attenuation:g} dB, {rf.rejoin:g} s after the signal returned",
-                help="does the device search for ever? see radio.rejoin in the board file",
-            )
-        clock.sleep(5.0, f"{rf.board}: the device looks for a cell")
+        if report is not None:
+            readings.append(report.rsrp)
+    return statistics.median(readings) if readings else None
 
 
 def evaluate(
@@ -173,7 +160,6 @@ def evaluate(
     strengths = numpy.array([rsrp for _, rsrp, _ in following])
     slope, intercept = numpy.polyfit(attenuations, strengths, 1)
     residuals = strengths - (intercept + slope * attenuations)
-    gone = [p.attenuation for p in points if p.rsrp is None and p.rising]
     return Calibration(
         board,
         serial,
@@ -186,9 +172,17 @@ def evaluate(
         round(float(numpy.sqrt(numpy.mean(residuals**2))), 3),
         round(_hysteresis(following), 3),
         min(leaking) if leaking else None,
-        min(gone) if gone else None,
+        _lost_at(points),
         tuple(points),
     )
+
+
+def _lost_at(points: Sequence[Point]) -> float | None:
+    """The attenuation from which on no cell was reported. None when one still was at the largest:
+    what the device did not tell on the way there was then a pause, and no loss of the network."""
+    heard = [p.attenuation for p in points if p.rsrp is not None]
+    gone = [p.attenuation for p in points if p.rsrp is None and p.attenuation > max(heard)]
+    return min(gone) if gone else None
 
 
 def _hysteresis(points: Sequence[tuple[float, float, bool]]) -> float:
@@ -197,4 +191,9 @@ def _hysteresis(points: Sequence[tuple[float, float, bool]]) -> float:
     for db, rsrp, rising in points:
         ways[rising][db] = rsrp
     both = [ways[True][db] - ways[False][db] for db in ways[True].keys() & ways[False].keys()]
-    return abs(statistics.fmean(both)) if both else 0.0
+    if not both:
+        raise RadioError(
+            "no attenuation was measured both on the way up and on the way down",
+            help="sweep in smaller steps; the device must come back on the way down",
+        )
+    return abs(statistics.fmean(both))

@@ -62,14 +62,15 @@ def fading(
 
     The channel stays alike for about `coherence` seconds. The same seed gives the same profile.
     """
-    if coherence <= 0 or k_factor < 0:
+    if not (math.isfinite(coherence) and coherence > 0 and math.isfinite(k_factor) and k_factor >= 0):
         raise RadioError(
             f"fading with coherence {coherence:g} s and K {k_factor:g}",
             help="give positive seconds, and K >= 0",
         )
     rng = random.Random(f"fading/{seed}")
-    gains = itertools.islice(_rician(rng, coherence, k_factor), max(1, round(_seconds(seconds) / STEP)))
-    return tuple(Level(mean + 10 * math.log10(max(gain, 1e-4)), STEP) for gain in gains)
+    count = max(1, round(_seconds(seconds) / STEP))
+    gains = itertools.islice(_rician(rng, coherence, k_factor), count)
+    return tuple(Level(mean + 10 * math.log10(max(gain, 1e-4)), seconds / count) for gain in gains)
 
 
 def _rician(rng: random.Random, coherence: float, k_factor: float) -> Iterator[float]:

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from bench.dut.console import Console
 from bench.errors import ConsoleTimeout, RadioError, ServerError
-from bench.lwm2m.client import Client
+from bench.lwm2m.client import Client, CoapError, NotReachable
 
 WEAKEST, LOUDEST = -140.0, -30.0
 """dBm that can be true. One stack casts dBm to eight bits, and -129 reads 127."""
-UNKNOWN = 255
+UNKNOWN, UNKNOWN_SNR = 255, 127
+RSRP, RSRQ, SNR = range(98), range(35), range(50)
+"""Indices that a value may have; the first and the last stand for all that is beyond them."""
 ANSWER = 5.0
 """Bench seconds for an AT command that is answered at once."""
 EVALUATION = 30.0
@@ -60,15 +62,24 @@ class CesqReporter:
         rsrq, rsrp = fields[4:]
         if rsrp == UNKNOWN:
             return None
-        if not (0 <= rsrp <= 97 and (0 <= rsrq <= 34 or rsrq == UNKNOWN)):
+        if not (rsrp in RSRP and (rsrq in RSRQ or rsrq == UNKNOWN)):
             raise _nonsense(self._console, "+CESQ", found, "RSRP 0 to 97 and RSRQ 0 to 34")
-        return SignalReport(rsrp - 140.5, None if rsrq == UNKNOWN else (rsrq - 39.5) / 2)  # mid-steps
+        return SignalReport(_dbm(rsrp), _quality(rsrq))
 
 
 class ConevalReporter:
     """`AT%CONEVAL`, which evaluates the connection: RSRP, RSRQ, SNR, and what a transmission would take."""
 
     FIELDS = 17
+    NO_CELL = ("1", "3", "6")
+    """Results: no cell, only barred cells, not registered."""
+    FAILED: ClassVar = {
+        "2": "no UICC",
+        "4": "the radio is busy, with GNSS for instance",
+        "5": "something more important came between",
+        "7": "it does not say why",
+    }
+    """Results that tell nothing of the signal: a busy radio has not lost its cell."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -76,8 +87,13 @@ class ConevalReporter:
     def read(self) -> SignalReport | None:
         found = _ask(self._console, "AT%CONEVAL", "%CONEVAL", EVALUATION)
         fields = [field.strip() for field in found.split(",")]
-        if fields != ["0"] and len(fields) == 1 and fields[0].isdigit():
-            return None  # 1 to 7: no cell, or none could be evaluated
+        if len(fields) == 1 and fields[0] in self.NO_CELL:
+            return None
+        if len(fields) == 1 and fields[0] in self.FAILED:
+            raise RadioError(
+                f"{self._console.name}: %CONEVAL answered {fields[0]}: {self.FAILED[fields[0]]}",
+                help="this says nothing about the signal; cure it, or choose another radio.report",
+            )
         if len(fields) != self.FIELDS or fields[0] != "0":
             raise _nonsense(self._console, "%CONEVAL", found, f"{self.FIELDS} fields")
         try:
@@ -86,9 +102,10 @@ class ConevalReporter:
             raise _nonsense(self._console, "%CONEVAL", found, "numbers in fields 4 to 6") from None
         if rsrp == UNKNOWN:
             return None
-        if not 0 <= rsrp <= 97:
-            raise _nonsense(self._console, "%CONEVAL", found, "RSRP 0 to 97")
-        return SignalReport(rsrp - 140.5, (rsrq - 39.5) / 2, float(snr - 24))
+        known = rsrp in RSRP and (rsrq in RSRQ or rsrq == UNKNOWN) and (snr in SNR or snr == UNKNOWN_SNR)
+        if not known:
+            raise _nonsense(self._console, "%CONEVAL", found, "RSRP 0 to 97, RSRQ 0 to 34 and SNR 0 to 49")
+        return SignalReport(_dbm(rsrp), _quality(rsrq), None if snr == UNKNOWN_SNR else float(snr - 24))
 
 
 class ObjectReporter:
@@ -99,16 +116,35 @@ class ObjectReporter:
 
     def read(self) -> SignalReport | None:
         try:
-            strength = float(self._client().read(STRENGTH))
-        except ServerError:  # what this way of asking can know of a device without a cell
+            client = self._client()
+        except ServerError:  # not registered
             return None
+        try:
+            strength = float(client.read(STRENGTH))
+        except NotReachable:  # what this way of asking can know of a device without a cell
+            return None
+        except (ServerError, CoapError, TypeError, ValueError) as reason:
+            raise RadioError(
+                f"{client.endpoint}: {STRENGTH} cannot be read: {reason}",
+                help="choose another radio.report in the board file, or correct the firmware",
+            ) from reason
         if not WEAKEST <= strength <= LOUDEST:
             raise RadioError(
-                f"{self._client().endpoint}: {STRENGTH} is {strength:g} dBm, "
+                f"{client.endpoint}: {STRENGTH} is {strength:g} dBm, "
                 f"and {WEAKEST:g} to {LOUDEST:g} dBm are possible",
                 help="the device may have cast dBm to eight bits, or report another quantity",
             )
         return SignalReport(strength)
+
+
+def _dbm(rsrp: int) -> float:
+    """The middle of the step that an index of RSRP stands for."""
+    return rsrp - 140.5
+
+
+def _quality(rsrq: int) -> float | None:
+    """dB in the middle of the step that an index of RSRQ stands for."""
+    return None if rsrq == UNKNOWN else (rsrq - 39.5) / 2
 
 
 def _ask(console: Console, command: str, name: str, timeout: float) -> str:

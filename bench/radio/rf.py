@@ -17,9 +17,14 @@ READINGS = 3
 """Reports of which the middle one counts."""
 BETWEEN = 1.0
 """Bench seconds between two of them, in which the device measures anew."""
+SEARCHING = 5.0
+"""Bench seconds between two questions whether the device has found a cell."""
 TOLERANCE = 1.5
 """dB by which the device's own report may differ from what was asked for: its step and its scatter."""
 ROUNDS = 6
+SETTLING = 3.0
+"""Bench seconds after a new attenuation, from which on a report is of it: a device in idle mode measures
+once a paging cycle, most often of 1.28 or 2.56 s (3GPP TS 36.304, 7.1, and 36.133, 4.2.2.1)."""
 FLOOR_MARGIN = 10.0
 """dB above the leakage floor, below which what passes the attenuator is no longer what it is set to."""
 
@@ -47,12 +52,15 @@ class Rf:
         self.lost = lost
         self.rejoin = rejoin
         self.reference: float | None = None
-        """dBm that arrive at 0 dB of attenuation: by the calibration, or by the first report."""
+        """dBm that arrive at 0 dB of attenuation: by the calibration, or by the first settled report."""
+        self.slope = 1.0
+        """dB by which the report falls for each dB of attenuation, by the calibration."""
         self.floor: float | None = None
         """dBm that leak past the attenuator, where the calibration found it."""
         self._reporter = reporter
         self._clock, self._timeline = clock, timeline
         self._running: ProfileRun | None = None
+        self._changed = -math.inf
 
     # ---- what is
 
@@ -60,6 +68,11 @@ class Rf:
     def attenuation(self) -> float:
         """dB, read back from the instrument."""
         return self.path.attenuation
+
+    @attenuation.setter
+    def attenuation(self, db: float) -> None:
+        self._changed = self._clock.now()
+        self.path.attenuation = db
 
     @property
     def rsrp(self) -> float:
@@ -78,15 +91,26 @@ class Rf:
         if found is None:
             self._timeline.record(self.board, "signal", "no cell", rsrp=None)
         else:
-            if self.reference is None:
-                self.reference = found.rsrp + self.attenuation
+            if self.reference is None and self._is_settled:
+                self.reference = found.rsrp + self.slope * self.attenuation
             self._timeline.record(
                 self.board, "signal", str(found), rsrp=found.rsrp, rsrq=found.rsrq, sinr=found.sinr
             )
         return found
 
+    @property
+    def _is_settled(self) -> bool:
+        """Whether a report is of the present attenuation, and not of one before."""
+        return self._running is None and self._clock.now() >= self._changed + SETTLING
+
     def settled(self) -> float:
-        """The middle of a few reports, in dBm."""
+        """The middle of a few reports of the present attenuation, in dBm.
+
+        Raises `RadioError` when the device has no cell.
+        """
+        if self._clock.now() < self._changed + SETTLING:
+            rest = self._changed + SETTLING - self._clock.now()
+            self._clock.sleep(rest, f"{self.board}: the device gets used to {self.attenuation:g} dB")
         readings = []
         for number in range(READINGS):
             if number:
@@ -94,27 +118,43 @@ class Rf:
             readings.append(self.rsrp)
         return statistics.median(readings)
 
+    def await_cell(self) -> None:
+        """Until the device has a cell again. Raises `RadioError` after `rejoin` bench seconds without."""
+        begun = self._clock.now()
+        while self.report() is None:
+            if self._clock.now() - begun > self.rejoin:
+                raise RadioError(
+                    f"{self.board}: no cell at {self.attenuation:g} dB, {self.rejoin:g} s after the signal "
+                    "returned",
+                    help="does the device search for ever? see radio.rejoin in the board file",
+                )
+            self._clock.sleep(SEARCHING, f"{self.board}: the device looks for a cell")
+
     # ---- what should be
 
     def clear(self) -> None:
         """The least attenuation."""
-        self.path.attenuation = self.path.range.low
+        self.attenuation = self.path.range.low
 
     def cut(self) -> None:
         """The largest attenuation: the device must lose the network."""
-        self.path.attenuation = self.path.range.high
+        self.attenuation = self.path.range.high
 
     def set_rsrp(self, dbm: float) -> float:
         """Attenuate until the device itself reports `dbm`; returns what it reports then.
 
-        Below the strength at which the device has service there are no reports: the attenuation is then
-        computed. Raises `RadioError` before anything is set for what the path cannot do, and when the
-        report does not come near.
+        A device without a cell is given all of the signal first, until it has one: from below it would not
+        come back at the edge of service. Below `lost` there are no reports: the attenuation is computed.
+        Raises `RadioError` before anything is set for what the path cannot do, and when the report does not
+        come near.
         """
         wanted = self._attenuation_for(dbm)
-        self.path.attenuation = wanted
         if dbm < self.lost + TOLERANCE:
+            self.attenuation = wanted
             return dbm
+        if self.report() is None:
+            self._recover()
+        self.attenuation = wanted
         reported = math.nan
         for _ in range(ROUNDS):
             reported = self.settled()
@@ -124,7 +164,7 @@ class Rf:
                 )
                 return reported
             wanted = self.path.nearest(wanted + reported - dbm)
-            self.path.attenuation = wanted
+            self.attenuation = wanted
         raise RadioError(
             f"{self.board}: reports {reported:g} dBm at {wanted:g} dB, where {dbm:g} dBm were wanted",
             help="calibrate the path (`bench calibrate`), and look for leakage and for a second cell",
@@ -150,12 +190,13 @@ class Rf:
         if not math.isfinite(dbm):
             raise RadioError(f"{self.board}: {dbm} dBm", help="give a number, or NOTHING")
         strongest = self._strongest()
-        if dbm > strongest + TOLERANCE:
+        arriving = strongest - self.slope * held.low
+        if dbm > arriving + TOLERANCE:
             raise RadioError(
-                f"{self.board}: {dbm:g} dBm, but only {strongest:g} dBm arrive without attenuation",
+                f"{self.board}: {dbm:g} dBm, but only {arriving:g} dBm arrive at the least attenuation",
                 help="nothing was set; aim lower, or take a fixed attenuator out of the path",
             )
-        needed = strongest - dbm
+        needed = (strongest - dbm) / self.slope
         if needed > held.high:
             raise RadioError(
                 f"{self.board}: {dbm:g} dBm need {needed:g} dB, and the attenuator has {held.high:g} dB",
@@ -167,10 +208,16 @@ class Rf:
                 f"({self.floor:g} dBm)",
                 help="nothing was set; shield the board better, or aim higher",
             )
-        return self.path.nearest(strongest - dbm)
+        return self.path.nearest(needed)
 
     def _strongest(self) -> float:
         """dBm at 0 dB, from the calibration or else from the present report."""
         if self.reference is None:
-            self.reference = self.settled() + self.attenuation
+            if self.report() is None:
+                self._recover()
+            self.reference = self.settled() + self.slope * self.attenuation
         return self.reference
+
+    def _recover(self) -> None:
+        self.clear()
+        self.await_cell()

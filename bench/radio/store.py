@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from bench.errors import RadioError
 from bench.radio.calibration import Calibration, Point
@@ -29,13 +31,32 @@ def load(path: Path) -> Calibration:
             raise ValueError("another format")
         points = tuple(Point(**point) for point in rows.pop("points"))
         made = Calibration(**rows, points=points)
-        numbers = (made.intercept, made.slope, made.rms, made.hysteresis)
-        if not all(isinstance(n, int | float) and n == n for n in numbers) or made.days < 0:
-            raise ValueError("figures are missing")
-        _ = made.expires
+        _check(made)
         return made
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise RadioError(f"{path}: not a calibration: {error}", help=HELP) from error
+
+
+def _check(made: Calibration) -> None:
+    """Raises `ValueError` for figures that cannot be: a floor that is no number would allow every target."""
+    texts = (made.board, made.serial, made.path, made.instrument)
+    numbers = [made.intercept, made.slope, made.rms, made.hysteresis, *(p.attenuation for p in made.points)]
+    numbers += [n for n in (made.floor, made.lost_at, *(p.rsrp for p in made.points)) if n is not None]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("a name is no text")
+    if not all(_is_number(n) for n in numbers) or made.rms < 0 or made.hysteresis < 0:
+        raise ValueError("a figure is no number, or one that cannot be")
+    if not all(isinstance(p.rising, bool) for p in made.points):
+        raise ValueError("a point is neither of the way up nor of the way down")
+    if all(p.rsrp is None for p in made.points):
+        raise ValueError("there are no points")
+    if not isinstance(made.days, int) or made.days < 1:
+        raise ValueError(f"it holds for {made.days} days")
+    _ = made.expires  # a date, and within the calendar
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def load_valid(
@@ -54,6 +75,8 @@ def load_valid(
     ):
         if held != wanted:
             raise RadioError(f"{path}: was made with {what} {held!r}, this one is {wanted!r}", help=HELP)
+    if today < datetime.date.fromisoformat(made.date):
+        raise RadioError(f"{path}: is dated {made.date}, after today, {today}: a clock is wrong", help=HELP)
     if today >= made.expires:
         raise RadioError(f"{path}: expired on {made.expires}, made on {made.date}", help=HELP)
     if made.problems:

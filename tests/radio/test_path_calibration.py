@@ -10,9 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from bench import cli
+from bench.config import load_bench
 from bench.errors import RadioError
 from bench.radio.calibration import Calibration, Point, evaluate, sweep
+from bench.radio.report import SignalReport
+from bench.radio.rf import TOLERANCE
 from bench.radio.store import load, load_valid, save
+from bench.station import Station, calibration_file
 
 DAY = datetime.date(2026, 3, 1)
 
@@ -68,6 +72,50 @@ def test_reports_that_scatter(radio):
     assert any("scatter" in problem for problem in calibrated(radio).problems)
 
 
+def up(*answers: tuple[float, float | None]) -> list[Point]:
+    return [Point(db, rsrp, True) for db, rsrp in answers]
+
+
+UP = up(*((float(db), -80.0 - db) for db in range(0, 45, 5)))
+DOWN = [Point(float(db), -80.0 - db, False) for db in range(35, -5, -5)]
+WHAT = {"board": "b", "serial": "1", "path": "rf1:1", "instrument": "RCDAT", "date": "2026-03-01", "days": 90}
+
+
+def test_a_pause_in_the_reports_on_the_way_up_hides_no_leak():
+    """It says once that it has no cell, but at the largest attenuation it still hears one."""
+    made = evaluate([*UP, *up((45.0, None), (110.0, -118.0)), *DOWN], **WHAT)
+    assert made.lost_at is None
+    assert made.floor == -118.0
+    assert made.problems == [
+        "at the largest attenuation, 110 dB, the device still reports -118 dBm: the signal leaks"
+    ]
+
+
+def test_the_network_is_lost_where_nothing_is_heard_from_there_on():
+    made = evaluate([*UP[:4], *up((15.0, None)), *UP[4:], *up((45.0, None), (110.0, None)), *DOWN], **WHAT)
+    assert made.lost_at == 45.0
+    assert made.problems == []
+
+
+def test_a_device_that_hears_a_cell_now_and_then_at_the_largest_attenuation_leaks(radio):
+    read, turns = radio.device.read, iter(range(10**6))
+
+    def flickering():
+        if radio.air.attenuation == 110.0:
+            return SignalReport(-124.0) if next(turns) % 3 == 1 else None
+        return read()
+
+    radio.device.read = flickering
+    made = calibrated(radio)
+    assert made.lost_at is None
+    assert any("still reports -124 dBm: the signal leaks" in problem for problem in made.problems)
+
+
+def test_one_way_alone_says_nothing_of_hysteresis():
+    with pytest.raises(RadioError, match="both on the way up and on the way down"):
+        evaluate([*UP, *up((45.0, None), (110.0, None))], **WHAT)
+
+
 def test_too_few_points_are_no_calibration(radio):
     with pytest.raises(RadioError, match="reported at 3 attenuations, 5 are needed"):
         calibrated(radio, step=20.0)
@@ -116,6 +164,7 @@ def test_it_comes_back_from_its_file(kept):
         ({"rf_path": "rf1:2"}, "path 'rf1:1', this one is 'rf1:2'"),
         ({"instrument": "J7211"}, "attenuator 'RCDAT', this one is 'J7211'"),
         ({"today": DAY + datetime.timedelta(90)}, "expired on 2026-05-30"),
+        ({"today": DAY - datetime.timedelta(1)}, "dated 2026-03-01, after today, 2026-02-28"),
     ],
 )
 def test_a_foreign_or_old_one_is_refused_with_the_cure(kept, change, message):
@@ -141,6 +190,18 @@ def test_one_of_a_bad_path_is_refused(kept):
         lambda rows: rows.update(format="something else"),
         lambda rows: rows.update(points=[{"x": 1}]),
         lambda rows: rows.update(days=-1),
+        lambda rows: rows.update(days=10**12),
+        lambda rows: rows.update(days=0.5),
+        lambda rows: rows.update(floor=float("nan")),
+        lambda rows: rows.update(floor="low"),
+        lambda rows: rows.update(lost_at=True),
+        lambda rows: rows.update(intercept=float("inf")),
+        lambda rows: rows.update(rms=-1),
+        lambda rows: rows.update(board=3),
+        lambda rows: rows.update(points=[]),
+        lambda rows: rows["points"][0].update(rsrp=float("-inf")),
+        lambda rows: rows["points"][0].update(attenuation=None),
+        lambda rows: rows["points"][0].update(rising=1),
     ],
 )
 def test_a_damaged_one_is_refused(kept, damage):
@@ -150,6 +211,13 @@ def test_a_damaged_one_is_refused(kept, damage):
     file.write_text(json.dumps(rows), "utf-8")
     with pytest.raises(RadioError, match="not a calibration"):
         load(file)
+
+
+def test_an_infinite_floor_does_not_switch_the_check_off(kept):
+    made, file = kept
+    save(dataclasses.replace(made, floor=float("-inf")), file)
+    with pytest.raises(RadioError, match="a figure is no number"):
+        load_valid(file, **VALID)
 
 
 def test_no_file_and_no_json_are_refused(tmp_path):
@@ -172,10 +240,19 @@ def test_the_command_sweeps_both_virtual_boards_and_keeps_what_it_found(boards):
     done = CliRunner().invoke(cli.commands, ["calibrate", "--bench", str(boards / "virtual.toml")])
     assert done.exit_code == 0, done.output
     assert done.output.count("fit for use until") == 2
+    bench = load_bench(boards / "virtual.toml")
     for board, strongest in (("nrf9160", -80), ("esp32", -50)):
         made = load(boards / "calibration" / f"{board}.json")
         assert made.intercept == pytest.approx(strongest, abs=1)
         assert (boards / "calibration" / f"{board}.png").read_bytes().startswith(b"\x89PNG")
+    with Station(bench) as station:
+        for board in ("nrf9160", "esp32"):
+            made, rf = load(calibration_file(bench, board)), station.rf(board)
+            assert (rf.reference, rf.slope, rf.floor) == (made.intercept, made.slope, made.floor)
+        old = dataclasses.replace(made, date="2020-01-01")
+        save(old, calibration_file(bench, "esp32"))
+        with pytest.raises(RadioError, match="expired on 2020-03-31"):
+            station.rf("esp32")
 
 
 def test_the_command_without_an_attenuator_says_what_is_missing(boards):
@@ -185,3 +262,16 @@ def test_the_command_without_an_attenuator_says_what_is_missing(boards):
     done = CliRunner().invoke(cli.commands, ["calibrate", "--bench", str(file)])
     assert isinstance(done.exception, RadioError)
     assert "no board with an attenuator" in str(done.exception)
+
+
+@pytest.mark.parametrize(("board", "good", "edge"), [("nrf9160", -100, -122), ("esp32", -70, -87)])
+def test_a_board_that_was_out_of_coverage_is_set_to_a_level_again(boards, board, good, edge):
+    with Station(load_bench(boards / "virtual.toml", (board,))) as station:
+        dut, rf = station.duts[board], station.rf(board)
+        dut.install(dut.images.baseline)
+        station.updates.commission(dut)
+        assert rf.set_rsrp(good) == pytest.approx(good, abs=TOLERANCE)
+        for level in (good, edge):
+            rf.cut()
+            station.clock.sleep(300, "no coverage")
+            assert rf.set_rsrp(level) == pytest.approx(level, abs=TOLERANCE)

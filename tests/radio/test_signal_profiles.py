@@ -41,6 +41,13 @@ def test_the_same_seed_gives_the_same_fading(seed, mean):
     assert fading(mean, seconds=30, seed=seed) != fading(mean, seconds=30, seed=seed + 1)
 
 
+@given(SECONDS, DBM, st.floats(0.1, 60), st.floats(0, 20))
+def test_fading_takes_the_time_it_should_and_is_never_nothing(seconds, mean, coherence, k_factor):
+    made = fading(mean, seconds=seconds, seed=1, coherence=coherence, k_factor=k_factor)
+    assert duration(made) == pytest.approx(seconds)
+    assert all(mean - 40 <= level.dbm <= mean + 15 for level in made)
+
+
 def gains(k_factor: float, coherence: float) -> list[float]:
     made = fading(-100.0, seconds=20_000, seed=3, k_factor=k_factor, coherence=coherence)
     return [10 ** ((level.dbm + 100) / 10) for level in made]
@@ -77,7 +84,10 @@ def test_steps_and_outages():
         lambda: ramp(-90, -100, seconds=math.nan),
         lambda: outage(-90, at=1, seconds=math.inf),
         lambda: fading(-90, seconds=10, seed=1, coherence=0),
+        lambda: fading(-90, seconds=10, seed=1, coherence=math.nan),
+        lambda: fading(-90, seconds=10, seed=1, coherence=math.inf),
         lambda: fading(-90, seconds=10, seed=1, k_factor=-1),
+        lambda: fading(-90, seconds=10, seed=1, k_factor=math.nan),
     ],
 )
 def test_impossible_figures_are_refused(make):

@@ -8,10 +8,13 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from aiocoap.numbers.codes import Code
 
 from bench.clock import WallClock
 from bench.dut.console import Console
-from bench.errors import RadioError
+from bench.errors import RadioError, ServerError
+from bench.lwm2m.client import Client, CoapError, NotReachable
+from bench.lwm2m.codecs.error import CodecError
 from bench.radio.report import CesqReporter, ConevalReporter, ObjectReporter, SignalReport
 from bench.timeline import Timeline
 
@@ -85,7 +88,34 @@ def test_coneval(device):
     assert ConevalReporter(console).read() == SignalReport(-74.5, -9.75, 9.0)
 
 
-@pytest.mark.parametrize("result", range(1, 8))
+@pytest.mark.parametrize(
+    ("change", "report"),
+    [
+        ((",66,20,33,", ",66,255,33,"), SignalReport(-74.5, None, 9.0)),
+        ((",66,20,33,", ",66,20,127,"), SignalReport(-74.5, -9.75, None)),
+        ((",66,20,33,", ",255,255,127,"), None),
+        ((",66,20,33,", ",97,34,49,"), SignalReport(-43.5, -2.75, 25.0)),
+        ((",66,20,33,", ",0,0,0,"), SignalReport(-140.5, -19.75, -24.0)),
+    ],
+)
+def test_what_coneval_does_not_know_is_not_told(device, change, report):
+    console, says = device
+    says(f"{GOOD.replace(*change)}\r\nOK\r\n".encode())
+    assert ConevalReporter(console).read() == report
+
+
+@pytest.mark.parametrize(
+    ("result", "why"), [(2, "no UICC"), (4, "busy"), (5, "came between"), (7, "not say")]
+)
+def test_coneval_that_failed_for_another_reason_is_not_a_lost_cell(device, result, why):
+    """A path was judged free of leaks by it: the radio was busy when the cell should have been gone."""
+    console, says = device
+    says(f"%CONEVAL: {result}\r\nOK\r\n".encode())
+    with pytest.raises(RadioError, match=rf"%CONEVAL answered {result}: .*{why}"):
+        ConevalReporter(console).read()
+
+
+@pytest.mark.parametrize("result", [1, 3, 6])
 def test_coneval_without_a_cell(device, result):
     console, says = device
     says(f"%CONEVAL: {result}\r\nOK\r\n".encode())
@@ -99,6 +129,12 @@ def test_coneval_without_a_cell(device, result):
         (GOOD.replace(",66,", ",x,"), "numbers in fields 4 to 6"),
         (GOOD.replace(",66,", ",98,"), "RSRP 0 to 97"),
         ("%CONEVAL: 0", "17 fields"),
+        ("%CONEVAL: 8", "17 fields"),
+        ("%CONEVAL: 255", "17 fields"),
+        (GOOD.replace(",20,33,", ",35,33,"), "RSRQ 0 to 34"),
+        (GOOD.replace(",20,33,", ",-1,33,"), "RSRQ 0 to 34"),
+        (GOOD.replace(",20,33,", ",20,50,"), "SNR 0 to 49"),
+        (GOOD.replace(",20,33,", ",20,255,"), "SNR 0 to 49"),
     ],
 )
 def test_nonsense_of_coneval_is_refused(device, line, message):
@@ -121,11 +157,13 @@ class OneValue:
 
     endpoint = "urn:imei:1"
 
-    def __init__(self, value: int) -> None:
+    def __init__(self, value: object) -> None:
         self.value = value
 
-    def read(self, path: str) -> int:
+    def read(self, path: str) -> object:
         assert path == "/4/0/2"
+        if isinstance(self.value, Exception):
+            raise self.value
         return self.value
 
 
@@ -138,3 +176,33 @@ def test_a_strength_that_cannot_be_is_refused(value):
     """-129 dBm in eight bits reads 127."""
     with pytest.raises(RadioError, match=f"/4/0/2 is {value} dBm"):
         ObjectReporter(lambda: OneValue(value)).read()  # type: ignore[arg-type,return-value]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        CoapError("read /4/0/2", Code.NOT_FOUND),
+        CodecError("CBOR is cut off"),
+        ServerError("no payload"),
+        "strong",
+        None,
+        {0: -100},
+        float("nan"),
+    ],
+    ids=lambda a: type(a).__name__,
+)
+def test_an_answer_that_is_no_strength_is_not_a_lost_cell(answer):
+    with pytest.raises(RadioError, match="urn:imei:1: /4/0/2"):
+        ObjectReporter(lambda: OneValue(answer)).read()  # type: ignore[arg-type,return-value]
+
+
+def test_no_answer_is_no_cell():
+    silent = OneValue(NotReachable("urn:imei:1: no answer"))
+    assert ObjectReporter(lambda: silent).read() is None  # type: ignore[arg-type,return-value]
+
+
+def test_a_device_that_is_not_registered_has_no_cell():
+    def client() -> Client:
+        raise ServerError("urn:imei:1 is not registered")
+
+    assert ObjectReporter(client).read() is None
