@@ -207,5 +207,5 @@ def test_trial_that_cannot_register_is_given_up(rig: Rig, server: Server) -> Non
     assert execute(server) == "2.04"
     rig.clock.wait_for(lambda: rig.boots == 2, timeout=60, reason="the restart")
     server.site.remove_resource(["rd"])
-    rig.clock.wait_for(lambda: rig.boots == 3, timeout=700, reason="the trial to be given up")
+    rig.clock.wait_for(lambda: rig.boots == 3, timeout=1300, reason="the trial to be given up")
     assert rig.running.version == "1.0.0"

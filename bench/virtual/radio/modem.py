@@ -27,6 +27,8 @@ SEGMENT = 1400
 """Bytes of a TCP segment."""
 RETRANSMISSION = 1.0
 """Seconds that a lost segment costs a stream (RFC 6298: the least time-out)."""
+MANY_PORTS = 10_000
+"""Ports after which one may be used again; a host has some 28,000 to give."""
 WINDOW = 4096
 """Bytes of a stream that the link takes at a time."""
 
@@ -42,10 +44,12 @@ More than the 93 s (MAX_TRANSMIT_WAIT) for which LwM2M asks a queue mode client 
 
 @dataclass
 class Routes:
-    """Where the addresses that a board knows really are: UDP ports, and TCP ports."""
+    """Where the addresses that boards know really are: UDP ports, and TCP ports."""
 
     datagrams: dict[Address, Address] = field(default_factory=dict)
     streams: dict[Address, Address] = field(default_factory=dict)
+    used: set[int] = field(default_factory=set)
+    """Ports that boards have had."""
 
 
 class Modem:
@@ -76,6 +80,7 @@ class Modem:
         self._rng = rng
         self._outward = routes.datagrams
         self._streams = routes.streams
+        self._used_ports = routes.used
         self._inward = {real: public for public, real in routes.datagrams.items()}
         self._socket: socket.socket | None = None
         self._heard: Callable[[bytes, Address], None] = lambda data, address: None
@@ -102,13 +107,26 @@ class Modem:
     def attach(self) -> Steps:
         """Join the network, and open one UDP socket."""
         yield from self._join()
-        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        opened.setblocking(False)
-        opened.bind(("127.0.0.1", 0))
+        opened = self._unused_socket()
         self._socket = opened
         self.loop.add_reader(opened.fileno(), self._readable)
         self._air.tell()
         self._machine.activity("idle")
+
+    def _unused_socket(self) -> socket.socket:
+        """At a port that no board on this bench has had: an old one may still be known to the server.
+
+        Which one the host gives is chance, and so would be what comes of it.
+        """
+        while True:
+            opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            opened.setblocking(False)
+            opened.bind(("127.0.0.1", 0))
+            port = opened.getsockname()[1]
+            if port not in self._used_ports or len(self._used_ports) > MANY_PORTS:
+                self._used_ports.add(port)
+                return opened
+            opened.close()
 
     def _join(self) -> Steps:
         """Look for a cell until there is one, then join it."""
