@@ -46,6 +46,10 @@ class Timeline:
         self._lock = threading.Lock()
         self._listeners: list[Callable[[Entry], None]] = []
 
+    def now(self) -> float:
+        """Bench seconds, as an entry recorded at this moment would bear."""
+        return self._clock.now()
+
     def record(self, source: str, kind: str, text: str, *, at: float | None = None, **data: Any) -> Entry:
         """Append an entry stamped now (or `at`, bench seconds, when the moment is known better)."""
         time = self._clock.now() if at is None else at

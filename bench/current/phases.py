@@ -90,6 +90,20 @@ def phases_of_states(transitions: Iterable[tuple[float, int]], end: float) -> li
     return phases
 
 
+def phases_within(trace: Trace, transitions: Iterable[tuple[float, int]]) -> list[Phase]:
+    """Phases of (seconds, state) as far as the trace shows them, cut where it begins and ends.
+
+    Both must be by the same clock. What is shorter than a sample is left out.
+    """
+    least = 1.0 / trace.info.rate
+    before = [(time, state) for time, state in transitions if time < trace.end]
+    cut = [
+        Phase(phase.name, max(phase.start, trace.start), phase.end)
+        for phase in phases_of_states(before, trace.end)
+    ]
+    return [phase for phase in cut if phase.end - phase.start >= least]
+
+
 def phases_of_logic(trace: Trace, names: Mapping[int, str]) -> list[Phase]:
     """Phases from the meter's logic inputs: input number -> what the board does while it is high.
 

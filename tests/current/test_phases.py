@@ -7,7 +7,7 @@ import numpy
 import pytest
 from current_rig import trace_of
 
-from bench.current.phases import Phase, measure, phases_of_logic, phases_of_states
+from bench.current.phases import Phase, measure, phases_of_logic, phases_of_states, phases_within
 from bench.errors import MeasurementError
 
 
@@ -140,3 +140,14 @@ def test_phases_follow_logic_inputs():
     ]
     with pytest.raises(MeasurementError, match="no logic inputs"):
         phases_of_logic(trace_of([0.1]), {0: "flash"})
+
+
+def test_phases_are_cut_to_what_the_trace_shows():
+    shown = trace_of(numpy.full(1000, 0.01), 100.0, start=5.0)
+    told = [(1.0, 0), (2.0, 1), (8.0, 2), (8.001, 3), (30.0, 0)]
+    assert phases_within(shown, told) == [Phase("downloading", 5.0, 8.0), Phase("updating", 8.001, 15.0)]
+    assert [cost.charge for cost in measure(shown, phases_within(shown, told))] == pytest.approx(
+        [0.03, 0.06999]
+    )
+    assert phases_within(shown, [(20.0, 0)]) == []
+    assert phases_within(shown, [(1.0, 0)]) == [Phase("idle", 5.0, 15.0)]

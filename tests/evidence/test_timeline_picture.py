@@ -19,9 +19,10 @@ from matplotlib.image import imread
 from bench.current.phases import Phase, measure
 from bench.current.trace import MemoryTrace, TraceInfo, to_counts
 from bench.evidence.picture import draw
-from bench.evidence.picture.draw import About, estimate, spans, timeline_png
+from bench.evidence.picture.draw import About, spans, timeline_png
 from bench.evidence.picture.lanes import MOST_EVENTS, Event, Lanes, chosen, lanes
-from bench.evidence.picture.page import timeline_html
+from bench.evidence.picture.page import thinned, timeline_html
+from bench.evidence.picture.signal_line import estimate, radio
 from bench.timeline import Entry
 
 ABOUT = About("test_push[nrf9160] <&>", "nrf9160, serial 1, 1.0.0 to 1.1.0, seed 0", "PASSED")
@@ -74,6 +75,7 @@ def test_lanes_begin_where_the_board_has_its_baseline():
         "registered at /rd/d1",
         "deliver by push",
         "state 3 followed by 1",
+        "result 1 (updated)",
         "power off",
     ]
 
@@ -209,3 +211,92 @@ def test_no_cell_is_a_gap_in_the_page_not_a_number():
     assert math.isnan(found.signal[1][1])
     (line,) = page_data(timeline_html(found, ABOUT))["lanes"][0]["lines"]
     assert line["points"] == [[0.0, -80.0], [5.0, None]]
+
+
+def test_where_a_test_failed_is_an_event_that_is_never_left_out(monkeypatch):
+    figures = drawn_figures(monkeypatch)
+    rows = [*UPDATE, *entries(*[(41.0 + n / 100, "ep", "violation", f"no {n}", {}) for n in range(50)])]
+    found = lanes(rows, (40.5, "failed (test_push.py, line 12): assert 5 == 1"))
+    assert found.failure in found.events
+    assert len(found.events) == MOST_EVENTS
+    timeline_png(found, ABOUT)
+    marked = [a for a in figures[0].axes if any(list(x.get_xdata()) == [40.5, 40.5] for x in a.lines)]
+    assert len(marked) == 4  # states, download, supply, events
+    assert any("40.5 s  failed (test_push.py, line 12)" in t.get_text() for t in marked[-1].texts)
+    assert page_data(timeline_html(found, ABOUT))["failure"] == 40.5
+    assert page_data(timeline_html(lanes(UPDATE), ABOUT))["failure"] is None
+
+
+def test_a_failure_after_the_last_entry_is_still_in_the_picture():
+    assert lanes(UPDATE, (60.0, "failed")).end == 60.0
+
+
+def test_of_equal_events_those_since_the_delivery_stay():
+    many = [Event(float(n), f"line {n}", "board", 1) for n in range(60)]
+    assert [e.time for e in chosen(many, 40.0)][-MOST_EVENTS:] == [40.0 + n for n in range(MOST_EVENTS)]
+
+
+def test_attenuation_is_shown_as_such_where_no_strength_was_ever_reported():
+    shown = radio(Lanes(attenuation=[(1.0, 10.0), (2.0, 40.0)]))
+    assert shown is not None
+    assert (shown.name, shown.unit, shown.line, shown.dots) == (
+        "attenuation",
+        "dB",
+        [(1.0, 10.0), (2.0, 40.0)],
+        [],
+    )
+    assert radio(Lanes(signal=[(1.0, math.nan)])) is None
+    heard = radio(Lanes(signal=[(1.0, math.nan), (2.0, -80.0)], attenuation=[(1.5, 0.0), (3.0, 30.0)]))
+    assert heard is not None
+    assert heard.line == [(1.5, -80.0), (3.0, -110.0)]
+    assert heard.dots == [(2.0, -80.0)]
+
+
+def test_a_trace_of_which_nothing_arrived_is_drawn_as_that(monkeypatch):
+    figures = drawn_figures(monkeypatch)
+    lost = trace(numpy.full(30_000, numpy.nan))
+    timeline_png(lanes(UPDATE), ABOUT, lost)
+    assert any("every sample was lost" in t.get_text() for axes in figures[0].axes for t in axes.texts)
+    (lane,) = [
+        x for x in page_data(timeline_html(lanes(UPDATE), ABOUT, lost))["lanes"] if x["kind"] == "current"
+    ]
+    assert lane["columns"] == 16_384
+
+
+def test_the_charge_of_a_narrow_phase_is_told_too(monkeypatch):
+    figures = drawn_figures(monkeypatch)
+    measured = trace(numpy.full(30_000, 0.01))
+    costs = measure(measured, [Phase("downloading", 17, 25.5), Phase("downloaded", 25.5, 26)])
+    timeline_png(lanes(UPDATE), ABOUT, measured, costs)
+    (axes,) = [a for a in figures[0].axes if a.get_ylabel() == "current"]
+    texts = [text.get_text() for text in axes.texts]
+    assert any(text.startswith("downloading: 85 mC, 0.315 J") for text in texts)
+    assert "too narrow for a caption: downloaded 5 mC" in texts
+
+
+def test_the_measured_supply_is_in_the_page_with_its_shortest_dip():
+    class Given:
+        current = numpy.full(1_000_000, 0.01)
+        voltage = numpy.full(1_000_000, 3.7)
+        range = logic = None
+
+    Given.voltage[654_321] = 2.4
+    info = TraceInfo(50_000.0, 10.0, None, "meter", clock="bench")
+    page = timeline_html(lanes(UPDATE), ABOUT, MemoryTrace(info, to_counts(Given(), info)))
+    (line,) = [line for lane in page_data(page)["lanes"] for line in lane.get("lines", [])][-1:]
+    assert line["name"] == "supply"
+    assert min(v for _, v in line["points"]) == pytest.approx(2.4)
+    assert len(page) < 500_000
+
+
+def test_thinning_a_line_keeps_its_dips_and_gaps():
+    series = [(float(n), 50.0) for n in range(100_000)]
+    series[55_555] = (55_555.0, 1.0)
+    series[77_777] = (77_777.0, math.nan)
+    kept = thinned(series, 1000)
+    assert len(kept) <= 1002
+    assert (55_555.0, 1.0) in kept
+    assert any(math.isnan(v) for _, v in kept)
+    assert kept[0] == series[0]
+    assert kept[-1] == series[-1]
+    assert kept == sorted(kept, key=lambda point: point[0])

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from bench.evidence.attachments import RESULTS
 from bench.timeline import Entry
 
 Series = list[tuple[float, float]]
@@ -47,7 +48,7 @@ STEPS = {
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`importance` 1 to 3 decides what is left out where there are too many."""
+    """`importance` 1 to 4 decides what is left out where there are too many."""
 
     time: float
     text: str
@@ -73,14 +74,19 @@ class Lanes:
     events: list[Event] = field(default_factory=list)
     """The most important ones."""
     all_events: list[Event] = field(default_factory=list)
+    failure: Event | None = None
+    """Where the test failed first, and of what; one of the events."""
 
     @property
     def left_out(self) -> int:
         return len(self.all_events) - len(self.events)
 
 
-def lanes(entries: Sequence[Entry]) -> Lanes:
-    """From the moment the board has its baseline; without that step, from the first entry."""
+def lanes(entries: Sequence[Entry], failed: tuple[float, str] | None = None) -> Lanes:
+    """From the moment the board has its baseline; without that step, from the first entry.
+
+    `failed` is when (bench seconds) and of what the test failed first.
+    """
     made = Lanes()
     if not entries:
         return made
@@ -95,8 +101,13 @@ def lanes(entries: Sequence[Entry]) -> Lanes:
         _place(made, entry)
         if entry.kind in ("supply", "power"):
             volts = _volts(entry, volts, made)
+    if failed is not None:
+        made.failure = Event(max(failed[0], made.start), failed[1], "judge", 4)
+        made.end = max(made.end, made.failure.time)
+        made.events = sorted([*made.events, made.failure], key=lambda event: event.time)
     made.all_events = distinct(made.events)
-    made.events = chosen(made.all_events)
+    delivered = next((e.time for e in kept if e.kind == "step" and e.text.startswith("deliver")), made.start)
+    made.events = chosen(made.all_events, delivered)
     return made
 
 
@@ -104,7 +115,10 @@ def _place(made: Lanes, entry: Entry) -> None:
     time, data = entry.time, entry.data
     match entry.kind:
         case "state" if data.get("instance", "/5/0") == "/5/0":
-            made.states.append((time, int(data["state"]), int(data["result"])))
+            result = int(data["result"])
+            if result and (not made.states or made.states[-1][2] != result):
+                made.events.append(Event(time, f"result {result} ({RESULTS.get(result, '?')})", "server", 3))
+            made.states.append((time, int(data["state"]), result))
         case "progress":
             made.progress.append((time, 100 * data["done"] / max(1, data["total"])))
         case "signal" if "rsrp" in data:
@@ -149,9 +163,12 @@ def distinct(events: Sequence[Event]) -> list[Event]:
     return kept
 
 
-def chosen(events: Sequence[Event], most: int = MOST_EVENTS) -> list[Event]:
-    """The most important ones, in order of time."""
-    ranked = sorted(range(len(events)), key=lambda i: (-events[i].importance, events[i].time))[:most]
+def chosen(events: Sequence[Event], delivered: float = 0.0, most: int = MOST_EVENTS) -> list[Event]:
+    """The most important ones, in order of time; of equals, those since the delivery began come first."""
+    ranked = sorted(
+        range(len(events)),
+        key=lambda i: (-events[i].importance, events[i].time < delivered, events[i].time),
+    )[:most]
     return [events[i] for i in sorted(ranked)]
 
 

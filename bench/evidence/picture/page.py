@@ -17,12 +17,14 @@ from typing import Any
 
 import numpy
 
-from bench.current.envelope import envelope
+from bench.current.envelope import Envelope, envelope
 from bench.current.phases import PhaseCost
 from bench.current.plot import phase_colour
 from bench.current.trace import Trace
-from bench.evidence.picture.draw import COLOURS, STATE_COLOURS, About, estimate, spans
+from bench.evidence.picture.draw import STATE_COLOURS, About, spans
+from bench.evidence.picture.event_lane import COLOURS
 from bench.evidence.picture.lanes import Lanes, Series
+from bench.evidence.picture.signal_line import radio
 
 COLUMNS = 16_384
 MOST_POINTS = 4000
@@ -39,6 +41,7 @@ def timeline_html(
     data = {
         "subject": about.subject,
         "verdict": about.verdict,
+        "failure": None if found.failure is None else found.failure.time,
         "start": start,
         "end": max(end, start + 1e-3),
         "spans": [
@@ -77,16 +80,13 @@ def _lanes(found: Lanes, trace: Trace | None) -> list[dict[str, Any]]:
     lines = []
     if found.progress:
         lines.append(_line("download", "%", "#238b45", found.progress, 0, 100))
-    strengths = estimate(found.signal, found.attenuation) or found.signal
-    levels = [v for _, v in strengths if math.isfinite(v)]
-    if levels:
-        lines.append(
-            _line("signal", "dBm", "#6a51a3", strengths, max(-150, min(levels) - 5), max(levels) + 5)
-        )
+    shown = radio(found)
+    if shown is not None:
+        lines.append(_line(shown.name, shown.unit, "#6a51a3", shown.line, shown.low, shown.high))
     if lines:
-        made.append({"kind": "lines", "name": "download", "lines": lines})
-    if trace is not None:
-        drawn = envelope(trace, COLUMNS)
+        made.append({"kind": "lines", "name": " and ".join(line["name"] for line in lines), "lines": lines})
+    drawn = None if trace is None else envelope(trace, COLUMNS)
+    if drawn is not None:
         made.append(
             {
                 "kind": "current",
@@ -97,22 +97,44 @@ def _lanes(found: Lanes, trace: Trace | None) -> list[dict[str, Any]]:
                 "high": _packed(drawn.high),
             }
         )
-    if found.supply:
-        most = max(v for _, v in found.supply)
+    supply = found.supply if drawn is None else _measured_supply(drawn) or found.supply
+    if supply:
+        most = max(v for _, v in supply if math.isfinite(v))
         made.append(
             {
                 "kind": "lines",
                 "name": "supply",
-                "lines": [_line("supply", "V", "#a63603", found.supply, 0, math.ceil(1.1 * most))],
+                "lines": [_line("supply", "V", "#a63603", supply, 0, math.ceil(1.1 * most))],
             }
         )
     made.append({"kind": "events", "name": "events"})
     return made
 
 
+def _measured_supply(drawn: Envelope) -> Series:
+    """The lowest voltage of each column; empty where the meter took none."""
+    if drawn.volts is None or numpy.isnan(drawn.volts).all():
+        return []
+    return [(float(t), float(v)) for t, v in zip(drawn.edges, drawn.volts, strict=False)]
+
+
+def thinned(series: Series, most: int = MOST_POINTS) -> Series:
+    """At most about `most` points; each run of them keeps its smallest, its largest and its gaps."""
+    if len(series) <= most:
+        return list(series)
+    length = -(-len(series) * 3 // most)
+    kept: set[int] = {0, len(series) - 1}
+    for first in range(0, len(series), length):
+        run = range(first, min(first + length, len(series)))
+        numbers = [i for i in run if math.isfinite(series[i][1])]
+        if numbers:
+            kept |= {min(numbers, key=lambda i: series[i][1]), max(numbers, key=lambda i: series[i][1])}
+        kept |= set([i for i in run if not math.isfinite(series[i][1])][:1])
+    return [series[i] for i in sorted(kept)]
+
+
 def _line(name: str, unit: str, colour: str, series: Series, low: float, high: float) -> dict[str, Any]:
-    thin = max(1, -(-len(series) // MOST_POINTS))
-    kept = series[::thin] if series[-1] in series[::thin] else [*series[::thin], series[-1]]
+    kept = thinned(series)
     points = [[round(t, 4), round(v, 3) if math.isfinite(v) else None] for t, v in kept]
     return {
         "name": name,
