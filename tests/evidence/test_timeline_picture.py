@@ -300,3 +300,20 @@ def test_thinning_a_line_keeps_its_dips_and_gaps():
     assert kept[0] == series[0]
     assert kept[-1] == series[-1]
     assert kept == sorted(kept, key=lambda point: point[0])
+
+
+def test_no_text_of_the_current_lies_over_another(monkeypatch):
+    figures = drawn_figures(monkeypatch)
+    amps = numpy.full(30_000, 0.01)
+    amps[12_000] = 0.3
+    measured = trace(amps)
+    phases = [Phase("downloading", 17, 25.5), Phase("downloaded", 25.5, 26), Phase("updating", 26, 40)]
+    timeline_png(lanes(UPDATE), ABOUT, measured, measure(measured, phases))
+    figure = figures[0]
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    (axes,) = [a for a in figure.axes if a.get_ylabel() == "current"]
+    boxes = [text.get_window_extent(renderer) for text in axes.texts]
+    assert len(boxes) == 4
+    for number, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[number + 1 :])
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.x1

@@ -151,9 +151,14 @@ def _download(axes: Axes, found: Lanes, end: float) -> None:
     if shown.dots:
         right.plot(*zip(*shown.dots, strict=True), "o", color="#6a51a3", markersize=3)
         note = "signal: a dot is what the board reported, the line follows the attenuator"
-        right.text(0.004, 0.03, note, transform=right.transAxes, fontsize=6.5, color="#737373")
+        _note(right, note)
     right.set_ylim(shown.low, shown.high)
     right.set_ylabel(f"{shown.name} [{shown.unit}]", fontsize=8, color="#6a51a3")
+
+
+def _note(axes: Axes, text: str) -> None:
+    """Small, above the lane, where no data lie."""
+    axes.text(1, 1.02, text, transform=axes.transAxes, fontsize=6.5, color="#737373", ha="right", va="bottom")
 
 
 def _held(series: Series, end: float) -> Series:
@@ -184,23 +189,15 @@ def _current(axes: Axes, measured: Envelope, costs: Sequence[PhaseCost], start: 
     if narrow:
         note = f"too narrow for a caption: {', '.join(narrow[:MOST_NARROW])}"
         note += f" and {len(narrow) - MOST_NARROW} more" if len(narrow) > MOST_NARROW else ""
-        axes.text(0.004, 0.02, note, transform=axes.transAxes, fontsize=6.5, color="#737373")
+        _note(axes, note)
     if numpy.isnan(measured.high).all():
         axes.text(0.5, 0.5, "every sample was lost", transform=axes.transAxes, ha="center", color="#cb181d")
         return
     place = int(numpy.nanargmax(measured.high))
-    time = float(measured.edges[place])
-    left = time < (start + end) / 2
-    axes.annotate(
-        f"peak {_amps(float(measured.high[place]))}",
-        (time, float(measured.high[place])),
-        xytext=(8 if left else -8, 2),
-        textcoords="offset points",
-        ha="left" if left else "right",
-        fontsize=7.5,
-        color="#cb181d",
-        arrowprops={"arrowstyle": "-", "color": "#cb181d", "linewidth": 0.7},
-    )
+    time, peak = float(measured.edges[place]), float(measured.high[place])
+    axes.plot([time], [peak], "v", color="#cb181d", markersize=4)
+    told = f"▾ peak {_amps(peak)} at {time:.1f} s"
+    axes.text(0, 1.02, told, transform=axes.transAxes, fontsize=7.5, color="#cb181d", va="bottom")
 
 
 def _caption(cost: PhaseCost) -> str:

@@ -1,0 +1,69 @@
+"""A testcase in a process of its own: its pictures, and what becomes of it when one cannot be drawn."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BROKEN = """
+import fixtures.evidence
+def broken(*_):
+    raise ZeroDivisionError("no picture today")
+fixtures.evidence.timeline_png = broken
+"""
+
+
+def run(folder: Path, *options: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """One push to the virtual nRF9160; results in `folder`. Modules in `path` can be loaded with `-p`."""
+    command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "--board", "nrf9160"]
+    command += ["--results", str(folder / "results"), "--alluredir", str(folder / "allure"), *options]
+    command += [str(ROOT / "testcases" / "test_successful_update.py"), "-k", "push_succeeds"]
+    paths = [str(ROOT), *([str(path)] if path else [])]
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )
+
+
+def attached(folder: Path) -> dict[str, str]:
+    """Name to text of every attachment of a run (a picture's bytes are not decoded)."""
+    found: dict[str, str] = {}
+    for file in (folder / "allure").glob("*.json"):
+        made = json.loads(file.read_text("utf-8"))
+        for part in [made, *made.get("befores", []), *made.get("afters", [])]:
+            for row in part.get("attachments", []):
+                content = (folder / "allure" / row["source"]).read_bytes()
+                found[row["name"]] = content.decode("utf-8", errors="replace")
+    return found
+
+
+def test_a_failed_test_shows_where_it_failed(tmp_path: Path) -> None:
+    made = run(tmp_path, "--defect", "success-when-downloaded")
+    assert made.returncode == 1, made.stdout[-3000:] + made.stderr[-1000:]
+    files = attached(tmp_path)
+    assert files["timeline"][1:4] == "PNG"
+    page = files["timeline, to zoom in"]
+    data = json.loads(page.partition('type="application/json">')[2].partition("</script>")[0])
+    assert data["verdict"] == "FAILED"
+    moment = [text for time, text, *_ in data["events"] if time == round(data["failure"], 4)]
+    assert any(text.startswith("failed (test_successful_update.py, line ") for text in moment), moment
+
+
+def test_a_picture_that_cannot_be_drawn_changes_no_verdict(tmp_path: Path) -> None:
+    (tmp_path / "broken_picture.py").write_text(BROKEN, encoding="utf-8")
+    made = run(tmp_path, "-p", "broken_picture", path=tmp_path)
+    assert made.returncode == 0, made.stdout[-3000:] + made.stderr[-1000:]
+    assert "1 passed" in made.stdout
+    files = attached(tmp_path)
+    assert "timeline" not in files
+    note = files["no timeline picture"]
+    assert "ZeroDivisionError: no picture today" in note
+    assert "help: " in note
