@@ -45,7 +45,8 @@ IMAGES: dict[ImageName, tuple[Callable[[ImageSet], FirmwareImage], Result]] = {
 class Order:
     """What to sweep: one board of a bench file, an update to one of `IMAGES`, the phases of it.
 
-    `only` is the number of a single cut, or None for all. Numbers do not depend on the phases.
+    `only` is the number of a single cut, or None for all. Numbers do not depend on the phases. `defect` is
+    one to be seeded in the board.
     """
 
     bench: Bench
@@ -55,6 +56,7 @@ class Order:
     phases: tuple[str, ...] = PHASES
     seed: int = 0
     only: int | None = None
+    defect: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ def _work(order: Order, part: int, parts: int, messages: Queue[tuple[int, int, _
     """A worker process."""
     try:
         total = 0
-        with Station(order.bench, seed=order.seed) as station:
+        with Station(order.bench, seed=order.seed, defect=order.defect) as station:
             cuts, results = _run(station, order, part, parts)
             total = 1 if order.only is not None else sum(cut.phase in order.phases for cut in cuts)
             for result in results:

@@ -21,8 +21,10 @@ def test_energy_of_an_update(dut, server, images, delivery, current):
         current.note(f"time {cost.phase.name}", cost.duration, "s")
     energy = current.note("energy of the update", sum(c.energy for c in costs[1:4]), "J", limits.update)
     peak = current.note("peak current", max(c.peak for c in costs), "A", limits.peak)
+    sending = current.note("peak while downloading at good signal", costs[1].peak, "A", limits.sending)
     assert energy.within, energy
     assert peak.within, peak
+    assert sending.within, f"{sending}: does it send at full power?"
 
 
 def succeeds(dut, server, images):

@@ -84,8 +84,10 @@ def is_bootable(slot: Slot, keys: Keys) -> bool:
         return False
     if plain.get(0x01) != keys.fingerprint or not _is_for(protected, keys):
         return False
-    if not counter_allows(slot.machine, protected):
-        return False
+    return counter_allows(slot.machine, protected) and _is_signed(slot, header, plain, keys)
+
+
+def _is_signed(slot: Slot, header: Header, plain: dict[int, bytes], keys: Keys) -> bool:
     try:
         keys.public_key.verify(plain[0x22], slot.read(0, header.covered), ec.ECDSA(SHA256()))
     except InvalidSignature:

@@ -12,6 +12,7 @@ from bench.virtual.defects import (
     pull_resume,
     push_blocks,
     radio_power,
+    secure_boot,
     state,
     storage,
 )
@@ -25,6 +26,7 @@ AREAS = (
     identity.IDENTITY,
     storage.STORAGE,
     boot.BOOT,
+    secure_boot.SECURE,
     radio_power.RADIO,
 )
 
