@@ -6,7 +6,7 @@ import re
 
 import aiocoap
 import pytest
-from firmware_rig import Rig, Server
+from firmware_rig import Persistent, Rig, Server
 
 DEAD, GOOD = 60.0, 0.0
 """dB: -140 dBm, where there is no service, and -80."""
@@ -134,3 +134,25 @@ def test_asleep_nothing_reaches_it_until_it_sends(start, server: Server) -> None
     rig.clock.sleep(120, "until it renews its registration")
     assert len(rig.activities) > taken
     request.cancel()
+
+
+def test_in_extended_drx_the_device_is_reached_once_a_cycle(start, server: Server) -> None:
+    rig = start(lifetime=86_400)
+    assert ask(rig, 'AT+CEDRXS=1,4,"0101"') == ["OK"]
+    assert ask(rig, "AT+CEDRXS?") == ['+CEDRXS: 4,"0101"', "OK"]
+    rig.clock.sleep(30, "the network releases the connection")
+    assert rig.activities[-1] == "edrx"
+    asked = rig.clock.now()
+    code, value = server.run(patient(server))
+    assert (code, value) == (aiocoap.CONTENT, b"1.0.0")
+    assert 40 < rig.clock.now() - asked <= 82 + 5
+    assert ask(rig, "AT+CEDRXS=0") == ["OK"]
+    asked = rig.clock.now()
+    assert server.get("/3/0/3", accept=0).payload == b"1.0.0"
+    assert rig.clock.now() - asked < 2
+
+
+async def patient(server: Server) -> tuple[aiocoap.Code, bytes]:
+    """A read whose retransmissions outlast a cycle."""
+    answer = await server.ask(aiocoap.GET, "/3/0/3", accept=0, tuning=Persistent)
+    return answer.code, answer.payload

@@ -1,7 +1,7 @@
 """The cellular modem's AT commands that the device passes through from its console.
 
-Source: nRF91x1/nRF9160 AT Commands Reference Guide (`+CESQ`, `%CONEVAL`, `+CEREG`, `+CPSMS`) and
-3GPP TS 27.007; the indices are those of 3GPP TS 36.133, 9.1.
+Source: nRF91x1/nRF9160 AT Commands Reference Guide (`+CESQ`, `%CONEVAL`, `+CEREG`, `+CPSMS`,
+`+CEDRXS`) and 3GPP TS 27.007; the indices are those of 3GPP TS 36.133, 9.1.
 """
 
 from __future__ import annotations
@@ -39,6 +39,11 @@ class AtCommands:
                 return [f"+CEREG: 0,{1 if self._modem.serving else 2}", OK]
             case "AT+CPSMS?":
                 return [f"+CPSMS: {int(self._modem.saves_power)}", OK]
+            case "AT+CEDRXS?":
+                return ['+CEDRXS: 4,"0101"', OK] if self._modem.extended_drx else [OK]
+            case 'AT+CEDRXS=1,4,"0101"' | "AT+CEDRXS=0":  # 4: LTE-M; 0101: a cycle of 81.92 s
+                self._modem.extended_drx = command.startswith("AT+CEDRXS=1")
+                return [OK]
             case "AT+CPSMS=0" | "AT+CPSMS=1":
                 self._on_power_saving(command.endswith("1"))
                 return [OK]

@@ -35,6 +35,8 @@ WINDOW = 4096
 
 RRC_INACTIVITY = 10.0
 """Seconds without traffic after which networks commonly release the connection."""
+EDRX_CYCLE = 81.92
+"""Seconds between two moments at which a device in extended DRX can be paged."""
 ACTIVE_TIME = 100.0
 """Seconds for which a device stays reachable before it enters power saving mode (PSM timer T3324).
 
@@ -72,7 +74,8 @@ class Modem:
         self.on_service: Callable[[bool], None] = lambda up: None
         self._machine = machine
         self._serving = False
-        self._saves_power = self._asleep = False
+        self._saves_power = self._asleep = self._extended = False
+        self._dozing: float | None = None  # since when it listens once a cycle only
         self._leaving: Handle | None = None
         self._falling_asleep: Handle | None = None
         self._unwatch: Callable[[], None] | None = reception.watch(self._level_changed)
@@ -156,7 +159,8 @@ class Modem:
 
     def _lose(self) -> None:
         self._leaving = None
-        self._serving = self._asleep = False
+        self._serving = False
+        self._wake()
         if self._falling_asleep is not None:
             self._falling_asleep.cancel()
             self._falling_asleep = None
@@ -185,6 +189,18 @@ class Modem:
         if self._serving:
             self._air.tell()
 
+    @property
+    def extended_drx(self) -> bool:
+        """Whether it listens only once in `EDRX_CYCLE` when nothing has come or gone for a while."""
+        return self._extended
+
+    @extended_drx.setter
+    def extended_drx(self, on: bool) -> None:
+        self._extended = on
+        self._wake()
+        if self._serving:
+            self._air.tell()
+
     def _does(self, activity: str) -> None:
         """What the radio does now, as long as the network knows it."""
         if not self._serving:
@@ -193,8 +209,12 @@ class Modem:
             self._falling_asleep.cancel()
             self._falling_asleep = None
         self._machine.activity(activity)
-        if activity == "connected" and self._saves_power:
+        if activity != "connected":
+            self._dozing = None
+        elif self._saves_power:
             self._falling_asleep = self._machine.cpu.after(RRC_INACTIVITY + ACTIVE_TIME, self._sleep)
+        elif self._extended:
+            self._falling_asleep = self._machine.cpu.after(RRC_INACTIVITY, self._doze)
 
     def _sleep(self) -> None:
         """Nothing reaches the device from here on, until it has something to send."""
@@ -202,8 +222,21 @@ class Modem:
         self._asleep = True
         self._machine.activity("psm")
 
+    def _doze(self) -> None:
+        """From here on it is reached only when it listens."""
+        self._falling_asleep = None
+        self._dozing = self._machine.now()
+        self._machine.activity("edrx")
+
+    def _until_paged(self) -> float:
+        """Seconds until the device listens next."""
+        if self._dozing is None:
+            return 0.0
+        return EDRX_CYCLE - (self._machine.now() - self._dozing) % EDRX_CYCLE
+
     def _wake(self) -> None:
         self._asleep = False
+        self._dozing = None
 
     # ---- datagrams
 
@@ -266,10 +299,18 @@ class Modem:
                 continue
             if self._asleep:
                 continue  # the network has nobody to page
-            delay = self._delay(DOWN, len(data))
+            paged = self._until_paged()
             address = self._inward.get(source, cast(Address, source))
-            if delay is not None:
-                self._machine.cpu.after(delay, partial(self._heard, data, address))
+            if paged > 0:
+                self._machine.cpu.after(paged, partial(self._arrive, data, address))
+            else:
+                self._arrive(data, address)
+
+    def _arrive(self, data: bytes, address: Address) -> None:
+        """A datagram for a device that listens now."""
+        delay = self._delay(DOWN, len(data))
+        if delay is not None:
+            self._machine.cpu.after(delay, partial(self._heard, data, address))
 
     def stream_delay(self, direction: int, size: int) -> tuple[float, float]:
         """Seconds until `size` bytes of a stream have left, and until they arrive; loss costs time."""
