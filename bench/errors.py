@@ -70,6 +70,16 @@ class ConsoleTimeout(WaitTimeout):
     """A console did not print what was expected in time; the message holds the last lines it did print."""
 
 
+class LedgerError(BenchError):
+    """The ledger of a run cannot be written or read."""
+
+
+class TestTimeout(WaitTimeout):
+    """A testcase took longer than it may, in wall time; the message says what was being waited for."""
+
+    __test__ = False  # no class of tests, whatever its name begins with
+
+
 class PlantError(BenchError):
     """The virtual bench itself is at fault."""
 

@@ -1,0 +1,58 @@
+"""Where a run comes from: the bench, the state of the sources, the versions of what it stands on."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+GIT_PATIENCE = 10.0
+"""Wall seconds for git on a slow disk."""
+
+
+def provenance(root: Path, bench_file: Path | None, bench_name: str, seed: int) -> dict[str, Any]:
+    """JSON-able. What cannot be known is None; no content of any file is in it."""
+    return {
+        "bench": bench_name,
+        "bench_file": None if bench_file is None else bench_file.name,
+        "bench_sha256": None if bench_file is None else _sha256(bench_file),
+        "seed": seed,
+        **git_state(root),
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "packages": {
+            found.metadata["Name"]: found.version
+            for found in sorted(importlib.metadata.distributions(), key=lambda one: str(one.metadata["Name"]))
+        },
+    }
+
+
+def git_state(root: Path) -> dict[str, Any]:
+    """Revision of the sources in `root`, and whether anything in them differs from it."""
+    revision = _git(root, "rev-parse", "HEAD")
+    changed = _git(root, "status", "--porcelain") if revision is not None else None
+    return {"git_revision": revision, "git_dirty": None if changed is None else bool(changed)}
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=GIT_PATIENCE,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _sha256(file: Path) -> str | None:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return None

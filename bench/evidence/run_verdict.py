@@ -1,0 +1,211 @@
+"""The verdict of a run, from the lines of its ledger. Pure functions; `Record` in, `RunVerdict` out.
+
+Default deny: GO needs every planned test to count and nothing at all that speaks against the run.
+
+Kinds of lines: `begin` (provenance), `plan` (the tests, frozen), `start`, `phase`, `end` (of an attempt), `crash`,
+`heartbeat`, `note` (something that keeps a run from being GO), `stopped` (it was ended early), `checked` (compared
+with Allure), `finish` (the last one).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bench.evidence.ledger import Line, Record
+from bench.evidence.verdict import Attempt, Cause, Judgement, Phase, Verdict, judge_test
+
+CLOCK_STEP = 2.0
+"""Seconds by which the wall clock may leave the monotonic one."""
+CLOCK_SLEW = 0.001
+"""Seconds a second that it may leave it on top of that: NTP slews by half of it."""
+
+
+class Decision(StrEnum):
+    GO = "GO"
+    NO_GO = "NO-GO"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class ExitStatus:
+    """What the process ends with. 4 (usage) and 5 (no tests) are pytest's own."""
+
+    GO = 0
+    PRODUCT = 1
+    INTERRUPTED = 2
+    BENCH = 3
+    INCONCLUSIVE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A row of the plan. What a test does not have (no board, say) is an empty text."""
+
+    node: str
+    board: str = ""
+    serial: str = ""
+    firmware: str = ""
+    transport: str = ""
+    requirements: tuple[str, ...] = ()
+    deselected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunVerdict:
+    """`why` holds one line for each thing that keeps the run from being GO."""
+
+    decision: Decision
+    why: tuple[str, ...]
+    tests: dict[str, Judgement]
+    plan: tuple[Planned, ...] = ()
+    finished: bool = False
+    stopped: str = ""
+
+    @property
+    def counts(self) -> Counter[Verdict]:
+        return Counter(judged.verdict for judged in self.tests.values())
+
+    @property
+    def exit_status(self) -> int:
+        if self.decision is Decision.GO:
+            return ExitStatus.GO
+        if self.decision is Decision.NO_GO:
+            return ExitStatus.PRODUCT
+        if self.stopped.startswith("BENCH ERROR") or self.counts[Verdict.BENCH_ERROR]:
+            return ExitStatus.BENCH
+        if self.stopped or self.counts[Verdict.INTERRUPTED] or not self.finished:
+            return ExitStatus.INTERRUPTED
+        return ExitStatus.INCONCLUSIVE
+
+
+def judge_run(record: Record) -> RunVerdict:
+    """What a run showed."""
+    lines = record.lines
+    plan = _plan(lines)
+    attempts = attempts_of(lines)
+    stops = [str(line.get("reason", "")) or "it was stopped" for line in lines if line["kind"] == "stopped"]
+    finished = bool(lines) and lines[-1]["kind"] == "finish"
+    default = f"not reached: {stops[0]}" if stops else "it never began"
+    tests = {
+        row.node: judge_test(attempts.get(row.node, ()), "deselected" if row.deselected else default)
+        for row in plan
+    }
+    why = [*_about_the_file(record, finished), *_about_the_plan(lines, plan, attempts), *stops]
+    why += [str(line.get("text", "a note")) for line in lines if line["kind"] == "note"]
+    why += _about_the_end(lines, tests)
+    why += _about_the_clock(lines)
+    why += _about_the_tests(tests)
+    against = any(judged.verdict.speaks_against_product for judged in tests.values())
+    if against:
+        decision = Decision.NO_GO
+    else:
+        decision = Decision.INCONCLUSIVE if why else Decision.GO
+    return RunVerdict(decision, tuple(why), tests, plan, finished, stops[0] if stops else "")
+
+
+def _plan(lines: Iterable[Line]) -> tuple[Planned, ...]:
+    rows = [row for line in lines if line["kind"] == "plan" for row in line["tests"]]
+    return tuple(Planned(**{**row, "requirements": tuple(row.get("requirements", ()))}) for row in rows)
+
+
+def attempts_of(lines: Iterable[Line]) -> dict[str, list[Attempt]]:
+    """The attempts of each test. A second setup is a second attempt, whoever repeated the test."""
+    found: dict[str, list[Attempt]] = {}
+    for line in lines:
+        kind, node = line["kind"], str(line.get("node", ""))
+        tries = found.setdefault(node, []) if kind in ("start", "phase", "end", "crash") else []
+        if kind == "start":
+            tries.append(Attempt())
+        elif kind == "phase":
+            when = str(line["when"])
+            if not tries or (when == "setup" and tries[-1].phases):
+                _end_repeated(tries)
+                tries.append(Attempt())
+            cause = Cause(line["cause"])
+            tries[-1].phases.append(Phase(when, cause, str(line.get("message", ""))))
+        elif kind == "end" and tries:
+            tries[-1].ended = True
+        elif kind == "crash":
+            if not tries:
+                tries.append(Attempt())
+            tries[-1].phases.append(Phase("crash", Cause.CRASH, str(line.get("message", ""))))
+    return found
+
+
+def _end_repeated(tries: list[Attempt]) -> None:
+    """Its end was not told, but another attempt followed in the same process: it ended."""
+    if tries and tries[-1].cause("teardown") is not None:
+        tries[-1].ended = True
+
+
+def _about_the_file(record: Record, finished: bool) -> list[str]:
+    why = [f"the ledger was changed: {fault}" for fault in record.faults]
+    if record.torn:
+        why.append("the ledger ends in half a line: the run was cut off, or something was added after its end")
+    if not finished:
+        why.append("the run was not seen to end")
+    elsewhere = [line for line in record.lines[:-1] if line["kind"] == "finish"]
+    return [*why, *("the ledger goes on after the end of the run" for _ in elsewhere[:1])]
+
+
+def _about_the_plan(
+    lines: Iterable[Line], plan: tuple[Planned, ...], attempts: dict[str, list[Attempt]]
+) -> list[str]:
+    kinds = Counter(line["kind"] for line in lines)
+    why = []
+    if kinds["begin"] != 1:
+        why.append(f"the ledger has {kinds['begin']} beginnings")
+    if kinds["plan"] != 1 or not plan:
+        why.append("the run has no plan" if not plan else f"the run has {kinds['plan']} plans")
+    nodes = Counter(row.node for row in plan)
+    why += [f"planned twice: {node}" for node, count in nodes.items() if count > 1]
+    return why + [f"ran without being planned: {node}" for node in attempts if node not in nodes]
+
+
+def _about_the_end(lines: tuple[Line, ...], tests: dict[str, Judgement]) -> list[str]:
+    """What pytest itself says must fit: a failure that only pytest knows of is one."""
+    why = []
+    for line in lines:
+        if line["kind"] == "checked":
+            why += [f"Allure and the ledger differ: {text}" for text in line["differences"]]
+    if lines and lines[-1]["kind"] == "finish":
+        status = lines[-1].get("pytest_status")
+        repeated = any(judged.attempts > 1 for judged in tests.values())
+        if status != 0 and not (status == 1 and repeated):
+            why.append(f"pytest ended with status {status}")
+        if not any(line["kind"] == "checked" for line in lines):
+            why.append("the ledger was not compared with Allure")
+    return why
+
+
+def _about_the_clock(lines: Iterable[Line]) -> list[str]:
+    offsets = [(float(line["wall"]) - float(line["mono"]), float(line["mono"])) for line in lines]
+    if not offsets:
+        return []
+    first = offsets[0][0]
+    steps = [offset - first for offset, mono in offsets if abs(offset - first) > CLOCK_STEP + CLOCK_SLEW * mono]
+    if not steps:
+        return []
+    largest = max(steps, key=abs)
+    return [f"the clock of this PC was stepped by {largest:+.1f} s, or it slept: times are not to be relied on"]
+
+
+def _about_the_tests(tests: dict[str, Judgement]) -> list[str]:
+    """One line a verdict that does not count, with the first of its tests and reasons."""
+    why = []
+    for verdict in Verdict:
+        found = [(node, judged) for node, judged in tests.items() if judged.verdict is verdict]
+        if not found or verdict.counts:
+            continue
+        node, judged = found[0]
+        others = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        why.append(f"{verdict}: {node}{others}: {_first_line(judged.reason)}")
+    if tests and not any(judged.verdict is Verdict.PASSED for judged in tests.values()):
+        why.append("not one test passed")
+    return why
+
+
+def _first_line(text: str) -> str:
+    return text.split("\n", 1)[0]

@@ -1,0 +1,172 @@
+"""The verdict of one test, from what the ledger holds about it. Pure functions.
+
+Default deny: PASSED needs a proof (setup, call and teardown passed and the test was seen to end); what is not known
+for sure is never PASSED.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bench.errors import BenchError, NotApplicable
+
+
+class Verdict(StrEnum):
+    PASSED = "PASSED"
+    FAILED = "FAILED"
+    BENCH_ERROR = "BENCH_ERROR"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NOT_APPLICABLE = "NOT_APPLICABLE"
+    INTERRUPTED = "INTERRUPTED"
+    NOT_RUN = "NOT_RUN"
+    FLAKY_PASS = "FLAKY_PASS"
+    XPASS = "XPASS"
+    PASSED_TEARDOWN_BAD = "PASSED_TEARDOWN_BAD"
+
+    @property
+    def counts(self) -> bool:
+        """Whether a run with nothing else may be GO."""
+        return self in (Verdict.PASSED, Verdict.NOT_APPLICABLE)
+
+    @property
+    def speaks_against_product(self) -> bool:
+        return self in (Verdict.FAILED, Verdict.FLAKY_PASS)
+
+
+class Cause(StrEnum):
+    """What ended a phase of a test."""
+
+    NONE = "none"
+    PRODUCT = "product"
+    BENCH = "bench"
+    OTHER = "other"
+    NOT_APPLICABLE = "not applicable"
+    SKIPPED = "skipped"
+    XPASS = "xpass"
+    CRASH = "crash"
+
+
+def cause_of(raised: BaseException | None) -> Cause:
+    """By the type of the exception alone. Of a group, the worst for the product."""
+    if raised is None:
+        return Cause.NONE
+    if isinstance(raised, BaseExceptionGroup):
+        found = {cause_of(one) for one in raised.exceptions}
+        ranked = (Cause.PRODUCT, Cause.OTHER, Cause.BENCH)
+        return next((cause for cause in ranked if cause in found), Cause.OTHER)
+    if isinstance(raised, AssertionError):
+        return Cause.PRODUCT
+    if isinstance(raised, BenchError):
+        return Cause.BENCH
+    return Cause.NOT_APPLICABLE if isinstance(raised, NotApplicable) else Cause.OTHER
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """`when` is "setup", "call" or "teardown"; anything else is the death of the process that ran the test."""
+
+    when: str
+    cause: Cause
+    message: str = ""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One run through a test. `ended` when its end was seen."""
+
+    phases: list[Phase] = field(default_factory=list)
+    ended: bool = False
+
+    def cause(self, when: str) -> Cause | None:
+        found = [phase.cause for phase in self.phases if phase.when == when]
+        return found[0] if len(found) == 1 else None
+
+    @property
+    def faults(self) -> list[Phase]:
+        return [phase for phase in self.phases if phase.cause is not Cause.NONE]
+
+    @property
+    def only_the_bench(self) -> bool:
+        """Whether it may be repeated: it ended, and all that went wrong was the bench's."""
+        return self.ended and bool(self.faults) and all(p.cause is Cause.BENCH for p in self.faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """`reason` says why it is not PASSED, or what is to be known of a pass."""
+
+    verdict: Verdict
+    reason: str = ""
+    attempts: int = 0
+
+
+def judge_attempt(attempt: Attempt) -> Judgement:
+    """What one attempt showed."""
+    faults = attempt.faults
+    said = "; ".join(f"{p.when}: {p.message}" for p in faults if p.message)
+    causes = {phase.cause for phase in faults}
+    if Cause.PRODUCT in causes:
+        return Judgement(Verdict.FAILED, said)
+    if Cause.CRASH in causes or not attempt.ended:
+        return Judgement(Verdict.INTERRUPTED, said or "it began and was not seen to end")
+    if [phase.when for phase in attempt.phases] == ["setup", "call", "teardown"]:
+        if not causes:
+            return Judgement(Verdict.PASSED)
+        if attempt.cause("setup") is attempt.cause("call") is Cause.NONE:
+            return Judgement(Verdict.PASSED_TEARDOWN_BAD, said)
+    elif not causes:
+        return Judgement(Verdict.INCONCLUSIVE, "its phases are not complete")
+    return _not_passed(causes, faults, said)
+
+
+def _not_passed(causes: set[Cause], faults: list[Phase], said: str) -> Judgement:
+    """An attempt that ended and did not pass, whose faults are not the product's."""
+    alone = next(iter(causes)) if len(causes) == 1 else None
+    match alone:
+        case Cause.BENCH:
+            return Judgement(Verdict.BENCH_ERROR, said)
+        case Cause.NOT_APPLICABLE if faults[0].message and len(faults) == 1:
+            return Judgement(Verdict.NOT_APPLICABLE, faults[0].message)
+        case Cause.SKIPPED:
+            return Judgement(Verdict.NOT_RUN, faults[0].message or "skipped")
+        case Cause.XPASS:
+            return Judgement(Verdict.XPASS, said or "it was expected to fail")
+    if Cause.BENCH in causes and Cause.OTHER not in causes:
+        return Judgement(Verdict.BENCH_ERROR, said)
+    return Judgement(Verdict.INCONCLUSIVE, said)
+
+
+def judge_test(attempts: Sequence[Attempt], why_not_run: str = "it never began") -> Judgement:
+    """The verdict of a test over all its attempts: only faults of the bench are forgotten by a repetition."""
+    if not attempts:
+        return Judgement(Verdict.NOT_RUN, why_not_run)
+    judged = [judge_attempt(attempt) for attempt in attempts]
+    last, count = judged[-1], len(attempts)
+    failed = [one for one in judged if one.verdict is Verdict.FAILED]
+    if failed:
+        flaky = last.verdict in (Verdict.PASSED, Verdict.XPASS)
+        return Judgement(Verdict.FLAKY_PASS if flaky else Verdict.FAILED, failed[0].reason, count)
+    lasting = [
+        one
+        for one, attempt in zip(judged[:-1], attempts[:-1], strict=True)
+        if not attempt.only_the_bench
+    ]
+    if last.verdict.counts and lasting:
+        worst = _worst(lasting)
+        return Judgement(worst.verdict, worst.reason or "it had already been judged", count)
+    if last.verdict is Verdict.PASSED and count > 1:
+        return Judgement(last.verdict, f"after a fault of the bench: {judged[-2].reason}", count)
+    return Judgement(last.verdict, last.reason, count)
+
+
+def _worst(judged: Iterable[Judgement]) -> Judgement:
+    """Of attempts that no repetition wipes out, one that does not count, if there is any.
+
+    A test that was repeated although nothing was wrong with it is not understood, and so INCONCLUSIVE.
+    """
+    for one in judged:
+        if not one.verdict.counts:
+            return one
+    return Judgement(Verdict.INCONCLUSIVE, "it was repeated although nothing was wrong")
