@@ -14,9 +14,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from bench.errors import WaitTimeout
+from bench.errors import BenchError, WaitTimeout
 
 T = TypeVar("T")
+
+
+class _Wait:
+    """A wait of the test thread, so that others can see it and end it."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        self.task: asyncio.Future[Any] | None = None
+        self.fault: BenchError | None = None
 
 
 class Clock(ABC):
@@ -26,6 +35,7 @@ class Clock(ABC):
 
     def __init__(self) -> None:
         self._waiters: set[asyncio.Event] = set()
+        self._waits: list[_Wait] = []
 
     @abstractmethod
     def now(self) -> float:
@@ -47,10 +57,20 @@ class Clock(ABC):
         Raises `WaitTimeout` naming `reason`, or whatever the coroutine raises.
         """
 
+        wait = _Wait(reason)
+
         async def bounded() -> T:
             # a private flag: a TimeoutError of the coroutine's own must not be taken for ours
-            task = asyncio.ensure_future(coro)
-            done, _ = await asyncio.wait({task}, timeout=timeout)
+            wait.task = task = asyncio.ensure_future(coro)
+            if wait.fault is not None:
+                task.cancel()
+            try:
+                done, _ = await asyncio.wait({task}, timeout=timeout)
+            except asyncio.CancelledError:
+                task.cancel()
+                raise
+            if wait.fault is not None:
+                raise wait.fault
             if not done:
                 task.cancel()
                 await asyncio.wait({task}, timeout=1.0)
@@ -60,7 +80,29 @@ class Clock(ABC):
                 )
             return task.result()
 
-        return self._run(bounded())
+        self._waits.append(wait)
+        try:
+            return self._run(bounded())
+        finally:
+            self._waits.remove(wait)
+
+    @property
+    def waiting_for(self) -> str | None:
+        """What the test thread waits for at this moment; None when it does not. From any thread."""
+        waits = self._waits[-1:]
+        return waits[0].reason if waits else None
+
+    def interrupt(self, fault: BenchError) -> bool:
+        """End the wait in progress by raising `fault` in the test thread. False where there is none.
+
+        From any thread. A coroutine that does not let itself be cancelled is not ended by this.
+        """
+        for wait in self._waits[-1:]:
+            wait.fault = fault
+            if wait.task is not None and not self.loop.is_closed():
+                self.loop.call_soon_threadsafe(wait.task.cancel)
+            return True
+        return False
 
     def wait_for(self, predicate: Callable[[], T], *, timeout: float, reason: str) -> T:
         """Wait until `predicate()` is true and return its value.

@@ -183,6 +183,7 @@ class DoorSettings(Table):
 class BenchTable(Table):
     name: str
     plant: str | None = None
+    test_timeout: float | None = Field(None, gt=0, description="wall seconds a testcase may take")
 
 
 class BenchSettings(Table):

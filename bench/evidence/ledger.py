@@ -1,9 +1,10 @@
 """The ledger of a run: one append-only file of JSON lines that is right even when the run is killed.
 
-Every line is on the disk before the run goes on. It carries a sequence number, the time by two clocks (`wall`:
-Unix seconds, which anybody may step; `mono`: seconds since the ledger was opened) and the SHA-256 of its own text,
-in which the hash of the line before it stands: a line that is removed, moved or edited is seen. Whoever can write
-the file can also write another one that holds together; against that a run is signed.
+Every line is on the disk before the run goes on. It carries a sequence number, the time by two clocks
+(`wall`: Unix seconds, which anybody may step; `mono`: seconds since the ledger was opened) and the
+SHA-256 of its own text, in which the hash of the line before it stands: a line that is removed, moved or
+edited is seen. Whoever can write the file can also write another one that holds together; against that a
+run is signed.
 
 What the lines mean is read in `run_verdict`; here they are only kept.
 """

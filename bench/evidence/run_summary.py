@@ -34,6 +34,8 @@ def _lines(found: RunVerdict, run: str, everything: bool) -> Iterator[str]:
     limit = None if everything else SHOWN
     for verdict in NEXT:
         rows = [(node, judged) for node, judged in found.tests.items() if judged.verdict is verdict]
+        if not everything:
+            rows = _one_a_reason(rows)
         for node, judged in rows[:limit]:
             yield f"  {verdict:<20}{node}"
             yield from _reason(judged)
@@ -44,6 +46,17 @@ def _lines(found: RunVerdict, run: str, everything: bool) -> Iterator[str]:
     if repeated:
         yield f"  passed after a fault of the bench: {', '.join(repeated[:SHOWN])}"
     yield f"next: {_next(found)}"
+
+
+def _one_a_reason(rows: list[tuple[str, Judgement]]) -> list[tuple[str, Judgement]]:
+    """One cause that stopped a hundred tests is one row."""
+    same: dict[str, list[tuple[str, Judgement]]] = {}
+    for node, judged in rows:
+        same.setdefault(judged.reason, []).append((node, judged))
+    return [
+        (f"{found[0][0]} and {len(found) - 1} more" if len(found) > 1 else found[0][0], found[0][1])
+        for found in same.values()
+    ]
 
 
 def _reason(judged: Judgement) -> Iterator[str]:

@@ -2,9 +2,9 @@
 
 Default deny: GO needs every planned test to count and nothing at all that speaks against the run.
 
-Kinds of lines: `begin` (provenance), `plan` (the tests, frozen), `start`, `phase`, `end` (of an attempt), `crash`,
-`heartbeat`, `note` (something that keeps a run from being GO), `stopped` (it was ended early), `checked` (compared
-with Allure), `finish` (the last one).
+Kinds of lines: `begin` (provenance), `plan` (the tests, frozen), `start`, `phase`, `end` (of an attempt),
+`crash`, `heartbeat`, `note` (something that keeps a run from being GO), `stopped` (it was ended early),
+`checked` (compared with Allure), `finish` (the last one).
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _end_repeated(tries: list[Attempt]) -> None:
 def _about_the_file(record: Record, finished: bool) -> list[str]:
     why = [f"the ledger was changed: {fault}" for fault in record.faults]
     if record.torn:
-        why.append("the ledger ends in half a line: the run was cut off, or something was added after its end")
+        why.append("the ledger ends in half a line: the run was cut off, or its end was added to")
     if not finished:
         why.append("the run was not seen to end")
     elsewhere = [line for line in record.lines[:-1] if line["kind"] == "finish"]
@@ -185,11 +185,13 @@ def _about_the_clock(lines: Iterable[Line]) -> list[str]:
     if not offsets:
         return []
     first = offsets[0][0]
-    steps = [offset - first for offset, mono in offsets if abs(offset - first) > CLOCK_STEP + CLOCK_SLEW * mono]
+    steps = [
+        offset - first for offset, mono in offsets if abs(offset - first) > CLOCK_STEP + CLOCK_SLEW * mono
+    ]
     if not steps:
         return []
     largest = max(steps, key=abs)
-    return [f"the clock of this PC was stepped by {largest:+.1f} s, or it slept: times are not to be relied on"]
+    return [f"this PC's clock was stepped by {largest:+.1f} s, or it slept: its times mean nothing"]
 
 
 def _about_the_tests(tests: dict[str, Judgement]) -> list[str]:

@@ -1,7 +1,7 @@
 """The verdict of one test, from what the ledger holds about it. Pure functions.
 
-Default deny: PASSED needs a proof (setup, call and teardown passed and the test was seen to end); what is not known
-for sure is never PASSED.
+Default deny: PASSED needs a proof (setup, call and teardown passed and the test was seen to end); what is
+not known for sure is never PASSED.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def cause_of(raised: BaseException | None) -> Cause:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """`when` is "setup", "call" or "teardown"; anything else is the death of the process that ran the test."""
+    """`when` is "setup", "call" or "teardown"; anything else is the death of the process that ran it."""
 
     when: str
     cause: Cause
@@ -149,9 +149,7 @@ def judge_test(attempts: Sequence[Attempt], why_not_run: str = "it never began")
         flaky = last.verdict in (Verdict.PASSED, Verdict.XPASS)
         return Judgement(Verdict.FLAKY_PASS if flaky else Verdict.FAILED, failed[0].reason, count)
     lasting = [
-        one
-        for one, attempt in zip(judged[:-1], attempts[:-1], strict=True)
-        if not attempt.only_the_bench
+        one for one, attempt in zip(judged[:-1], attempts[:-1], strict=True) if not attempt.only_the_bench
     ]
     if last.verdict.counts and lasting:
         worst = _worst(lasting)

@@ -197,7 +197,12 @@ class VirtualClock(Clock):
         if threading.current_thread() is not self._thread:
             coro.close()
             raise RuntimeError("the virtual bench is driven by the thread that opened it")
-        return self.loop.run_until_complete(coro)
+        task = self.loop.create_task(coro)
+        try:
+            return self.loop.run_until_complete(task)
+        except KeyboardInterrupt:
+            task.cancel()  # else it would go on inside the next wait
+            raise
 
     def close(self) -> None:
         if self.loop.is_closed():
