@@ -191,7 +191,8 @@ def _unsealed(text: bytes) -> Line | None:
 
 def new_run_id() -> str:
     """A name for a run that sorts by when it began (UTC)."""
-    return f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    now = datetime.datetime.now(datetime.UTC)
+    return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}Z-{secrets.token_hex(3)}"
 
 
 def latest_run(results: Path) -> Path:

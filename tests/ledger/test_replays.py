@@ -1,0 +1,433 @@
+"""Every way in which a run can go wrong and look right, replayed with real processes and signals: none is GO."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree
+
+import pytest
+
+from bench.evidence.run_verdict import Decision
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+
+WAITS = """
+    import pathlib, time
+    def test_before():
+        pass
+    def test_waits():
+        pathlib.Path("here").touch()
+        time.sleep(60)
+    def test_after():
+        pass
+"""
+
+
+def test_all_passed_or_not_applicable_is_go(replay):
+    ended = replay(
+        """
+        from bench.errors import NotApplicable
+        def test_ok(): pass
+        def test_elsewhere(): raise NotApplicable("no radio here")
+        """
+    )
+    assert ended.status == 0, ended.output
+    assert ended.found.decision is Decision.GO, ended.found.why
+    assert ended.verdicts() == {"test_ok": "PASSED", "test_elsewhere": "NOT_APPLICABLE"}
+    assert "GO  run" in ended.output.splitlines()[-4]
+
+
+@POSIX
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
+def test_ended_by_a_signal(suite, number):
+    suite.write(WAITS)
+    ended = suite.signalled(getattr(signal, number))
+    assert ended.status == (-signal.SIGKILL if number == "SIGKILL" else 2), ended.output
+    assert ended.found.decision is Decision.INCONCLUSIVE
+    assert ended.verdicts() == {"test_before": "PASSED", "test_waits": "INTERRUPTED", "test_after": "NOT_RUN"}
+    assert ended.found.exit_status == 2
+    if number != "SIGKILL":
+        assert "INCONCLUSIVE  run" in ended.output
+
+
+@pytest.mark.parametrize("status", [None, 0, 3])
+def test_pytest_exit(replay, status):
+    ended = replay(
+        f"""
+        import pytest
+        def test_before(): pass
+        def test_leaves(): pytest.exit("enough", returncode={status})
+        """
+    )
+    assert ended.status == 2, ended.output
+    assert ended.verdicts() == {"test_before": "PASSED", "test_leaves": "INTERRUPTED"}
+    assert "pytest.exit: enough" in ended.output
+
+
+def test_process_that_leaves_with_status_0(replay):
+    ended = replay("import os\ndef test_leaves(): os._exit(0)\n")
+    assert ended.status == 0, "nothing can be done about that; the verdict is asked for by `bench verdict`"
+    assert ended.found.decision is Decision.INCONCLUSIVE
+    asked = subprocess.run(
+        [sys.executable, "-c", "from bench.cli import main; main()", "verdict", str(ended.run)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert asked.returncode == 2, asked.stdout + asked.stderr
+    assert "INTERRUPTED" in asked.stdout
+
+
+def test_worker_that_crashes(replay):
+    ended = replay(
+        """
+        import os
+        def test_ok(): pass
+        def test_dies(): os._exit(0)
+        def test_other(): pass
+        """,
+        "-n1",
+    )
+    assert ended.status == 2, ended.output
+    assert ended.verdicts() == {"test_ok": "PASSED", "test_dies": "INTERRUPTED", "test_other": "PASSED"}
+
+
+def test_workers_reports_reach_the_ledger(replay):
+    ended = replay(
+        """
+        import pytest
+        from bench.errors import InstrumentError
+        tried = []
+        @pytest.mark.parametrize("n", range(3))
+        def test_ok(n): pass
+        def test_once():
+            tried.append(1)
+            if len(tried) == 1:
+                raise InstrumentError("psu: no answer")
+        """,
+        "-n2",
+    )
+    assert ended.status == 0, ended.output
+    assert ended.found.tests["test_suite.py::test_once"].attempts == 2
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_time_out_in_call_and_in_teardown(replay, workers):
+    ended = replay(
+        """
+        import pytest, time
+        from bench.clock import WallClock
+        @pytest.fixture
+        def slow():
+            yield
+            time.sleep(30)
+        def test_hangs():
+            while True:
+                time.sleep(0.01)
+        def test_teardown_hangs(slow): pass
+        def test_catches():
+            try:
+                time.sleep(30)
+            except BaseException:
+                pass
+        def test_after(): pass
+        """,
+        "--test-timeout=0.5",
+        "--bench-retries=0",
+        *workers,
+    )
+    assert ended.status == 3, ended.output
+    assert ended.verdicts() == {
+        "test_hangs": "BENCH_ERROR",
+        "test_teardown_hangs": "PASSED_TEARDOWN_BAD",
+        "test_catches": "BENCH_ERROR",
+        "test_after": "PASSED",
+    }
+    assert "took more than 0.5 s of wall time, in test_suite.py" in ended.output
+
+
+def test_process_that_cannot_be_interrupted_ends_itself(replay):
+    ended = replay(
+        """
+        import time
+        import fixtures.time_limit
+        fixtures.time_limit.GRACE = 0.3
+        def test_hangs():
+            while True:
+                try:
+                    time.sleep(30)
+                except BaseException:
+                    pass
+        """,
+        "--test-timeout=0.5",
+    )
+    assert ended.status == 3, ended.output
+    assert ended.found.decision is Decision.INCONCLUSIVE
+    assert ended.verdicts() == {"test_hangs": "INTERRUPTED"}
+
+
+@pytest.mark.parametrize("options", [(), ("--bench-retries=3",)])
+def test_pass_after_a_failure_is_no_pass(replay, options):
+    pytest.importorskip("pytest_rerunfailures")
+    ended = replay(
+        """
+        tried = []
+        def test_flaky():
+            tried.append(1)
+            assert len(tried) == 2
+        """,
+        "--reruns=3",
+        *options,
+    )
+    assert ended.status == 1, ended.output
+    assert ended.verdicts() == {"test_flaky": "FLAKY_PASS"}
+    assert ended.found.decision is Decision.NO_GO
+
+
+def test_product_failure_is_not_repeated(replay):
+    ended = replay(
+        """
+        import pathlib
+        def test_fails():
+            with open("tries", "a") as tries: tries.write("x")
+            assert False, "version is 1.0.0"
+        """,
+        "--bench-retries=3",
+    )
+    assert (ended.folder / "tries").read_text() == "x"
+    assert ended.status == 1
+    assert ended.found.tests["test_suite.py::test_fails"].reason.startswith("call: version is 1.0.0")
+
+
+def test_bench_error_is_repeated_as_often_as_allowed(replay):
+    ended = replay(
+        """
+        from bench.errors import InstrumentError
+        def test_bench():
+            with open("tries", "a") as tries: tries.write("x")
+            raise InstrumentError("psu: no answer", help="switch it on")
+        def test_other(): pass
+        """,
+        "--bench-retries=2",
+    )
+    assert (ended.folder / "tries").read_text() == "xxx"
+    assert ended.status == 3, ended.output
+    assert ended.verdicts() == {"test_bench": "BENCH_ERROR", "test_other": "PASSED"}
+    assert len(list((ended.folder / "results" / "allure").glob("*-result.json"))) == 4
+    assert not [text for text in ended.found.why if "Allure" in text]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_unexpected_pass(replay, strict):
+    ended = replay(
+        f"import pytest\n@pytest.mark.xfail(strict={strict})\ndef test_x(): pass\ndef test_y(): pass\n"
+    )
+    assert ended.status == 6, ended.output
+    assert ended.verdicts() == {"test_x": "XPASS", "test_y": "PASSED"}
+
+
+def test_expected_failure_is_a_failure(replay):
+    ended = replay("import pytest\n@pytest.mark.xfail\ndef test_x(): assert 0\ndef test_y(): pass\n")
+    assert ended.status == 1, ended.output
+
+
+def test_teardown_error(replay):
+    ended = replay(
+        """
+        import pytest
+        @pytest.fixture
+        def bad():
+            yield
+            raise ValueError("not closed")
+        def test_bad(bad): pass
+        """
+    )
+    assert ended.status == 6, ended.output
+    assert ended.verdicts() == {"test_bad": "PASSED_TEARDOWN_BAD"}
+
+
+def test_what_a_teardown_asserts_is_about_the_product(replay):
+    ended = replay(
+        """
+        import pytest
+        @pytest.fixture
+        def judged():
+            yield
+            assert 0, "the factory area has changed"
+        def test_bad(judged): pass
+        """
+    )
+    assert ended.status == 1, ended.output
+    assert ended.verdicts() == {"test_bad": "FAILED"}
+
+
+def test_same_test_on_two_boards(replay):
+    ended = replay(
+        """
+        import pytest
+        @pytest.mark.parametrize("board", ["a", "b"])
+        def test_update(board): assert board == "b"
+        """
+    )
+    assert ended.verdicts() == {"test_update[a]": "FAILED", "test_update[b]": "PASSED"}
+    assert ended.status == 1
+
+
+@POSIX
+def test_disk_full(replay):
+    """A limit on the size of files is the full disk that a test can make without being root."""
+    ended = replay(
+        """
+        import glob, os, resource
+        def test_before(): pass
+        def test_fills():
+            size = os.path.getsize(glob.glob("results/runs/*/ledger.jsonl")[0])
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size + 40, resource.RLIM_INFINITY))
+        def test_after(): pass
+        """
+    )
+    assert ended.status == 3, ended.output
+    assert "the ledger cannot be written" in ended.output
+    assert ended.found.decision is Decision.INCONCLUSIVE
+    assert read_lines(ended) > 3
+
+
+def read_lines(ended):
+    return len(ended.ledger.read_bytes().splitlines())
+
+
+@pytest.mark.parametrize("by", [-3600, 3600])
+def test_clock_stepped(replay, by):
+    ended = replay(
+        f"""
+        import time
+        true = time.time
+        def test_before(): pass
+        def test_steps(): time.time = lambda: true() + {by}
+        """
+    )
+    assert ended.status == 6, ended.output
+    assert any("clock was stepped" in text for text in ended.found.why)
+
+
+def test_results_folder_used_again(suite):
+    suite.write("def test_a(): assert 0\n")
+    first = suite.run()
+    assert first.status == 1
+    suite.write("def test_a(): pass\n")
+    second = suite.run()
+    assert second.run != first.run
+    assert second.status == 6, second.output
+    assert any("is of another run" in text for text in second.found.why)
+
+
+def test_deselected_test(replay):
+    text = "def test_a(): pass\ndef test_b(): pass\n"
+    assert replay(text, "-k", "test_a").status == 6
+    ended = replay(text, "-k", "test_a", "--clean-alluredir")
+    assert ended.verdicts() == {"test_a": "PASSED", "test_b": "NOT_RUN"}
+    assert ended.status == 6, ended.output
+    assert replay(text, "--deselect", "test_suite.py::test_b", "--clean-alluredir").status == 6
+    assert replay(text, "--clean-alluredir").status == 0
+
+
+def test_ended_at_the_first_failure(replay):
+    ended = replay("def test_a(): raise ValueError('x')\ndef test_b(): pass\n", "-x")
+    assert ended.verdicts() == {"test_a": "INCONCLUSIVE", "test_b": "NOT_RUN"}
+    assert ended.status == 6
+
+
+def test_file_that_skips_itself(suite):
+    suite.write("def test_a(): pass\n")
+    suite.write("import pytest\npytest.skip('not today', allow_module_level=True)\n", "test_other.py")
+    ended = suite.run()
+    assert ended.status == 6, ended.output
+    assert "not collected (skipped): test_other.py" in ended.output
+
+
+def test_skipped_test_was_not_run(replay):
+    ended = replay("import pytest\ndef test_a(): pytest.skip('later')\ndef test_b(): pass\n")
+    assert ended.verdicts() == {"test_a": "NOT_RUN", "test_b": "PASSED"}
+    assert ended.status == 6
+
+
+def test_report_painted_green(suite):
+    suite.write(
+        """
+        import pytest
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_makereport(item, call):
+            report = yield
+            report.outcome = "passed"
+            return report
+        """,
+        "conftest.py",
+    )
+    suite.write("def test_a(): assert 0\n")
+    ended = suite.run()
+    assert ended.status == 1, ended.output
+    assert ended.verdicts() == {"test_a": "FAILED"}
+
+
+def test_tampered_ledger(replay):
+    ended = replay("def test_a(): pass\ndef test_b(): raise ValueError('odd')\n")
+    whole = ended.ledger.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    for changed in (
+        whole.replace(b'"cause":"other"', b'"cause":"none"'),
+        b"".join(line for line in lines if b"test_b" not in line),
+        b"".join(lines[:4] + lines[5:]),
+        whole + lines[-1],
+        whole + b"{",
+        b"",
+    ):
+        ended.ledger.write_bytes(changed)
+        assert ended.found.decision is not Decision.GO
+        assert ended.found.exit_status != 0
+
+
+def test_allure_result_removed_or_repainted(replay):
+    """What Allure shows is compared while the run ends; here it is changed by the last teardown."""
+    ended = replay(
+        """
+        import json, pathlib, pytest
+        def test_a(): pass
+        def test_b():
+            for file in pathlib.Path("results/allure").glob("*-result.json"):
+                file.write_text(file.read_text().replace('"status": "passed"', '"status": "failed"'))
+        """
+    )
+    assert ended.status == 6, ended.output
+    assert any("test_a is PASSED, Allure shows failed" in text for text in ended.found.why)
+
+
+def test_junit_has_the_requirements(replay):
+    known = "LightweightM2M-1.0-int-776"
+    ended = replay(
+        f"import pytest\n@pytest.mark.requirement({known!r})\ndef test_a(): pass\n", "--junitxml=junit.xml"
+    )
+    assert ended.status == 0, ended.output
+    tree = xml.etree.ElementTree.parse(ended.folder / "junit.xml")
+    found = [(one.get("name"), one.get("value")) for one in tree.iter("property")]
+    assert found == [("requirement", known)]
+
+
+def test_ordinary_runs_are_left_alone(suite):
+    suite.write("def test_a(): pass\ndef test_b(): assert 0\n")
+    ended = suite.run("-k", "test_a", ledger=False)
+    assert ended.status == 0
+    assert not (ended.folder / "results" / "runs").exists()
+    assert "verdict" not in ended.output
+
+
+def test_provenance(replay):
+    ended = replay("def test_a(): pass\n", "--seed=7")
+    begin = json.loads(ended.ledger.read_text().splitlines()[0])
+    assert begin["seed"] == 7
+    assert begin["run"] == ended.run.name
+    assert begin["packages"]["pytest"] == pytest.__version__
+    assert {"git_revision", "git_dirty", "bench_sha256", "python"} <= set(begin)
