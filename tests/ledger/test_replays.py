@@ -1,4 +1,4 @@
-"""Every way in which a run can go wrong and look right, replayed with real processes and signals: none is GO."""
+"""Every way in which a run can go wrong and look right, replayed with real processes: none is GO."""
 
 from __future__ import annotations
 

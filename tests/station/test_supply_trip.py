@@ -12,6 +12,7 @@ import pytest
 
 from bench.config import load_bench
 from bench.errors import InstrumentError
+from bench.evidence.run_verdict import ExitStatus
 from bench.firmware_update.states import Delivery, Result
 from bench.station import Station
 from bench.virtual.plant import VirtualBench
@@ -170,6 +171,6 @@ def test_testcase_is_broken_not_failed(tmp_path: Path, testcase: str) -> None:
         timeout=240,
         env={**os.environ, "PYTHONPATH": path},
     )
-    assert run.returncode == 1, run.stdout[-3000:] + run.stderr[-2000:]
+    assert run.returncode == ExitStatus.BENCH, run.stdout[-3000:] + run.stderr[-2000:]
     assert "BENCH ERROR during call: psu:1 tripped: over-current protection (OCP), limit 0.6 A" in run.stdout
     assert "AssertionError" not in run.stdout
