@@ -1,4 +1,4 @@
-"""The ledger of testcases on the virtual bench: boards that vanish, waits that never end, one board failing."""
+"""The ledger of testcases on the virtual bench: a board that vanishes, a wait that never ends."""
 
 from __future__ import annotations
 
