@@ -21,7 +21,7 @@ def run(folder: Path, *options: str, path: Path | None = None) -> subprocess.Com
     """One push to the virtual nRF9160; results in `folder`. Modules in `path` can be loaded with `-p`."""
     command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "--board", "nrf9160"]
     command += ["--results", str(folder / "results"), "--alluredir", str(folder / "allure"), *options]
-    command += [str(ROOT / "testcases" / "test_successful_update.py"), "-k", "push_succeeds"]
+    command += [f"{ROOT / 'testcases' / 'test_successful_update.py'}::test_push_succeeds"]
     paths = [str(ROOT), *([str(path)] if path else [])]
     return subprocess.run(
         command,
