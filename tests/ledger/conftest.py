@@ -43,6 +43,12 @@ class Ended:
         return {node.rpartition("::")[2]: str(j.verdict) for node, j in self.found.tests.items()}
 
 
+def _heed_signals() -> None:
+    """Whatever started the tests may ignore these (nohup, a background job): its children would too."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Suite:
     """Write testcases, then run them."""
 
@@ -62,6 +68,7 @@ class Suite:
             [*command, *options],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
+            preexec_fn=_heed_signals if os.name == "posix" else None,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -21,13 +21,12 @@ def clock(request: pytest.FixtureRequest) -> Iterator[Clock]:
     made.close()
 
 
-def interrupting(clock: Clock) -> threading.Thread:
-    """Ends the wait as soon as there is one, and keeps what it was for."""
+def interrupting(clock: Clock, begun: threading.Event) -> threading.Thread:
+    """Ends the wait once what is waited for has `begun`, and keeps what it was for."""
 
     def run() -> None:
-        while (reason := clock.waiting_for) is None:
-            pass
-        thread.name = reason
+        begun.wait(10)
+        thread.name = clock.waiting_for or ""
         assert clock.interrupt(TestTimeout("too long"))
 
     thread = threading.Thread(target=run, daemon=True)
@@ -37,14 +36,16 @@ def interrupting(clock: Clock) -> threading.Thread:
 
 def test_wait_is_ended_with_the_fault_and_the_clock_goes_on(clock: Clock) -> None:
     ended = []
+    begun = threading.Event()
 
     async def never() -> None:
         try:
+            begun.set()
             await asyncio.Event().wait()
         finally:
             ended.append(True)
 
-    thread = interrupting(clock)
+    thread = interrupting(clock, begun)
     with pytest.raises(TestTimeout, match="too long"):
         clock.run(never(), reason="the moon to be full")
     thread.join(5)

@@ -67,7 +67,7 @@ def dependency_not_checked(healthy: Any) -> Any:
     UpdateObject,
     "settle",
     source="sdk-nrf sample",
-    hints=("test_bad_build_gives_way_to_the_old_one[cannot-attach", "test_bad_build_gives_way"),
+    hints=("test_bad_build_gives_way_to_the_old_one",),
 )
 def confirmed_before_it_attaches(healthy: Any) -> Any:
     """A new image makes itself permanent as soon as it runs, before it has reached the network."""
