@@ -114,11 +114,12 @@ def _is_half(before: Transition, seen: Transition, after: Transition, rows: tupl
     return mixed and after.time - seen.time <= HALF_STEP_LIMIT and is_allowed(rows, before.pair, after.pair)
 
 
-def judge(transitions: Sequence[Transition], rules: Rules) -> Judgement:
+def judge(transitions: Sequence[Transition], rules: Rules, lost: int = 0) -> Judgement:
     """Hold each step against the rules.
 
     A step that a documented deviation of the rules excuses is reported as that deviation; a step
-    over several rows is a gap when it was learned by reading, else a violation.
+    over several rows is a gap when it was learned by reading, or when the bench has `lost` datagrams
+    of the device, else a violation.
     """
     rows = rules.rows
     found = _Findings()
@@ -131,7 +132,7 @@ def judge(transitions: Sequence[Transition], rules: Rules) -> Judgement:
             text = f"{excuse}: {DEVIATIONS[excuse].text} ({rules.deviations[excuse]})"
             if text not in found.deviations:
                 found.deviations.append(text)
-        elif after.origin == "read" and _reachable(rows, before.state, after.pair):
+        elif (after.origin == "read" or lost) and _reachable(rows, before.state, after.pair):
             found.gaps.append(step)
         else:
             found.violations.append(f"{step} is no step of {rules.name}")

@@ -25,7 +25,8 @@ class UpdateRecord:
 
     `delivered` counts the bytes of the package that went over, `sent` (PULL) those with
     repetitions; `push` is how a PUSH ended; `refused` is the device's refusal of the delivery or of
-    Update; `stuck` says what did not happen in time ("" when nothing did). Times are bench seconds.
+    Update; `stuck` says what did not happen in time ("" when nothing did); `lost` counts the datagrams
+    of the device that a path of the bench's own did not carry. Times are bench seconds.
     """
 
     rules: Rules
@@ -38,6 +39,7 @@ class UpdateRecord:
     push: PushResult | None = None
     refused: str = ""
     stuck: str = ""
+    lost: int = 0
     started: float = 0.0
     finished: float = 0.0
 
@@ -58,8 +60,14 @@ class UpdateRecord:
         return [Step(a.state, b.state, b.result) for a, b in pairwise(seen)]
 
     def shown(self, *states: State) -> list[State]:
-        """Of these states those that the board shows, going by the documented deviations of its profile."""
-        return [state for state in states if state not in self.rules.hidden]
+        """Of these states those that must have been seen.
+
+        Not those that the board hides by the documented deviations of its profile; nor, where the bench
+        has itself lost datagrams of the device, those that nobody heard of: a notification is repeated
+        only while its state lasts, and none outlives a restart (RFC 7641 section 4.5).
+        """
+        seen = self.states
+        return [s for s in states if s not in self.rules.hidden and (s in seen or not self.lost)]
 
     @property
     def state(self) -> State:
@@ -75,7 +83,7 @@ class UpdateRecord:
 
     @property
     def judgement(self) -> Judgement:
-        return judge(self.transitions, self.rules)
+        return judge(self.transitions, self.rules, self.lost)
 
     @property
     def violations(self) -> list[str]:

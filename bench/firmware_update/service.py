@@ -236,6 +236,7 @@ class UpdateService:
             self._clock,
             self._timeline,
             partial(self._package_uri, dut.name),
+            lambda: 0 if dut.network is None else dut.network.up.counters.not_carried,
             download_timeout=timeouts.download * patience,
             update_timeout=(timeouts.update + timeouts.registration) * patience,
             # a device notices only at its next Update that the server has forgotten it

@@ -38,7 +38,8 @@ READ_LIMIT = 600.0
 class Cycle:
     """What an update needs besides its package: `instance` is the object instance that takes it.
 
-    Time-outs are bench seconds.
+    `lost` counts the datagrams of the device that the bench's own path has not carried so far. Time-outs
+    are bench seconds.
     """
 
     server: LwM2mServer
@@ -47,6 +48,7 @@ class Cycle:
     clock: Clock
     timeline: Timeline
     uri_of: Callable[[str, Transport], str]
+    lost: Callable[[], int]
     download_timeout: float
     update_timeout: float
     registration_timeout: float
@@ -68,6 +70,7 @@ class Update:
         self._named = False
         self._polled = False
         self._executed: float | None = None
+        self._lost_before = cycle.lost()
         self.object5 = Object5(cycle.server, cycle.endpoint, cycle.instance)
         self.record = UpdateRecord(
             cycle.rules, delivery, transport, len(data), transitions=self._watch.transitions
@@ -347,6 +350,7 @@ class Update:
     def close(self) -> None:
         """Stop watching, and take the package off the shelf."""
         self.record.finished = self._clock.now()
+        self.record.lost = self._cycle.lost() - self._lost_before
         self._run(self._watch.close(), 10, "stop watching")
         if self._package is not None:
             self._cycle.server.withdraw(self._package.name)

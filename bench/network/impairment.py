@@ -79,3 +79,8 @@ class Counters:
     duplicated: int = 0
     reordered: int = 0
     stale: int = 0
+
+    @property
+    def not_carried(self) -> int:
+        """Datagrams that went into the path and never came out."""
+        return self.lost + self.blocked + self.dropped + self.stale

@@ -125,6 +125,26 @@ def test_a_documented_deviation_is_reported_not_hidden() -> None:
     assert record.states == record.shown(DOWNLOADING, DOWNLOADED, UPDATING, IDLE)
 
 
+def test_a_state_is_missed_only_where_the_bench_lost_datagrams() -> None:
+    """A notification that its path did not carry, before the device went on or restarted."""
+    notified = seen((0, 0), (2, 0), (0, 1), origin="notification")
+    notified[1].stood = True
+    whole = (DOWNLOADING, DOWNLOADED, UPDATING, IDLE)
+    record = UpdateRecord(V11, Delivery.PUSH, Transport.COAP, 1, transitions=notified)
+    assert len(record.violations) == 2
+    assert record.shown(*whole) == list(whole) != record.states
+    record.lost = 1
+    assert record.violations == []
+    assert record.shown(*whole) == record.states == [DOWNLOADED, IDLE]
+    assert len(record.judgement.gaps) == 2
+
+
+def test_losses_excuse_no_step_that_no_update_takes() -> None:
+    for pairs in (((2, 0), (3, 0), (2, 0)), ((0, 0), (2, 11))):
+        record = UpdateRecord(V10, Delivery.PUSH, Transport.COAP, 1, transitions=seen(*pairs), lost=9)
+        assert record.violations != []
+
+
 def test_an_unneeded_deviation_is_not_reported() -> None:
     rules = rules_for(UpdateProfile(deviations={"downloading-not-shown": "vendor note 7"}))
     assert judge(seen(*GOOD), rules).deviations == ()

@@ -375,6 +375,7 @@ def test_an_update_cycle_with_a_sleeping_device(
         clock,
         timeline,
         lambda name, transport: "",
+        lambda: 0,
         download_timeout=600,
         update_timeout=300,
         registration_timeout=60,

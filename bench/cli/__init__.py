@@ -1,0 +1,35 @@
+"""The `bench` command: one file for each of its commands, or for those that belong together.
+
+A command's work is done in the room it belongs to, and imported when the command runs: `bench check`
+must not wait for what draws pictures.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from bench.cli.attached import calibrate, check, up
+from bench.cli.measured import baseline
+from bench.cli.mutants import mutants
+from bench.cli.runs import coverage, verdict
+from bench.errors import BenchError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def commands() -> None:
+    """Hardware-in-the-loop test bench for LwM2M firmware updates."""
+
+
+for command in (check, up, calibrate, coverage, verdict, baseline, mutants):
+    commands.add_command(command)
+
+
+def main() -> None:
+    """Entry point of the console script: faults of the bench are one message, not a traceback."""
+    try:
+        commands()
+    except BenchError as error:
+        click.echo(f"bench: {error}", err=True)
+        sys.exit(3)

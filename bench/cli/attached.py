@@ -1,0 +1,64 @@
+"""Commands about what is attached: `check`, `up`, `calibrate`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from bench.config import BoardSettings, load_bench
+
+BENCH_FILE = click.argument(
+    "file", type=click.Path(path_type=Path, dir_okay=False), default=Path("boards/virtual.toml")
+)
+
+
+@click.command()
+@BENCH_FILE
+def check(file: Path) -> None:
+    """Read a bench file and its board files; name every mistake. Opens and powers nothing."""
+    bench = load_bench(file)
+    click.echo(f"{file}: {bench.settings.bench.name}")
+    for name, board in bench.settings.boards.items():
+        supply = f", supply {board.supply}" if isinstance(board, BoardSettings) else ""
+        click.echo(f"  {name}: {bench.type_of(name).title}, serial {board.serial}{supply}")
+    for name, instrument in bench.settings.instruments.items():
+        click.echo(f"  {name}: {instrument.driver} at {instrument.address}")
+
+
+@click.command()
+@BENCH_FILE
+@click.option("--seed", type=int, default=0, show_default=True, help="seed of everything random")
+def up(file: Path, seed: int) -> None:
+    """Keep a virtual bench running, in wall time, for other programs to look at (pyocd, esptool).
+
+    Prints how to reach each board; ends with Ctrl-C.
+    """
+    from bench.virtual.exposed import run_exposed
+
+    run_exposed(load_bench(file), seed, click.echo)
+
+
+@click.command()
+@click.option(
+    "--bench",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("boards/virtual.toml"),
+    show_default=True,
+    help="bench file",
+)
+@click.option("--board", multiple=True, help="only this board; may be given several times")
+@click.option("--days", type=click.IntRange(1), default=90, show_default=True, help="how long it holds")
+@click.option("--step", type=click.FloatRange(0.25), default=5.0, show_default=True, help="dB of the sweep")
+@click.option("--seed", type=int, default=0, show_default=True, help="seed of the virtual bench")
+def calibrate(file: Path, board: tuple[str, ...], days: int, step: float, seed: int) -> None:
+    """Measure what each board reports at each attenuation of its radio path, up and down; keep it.
+
+    Each board is installed with its baseline, powered and registered first. Exit status 1 when a path
+    is not fit for use; what was measured is kept in calibration/, beside the bench file, either way.
+    """
+    from bench.calibrate import run_calibration
+
+    sys.exit(run_calibration(load_bench(file, board), days, step, seed, click.echo))
