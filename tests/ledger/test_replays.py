@@ -335,6 +335,20 @@ def test_deselected_test(replay):
     assert replay(text, "--clean-alluredir").status == 0
 
 
+@pytest.mark.parametrize("option", ["--power-cuts=0", "--soak=0", "--soak=-1", "--power-cuts=some"])
+def test_nothing_done_is_no_pass(replay, option):
+    """A testcase that repeats something no time at all would be green."""
+    ended = replay("def test_a(soak, power_cuts): pass\n", option)
+    assert ended.status == 4, ended.output
+    assert option.partition("=")[0] in ended.output
+
+
+def test_one_cut_is_no_sweep(replay):
+    ended = replay("def test_a(): pass\n", "--cut=3")
+    assert ended.status == 6, ended.output
+    assert "only this cut was done" in ended.output
+
+
 def test_ended_at_the_first_failure(replay):
     ended = replay("def test_a(): raise ValueError('x')\ndef test_b(): pass\n", "-x")
     assert ended.verdicts() == {"test_a": "INCONCLUSIVE", "test_b": "NOT_RUN"}
