@@ -36,8 +36,6 @@ from bench.dut.flasher import Flasher
 from bench.dut.hardware import HardwareDut
 from bench.dut.nrf9160 import Nrf9160
 from bench.dut.process import ProcessDut
-from bench.dut.rom_serial import RomSerialFlasher
-from bench.dut.swd import SwdFlasher
 from bench.errors import BenchError, ConfigError, NotApplicable
 from bench.firmware.image_set import ImageSet
 from bench.firmware.provider import load_images, load_packages
@@ -267,10 +265,15 @@ class Station:
         )
 
     def _build_flasher(self, name: str, board: BoardSettings) -> Flasher:
+        """pyOCD and esptool are imported where a board needs them: they take longer than all the rest."""
         match board.flasher:
             case SwdAttachment(uid=uid, target=target, frequency=frequency):
+                from bench.dut.swd import SwdFlasher
+
                 return SwdFlasher(name, uid, self.timeline, target=target, frequency=frequency)
             case RomSerialAttachment(mac=mac, baud=baud):
+                from bench.dut.rom_serial import RomSerialFlasher
+
                 return RomSerialFlasher(name, board.console, self.timeline, baud=baud, mac=mac)
 
     def _open_packages(self, settings: BenchSettings) -> None:
