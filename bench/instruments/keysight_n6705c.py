@@ -58,7 +58,7 @@ class KeysightN6705C(ScpiInstrument, PowerSupply[Transport]):
             module = self.transport.query(f"SYST:CHAN:MOD? (@{number})").strip().strip('"')
             if module in MODULES:
                 channels[number] = _Channel(self, number, MODULES[module])
-                meters[number] = ElogMeter(f"{self.name}:{number}", number, self, self.clock)
+                meters[number] = ElogMeter(f"{self.name}:{number}", number, module, self, self.clock)
         self._channels, self._meters = channels, meters
         if not channels:
             self.transport.close()

@@ -3,18 +3,25 @@
 | command                                | use                                                      |
 |----------------------------------------|----------------------------------------------------------|
 | `FORM REAL`, `FORM:BORD NORM`, `FORM:BORD?` | float32 blocks, most significant byte first         |
-| `SENS:CURR:RANG <a>,(@n)`, `SENS:CURR:RANG:AUTO 1,(@n)` | measuring range, or seamless ranging    |
-| `SENS:SWE:TINT <s>,(@n)`, `...? (@n)`  | scope: seconds between points, 5.12 us and multiples     |
+| `SENS:SWE:TINT:RES RES20`              | times in steps of 20.48 us, not 40.96 us                 |
+| `SENS:FUNC:CURR 1,(@n)`, `SENS:FUNC:VOLT 0,(@n)` | scope: the current only, as 5.12 us ask for    |
+| `SENS:CURR:RANG <a>,(@n)`, `SENS:CURR:RANG:AUTO 1,(@n)` | scope: range, or seamless ranging       |
+| `SENS:SWE:TINT <s>,(@n)`, `...? (@n)`  | scope: time between points: 5.12, 10.24, n x 20.48 us    |
 | `SENS:SWE:POIN <n>,(@n)`, `SENS:SWE:OFFS:POIN 0,(@n)` | scope: number of points, none before the trigger |
 | `TRIG:ACQ:SOUR BUS,(@n)`, `INIT:ACQ (@n)`, `TRIG:ACQ (@n)` | scope: arm and trigger               |
 | `FETC:ARR:CURR? (@n)`                  | scope: the points, once they are there                   |
 | `SENS:ELOG:FUNC:CURR 1,(@n)`, `...:VOLT 0`, `...:CURR:MINM 0` | log: the current's mean only      |
-| `SENS:ELOG:PER <s>,(@n)`, `...? (@n)`  | log: integration time of one record, 102.4 us to 60 s    |
+| `SENS:ELOG:CURR:RANG <a>,(@n)`, `SENS:ELOG:CURR:RANG:AUTO 1,(@n)` | log: a range of its own       |
+| `SENS:ELOG:PER <s>,(@n)`, `...? (@n)`  | log: time of one record: n x 20.48 us, 102.4 us to 60 s  |
 | `TRIG:ELOG:SOUR BUS,(@n)`, `INIT:ELOG (@n)`, `TRIG:ELOG (@n)` | log: start                        |
 | `FETC:ELOG? <max>,(@n)`                | log: the oldest records that were not fetched yet        |
 | `ABOR:ELOG (@n)`, `ABOR:ACQ (@n)`      | stop                                                     |
 
-Source: Keysight N6705 Programmer's Reference (subsystems SENSe, INITiate, TRIGger, FETCh, FORMat, ABORt).
+Source: Keysight N6705 Programmer's Reference (subsystems SENSe, INITiate, TRIGger, FETCh, FORMat, ABORt);
+steps of the times, and the 20 s for which the log keeps records: N6705C and N6700C User's Guides (measurement
+sample rate, external data logging).
+
+The log does not use the scope's range, and begins in its largest one, where a sleeping board is noise.
 """
 
 from __future__ import annotations
@@ -34,12 +41,18 @@ from bench.instruments.transport import Transport
 
 TICK = 5.12e-6
 """Seconds: the digitizer's own interval."""
+STEP = 4 * TICK
+"""Seconds: the steps of longer ones, and of the log's."""
 
 POINTS = 512 * 1024
 PERIOD = 102.4e-6
 LONGEST_PERIOD = 60.0
-RANGES = (10e-6, 1e-3, 0.1, 3.0)
-"""Measuring ranges of an N6781A in amperes."""
+RANGES = {
+    "N6781A": (10e-6, 1e-3, 0.1, 3.0),
+    "N6782A": (10e-6, 1e-3, 0.1, 3.0),
+    "N6785A": (1e-3, 0.1, 8.0),
+}
+"""Measuring ranges of each module in amperes."""
 
 LIMIT = 10.0
 """Amperes beyond which no module reads."""
@@ -61,20 +74,38 @@ class Supply(Protocol):
     def transport(self) -> Transport: ...
     def set(self, command: str) -> None: ...
     def number(self, query: str) -> float: ...
+    def switch(self, query: str) -> bool: ...
 
 
-def prepare(supply: Supply, number: int, range: float | None) -> None:
-    """Byte order and range. Another byte order than the one asked for would make nonsense of everything."""
+def prepare(supply: Supply, number: int, sense: str, range: float | None) -> None:
+    """Byte order, steps and range; `sense` is whose: `SENS` for the scope, `SENS:ELOG` for the log.
+
+    Another byte order or range than the one asked for would make nonsense of everything: both are read back.
+    """
     supply.set("FORM REAL")
     supply.set("FORM:BORD NORM")
     order = supply.transport.query("FORM:BORD?").strip().upper()
     if not order.startswith("NORM"):
         raise supply.transport.fault("FORM:BORD?", f"answered {order!r} after it was set to NORM")
-    if range is None:
-        supply.set(f"SENS:CURR:RANG:AUTO 1,(@{number})")
-    else:
-        supply.set(f"SENS:CURR:RANG:AUTO 0,(@{number})")
-        supply.set(f"SENS:CURR:RANG {range:g},(@{number})")
+    supply.set("SENS:SWE:TINT:RES RES20")
+    header, at = f"{sense}:CURR:RANG", f"(@{number})"
+    supply.set(f"{header}:AUTO {int(range is None)},{at}")
+    if range is not None:
+        supply.set(f"{header} {range:g},{at}")
+        if (taken := supply.number(f"{header}? {at}")) < 0.99 * range:
+            raise supply.transport.fault(
+                f"{header}?", f"answered {taken:g} A after it was set to {range:g} A"
+            )
+    elif not supply.switch(f"{header}:AUTO? {at}"):
+        raise supply.transport.fault(f"{header}:AUTO?", "answered off after it was switched on")
+
+
+def interval_of(rate: float) -> float:
+    """Seconds of the next shorter interval that the scope has: one tick, two, or whole steps."""
+    wanted = 1 / rate * (1 + 1e-6)
+    if wanted >= STEP:
+        return math.floor(wanted / STEP) * STEP
+    return 2 * TICK if wanted >= 2 * TICK else TICK
 
 
 class Scope:
@@ -95,9 +126,11 @@ class Scope:
             raise InstrumentError(f"{self.name}: {points} points", help=f"it takes 1 to {POINTS}")
         if not math.isfinite(rate) or not 1 <= rate <= 1.0001 / TICK:
             raise InstrumentError(f"{self.name}: rate {rate:g}/s", help=f"it takes 1 to {1 / TICK:.0f}/s")
-        interval = max(1, math.floor(1 / rate / TICK + 1e-6)) * TICK
+        interval = interval_of(rate)
         supply, at = self._supply, f"(@{self._number})"
-        prepare(supply, self._number, range)
+        prepare(supply, self._number, "SENS", range)
+        supply.set(f"SENS:FUNC:CURR 1,{at}")
+        supply.set(f"SENS:FUNC:VOLT 0,{at}")
         supply.set(f"SENS:SWE:TINT {interval:.8g},{at}")
         actual = supply.number(f"SENS:SWE:TINT? {at}")
         if abs(actual - interval) > 0.01 * interval:
@@ -129,8 +162,8 @@ class Scope:
 class ElogMeter(CurrentMeter):
     """Gapless means of the current. Records that the instrument had to drop are an error."""
 
-    def __init__(self, name: str, number: int, supply: Supply, clock: Clock) -> None:
-        ratings = MeterRatings(1 / LONGEST_PERIOD, 1 / PERIOD, (Sampling.AVERAGE,), RANGES)
+    def __init__(self, name: str, number: int, module: str, supply: Supply, clock: Clock) -> None:
+        ratings = MeterRatings(1 / LONGEST_PERIOD, 1 / PERIOD, (Sampling.AVERAGE,), RANGES[module])
         super().__init__(f"{name} data log", ratings)
         self._at = f"(@{number})"
         self._number = number
@@ -143,8 +176,8 @@ class ElogMeter(CurrentMeter):
         self._delivered = 0
 
     def _configure(self, rate: float, mode: Sampling, range: float | None) -> Measuring:
-        period = max(PERIOD, math.floor(1 / rate / TICK + 1e-6) * TICK)
-        prepare(self._supply, self._number, range)
+        period = max(PERIOD, math.floor(1 / rate / STEP + 1e-6) * STEP)
+        prepare(self._supply, self._number, "SENS:ELOG", range)
         for command in ("FUNC:CURR 1", "FUNC:VOLT 0", "FUNC:CURR:MINM 0", f"PER {period:.8g}"):
             self._supply.set(f"SENS:ELOG:{command},{self._at}")
         actual = self._supply.number(f"SENS:ELOG:PER? {self._at}")

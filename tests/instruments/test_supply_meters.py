@@ -139,6 +139,47 @@ def test_data_log_means_keep_the_charge(bench, supply):
 
 
 @n6705
+def test_data_log_resolves_a_sleeping_board(bench, supply):
+    """Its range is not the scope's, and at first it is the largest, in which a sleeping board is nothing."""
+    bench.board.take(2.7e-6)
+    supply.set("SENS:CURR:RANG:AUTO 1,(@1)")
+    meter = supply.meter(1)
+    meter.configure(rate=1000)
+    assert recorded(bench, meter, 1.0).current == pytest.approx(2.7e-6, rel=1e-3)
+
+
+@n6705
+@pytest.mark.parametrize(("range", "taken"), [(0.5, 3.0), (0.05, 0.1)])
+def test_data_log_has_the_range_that_was_asked_for(bench, supply, range, taken):
+    bench.board.take(0.2)
+    meter = supply.meter(1)
+    assert meter.configure(rate=1000, range=range).range == taken
+    assert recorded(bench, meter, 1.0).current.max() == pytest.approx(min(0.2, 1.05 * taken), rel=1e-3)
+
+
+@n6705
+def test_range_that_is_not_taken_is_told(bench, supply, monkeypatch):
+    meter = supply.meter(1)
+    log = type(bench.server.instrument.logs[1])
+    for name, value in (("range", 10e-6), ("auto", False)):
+        monkeypatch.setattr(log, name, property(lambda _, kept=value: kept, lambda *_: None), raising=False)
+    with pytest.raises(
+        InstrumentError, match=r"SENS:ELOG:CURR:RANG\?: answered 1e-05 A after it was set to 3 A"
+    ):
+        meter.configure(rate=1000, range=1.0)
+    with pytest.raises(InstrumentError, match=r"SENS:ELOG:CURR:RANG:AUTO\?: answered off"):
+        meter.configure(rate=1000)
+
+
+@n6705
+@pytest.mark.parametrize("rate", [0.02, 3, 1000, 4567, 9300, 1 / 102.4e-6])
+def test_data_log_takes_any_rate_at_the_next_shorter_of_its_periods(bench, supply, rate):
+    period = 1 / supply.meter(1).configure(rate=rate).rate
+    assert period == pytest.approx(round(period / 20.48e-6) * 20.48e-6)
+    assert 0 <= 1 / rate - period < 20.49e-6
+
+
+@n6705
 def test_data_log_over_minutes_read_now_and_then(bench, supply):
     bench.take_at(60, 0.2)
     meter = supply.meter(1)
@@ -198,12 +239,30 @@ def test_format_that_cannot_be_set_is_told_before_anything_is_measured(bench, su
 def test_scope_takes_points_at_its_ticks(bench, supply):
     bench.take_at(0.02, 0.3)
     start = bench.clock.now()
-    samples = supply.scope(1).capture(10_000, rate=100_000)
+    samples = supply.scope(1).capture(10_000, rate=150_000)
     assert samples.rate == pytest.approx(1 / 5.12e-6)
     assert len(samples) == 10_000
     assert samples.start == start
     assert int(numpy.argmax(samples.current > 0.2)) == pytest.approx(0.02 / 5.12e-6, abs=1)
     assert bench.clock.now() - start == pytest.approx(10_000 * 5.12e-6, abs=0.06)
+
+
+@n6705
+@pytest.mark.parametrize(
+    ("rate", "interval"),
+    [
+        (195_312.5, 5.12e-6),
+        (100_000, 5.12e-6),
+        (97_000, 10.24e-6),
+        (49_000, 10.24e-6),
+        (48_000, 20.48e-6),
+        (20_000, 2 * 20.48e-6),
+        (1000, 48 * 20.48e-6),
+    ],
+)
+def test_scope_takes_any_rate_at_the_next_shorter_of_its_intervals(supply, rate, interval):
+    """The mainframe rounds others to these: 5.12 and 10.24 us, and multiples of 20.48 us."""
+    assert 1 / supply.scope(1).capture(10, rate=rate).rate == pytest.approx(interval)
 
 
 @n6705

@@ -1,8 +1,10 @@
 """A simulated Keysight N6705C with four N6781A modules on up to four rails, their scope and data log.
 
-Kept of the real one (N6705 Programmer's Reference): channel lists, the status bits, triggers by command,
-points in steps of 5.12 us, an unfinished acquisition that answers nothing until it is done, big-endian
-blocks unless `FORM:BORD SWAP`, a data log whose buffer runs over when nobody fetches.
+Kept of the real one (N6705 Programmer's Reference, User's Guide): channel lists, the status bits, triggers by
+command, times rounded to the steps it has, an acquisition of what was chosen to be measured and nothing else,
+an unfinished one that answers nothing until it is done, big-endian blocks unless `FORM:BORD SWAP`, a data log
+with a range of its own, whose buffer runs over when nobody fetches. A range clips what is beyond it and
+resolves an 18-bit step of it; seamless ranging takes each value in the smallest range that holds it.
 """
 
 from __future__ import annotations
@@ -31,6 +33,11 @@ AMPS = 3.06
 OVP = 24.0
 OCP_DELAY = 0.020
 TICK = 5.12e-6
+RESOLUTIONS = {"RES20": 4 * TICK, "RES40": 8 * TICK}
+RANGES = (10e-6, 1e-3, 0.1, 3.0)
+OVERRANGE = 1.05
+STEPS = 1 << 17
+"""Of its 18-bit converter, to either side of zero."""
 MAX_POINTS = 512 * 1024
 SHORTEST = 102.4e-6
 LONGEST = 60.0
@@ -47,6 +54,7 @@ class N6705C(ScpiSupply):
     def __init__(self, scheduler: Scheduler, rails: Mapping[int, Rail]) -> None:
         self.modules = dict.fromkeys(self.channel_numbers, "N6781A")
         self.swapped = False
+        self.resolution = RESOLUTIONS["RES20"]
         super().__init__(scheduler, rails)
         self.scopes = {n: _Scope(scheduler, o.rail) for n, o in self.outputs.items()}
         self.logs = {n: _Log(scheduler, o.rail) for n, o in self.outputs.items()}
@@ -75,8 +83,11 @@ class N6705C(ScpiSupply):
             "STATus:QUEStionable:CONDition": self._questionable,
             "FORMat[:DATA]": lambda call: "REAL" if call.query else _one_of(call, "REAL"),
             "FORMat:BORDer": self._order,
-            "SENSe:CURRent[:DC]:RANGe[:UPPer]": self._accept,
-            "SENSe:CURRent[:DC]:RANGe:AUTO": self._accept,
+            "SENSe:CURRent[:DC]:RANGe[:UPPer]": lambda call: self._range(call, self.scopes),
+            "SENSe:CURRent[:DC]:RANGe:AUTO": lambda call: self._auto(call, self.scopes),
+            "SENSe:FUNCtion:CURRent": self._measured_too("CURR"),
+            "SENSe:FUNCtion:VOLTage": self._measured_too("VOLT"),
+            "SENSe:SWEep:TINTerval:RESolution": self._resolution,
             "SENSe:SWEep:TINTerval": self._interval,
             "SENSe:SWEep:POINts": self._points,
             "SENSe:SWEep:OFFSet:POINts": self._accept,
@@ -85,6 +96,8 @@ class N6705C(ScpiSupply):
             "TRIGger:ACQuire[:IMMediate]": lambda call: self._scope(call).trigger(),
             "ABORt:ACQuire": lambda call: self._scope(call).abort(),
             "FETCh:ARRay:CURRent[:DC]": self._fetch_points,
+            "SENSe:ELOG:CURRent[:DC]:RANGe[:UPPer]": lambda call: self._range(call, self.logs),
+            "SENSe:ELOG:CURRent[:DC]:RANGe:AUTO": lambda call: self._auto(call, self.logs),
             "SENSe:ELOG:FUNCtion:CURRent": self._accept,
             "SENSe:ELOG:FUNCtion:VOLTage": self._accept,
             "SENSe:ELOG:FUNCtion:CURRent:MINMax": self._accept,
@@ -138,18 +151,56 @@ class N6705C(ScpiSupply):
         size = str(len(data)).encode()
         return b"#%d%s%s" % (len(size), size, data)
 
+    # ---- ranges
+
+    def _range(self, call: Call, meters: Mapping[int, _Meter]) -> str | None:
+        meter = meters[call.channels[0]]
+        if call.query:
+            return scientific(meter.range)
+        wanted = call.number(low=0, high=OVERRANGE * RANGES[-1])
+        meter.range = next((r for r in RANGES if r >= wanted), RANGES[-1])
+        meter.auto = False
+        return None
+
+    def _auto(self, call: Call, meters: Mapping[int, _Meter]) -> str | None:
+        meter = meters[call.channels[0]]
+        if call.query:
+            return str(int(meter.auto))
+        meter.auto = call.switch()
+        return None
+
+    def _resolution(self, call: Call) -> str | None:
+        if call.query:
+            return next(name for name, seconds in RESOLUTIONS.items() if seconds == self.resolution)
+        if (name := call.word()) not in RESOLUTIONS:
+            raise ScpiError(-224)
+        self.resolution = RESOLUTIONS[name]
+        return None
+
     # ---- scope
 
     def _scope(self, call: Call) -> _Scope:
         call.nothing()
         return self.scopes[call.channels[0]]
 
+    def _measured_too(self, name: str) -> Handler:
+        def handle(call: Call) -> str | None:
+            scope = self.scopes[call.channels[0]]
+            if call.query:
+                return str(int(name in scope.functions))
+            scope.functions = scope.functions | {name} if call.switch() else scope.functions - {name}
+            return None
+
+        return handle
+
     def _interval(self, call: Call) -> str | None:
+        """One tick where a single quantity is measured, else two; longer ones are rounded to steps."""
         scope = self.scopes[call.channels[0]]
         if call.query:
             return scientific(scope.interval)
         wanted = call.number(low=TICK * 0.999, high=40_000)
-        scope.interval = max(1, round(wanted / TICK)) * TICK
+        step = TICK if wanted < 1.5 * TICK else 2 * TICK if wanted <= 4 * TICK else self.resolution
+        scope.interval = max(len(scope.functions) * TICK, round(wanted / step) * step)
         return None
 
     def _points(self, call: Call) -> str | None:
@@ -163,7 +214,7 @@ class N6705C(ScpiSupply):
         scope = self.scopes[call.channels[0]]
         if scope.armed or scope.measuring:
             return None  # it answers when the acquisition is done
-        if scope.result is None:
+        if scope.result is None or "CURR" not in scope.functions:
             raise ScpiError(-230)
         return self._block(scope.result)
 
@@ -178,7 +229,7 @@ class N6705C(ScpiSupply):
         if call.query:
             return scientific(log.period)
         wanted = call.number(low=SHORTEST * 0.999, high=LONGEST)
-        log.period = max(1, round(wanted / TICK)) * TICK
+        log.period = max(SHORTEST, round(wanted / self.resolution) * self.resolution)
         return None
 
     def _fetch_records(self, call: Call) -> bytes:
@@ -191,8 +242,27 @@ def _one_of(call: Call, *words: str) -> None:
         raise ScpiError(-224)
 
 
-class _Scope:
+class _Meter:
+    """What measures: in one range, or seamlessly in all of them."""
+
+    def __init__(self) -> None:
+        self.range = RANGES[-1]
+        self.auto = False
+
+    def readings(self, amps: numpy.ndarray) -> numpy.ndarray:
+        taken = numpy.full(len(amps), self.range)
+        if self.auto:
+            fitting = numpy.searchsorted(RANGES, numpy.abs(amps))
+            taken = numpy.array(RANGES)[numpy.minimum(fitting, len(RANGES) - 1)]
+        highest = OVERRANGE * taken
+        step = taken / STEPS
+        return numpy.asarray(numpy.round(numpy.clip(amps, -highest, highest) / step) * step)
+
+
+class _Scope(_Meter):
     def __init__(self, scheduler: Scheduler, rail: Rail) -> None:
+        super().__init__()
+        self.functions: frozenset[str] = frozenset({"VOLT"})
         self.interval = TICK * 4
         self.points = 1024
         self.armed = False
@@ -220,11 +290,12 @@ class _Scope:
 
     def _finish(self) -> None:
         self.measuring = False
-        self.result = self._history.points(self._begun, self.interval, self.points)[:, 1]
+        self.result = self.readings(self._history.points(self._begun, self.interval, self.points)[:, 1])
 
 
-class _Log:
+class _Log(_Meter):
     def __init__(self, scheduler: Scheduler, rail: Rail) -> None:
+        super().__init__()
         self.period = 0.1
         self._scheduler = scheduler
         self._history = rail.history
@@ -255,4 +326,4 @@ class _Log:
         count = min(there, limit)
         means = self._history.means(self._from, self.period, count)[:, 1]
         self._from += count * self.period
-        return means
+        return self.readings(means)
