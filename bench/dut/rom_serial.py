@@ -322,16 +322,30 @@ class _LineLogger(TemplateLogger):
             self.print("")
 
 
+class _Hex:
+    """Stands in for esptool's `HexFormatter`: it is made into text for every packet, traced or not.
+
+    esptool lays out each byte of it in Python, which takes as long as all the rest of a read.
+    """
+
+    def __init__(self, binary_string: bytes, auto_split: bool = True) -> None:
+        self._bytes = binary_string
+
+    def __str__(self) -> str:
+        return self._bytes.hex(" ", 4)
+
+
 @contextlib.contextmanager
 def _captured(on_line: Callable[[str], None]) -> Iterator[None]:
-    before = EspLog.instance
+    before = EspLog.instance, esptool.loader.HexFormatter
     logger = _LineLogger(on_line)
     EsptoolLogger().set_logger(logger)  # installs it for the whole of esptool
+    esptool.loader.HexFormatter = _Hex
     try:
         yield
     finally:
         logger.flush()
-        EspLog.instance = before
+        EspLog.instance, esptool.loader.HexFormatter = before
 
 
 @contextlib.contextmanager

@@ -105,7 +105,7 @@ class VirtualBoard(ABC):
 
     def load(self, volts: float) -> float:
         """Amperes drawn now at `volts`, its bursts averaged."""
-        return sum(part.mean for part in self.draws(volts))
+        return self.consumers.mean(volts)
 
     def draws(self, volts: float) -> tuple[Running, ...]:
         """What is drawn now at `volts`, with its bursts."""
