@@ -70,6 +70,10 @@ class ConsoleTimeout(WaitTimeout):
     """A console did not print what was expected in time; the message holds the last lines it did print."""
 
 
+class ReportError(BenchError):
+    """A report cannot be rendered: something is not installed, or there are no results."""
+
+
 class LedgerError(BenchError):
     """The ledger of a run cannot be written or read."""
 

@@ -13,6 +13,7 @@ import click
 from bench.cli.attached import calibrate, check, up
 from bench.cli.measured import baseline
 from bench.cli.mutants import mutants
+from bench.cli.report import report
 from bench.cli.runs import coverage, verdict
 from bench.errors import BenchError
 
@@ -22,7 +23,7 @@ def commands() -> None:
     """Hardware-in-the-loop test bench for LwM2M firmware updates."""
 
 
-for command in (check, up, calibrate, coverage, verdict, baseline, mutants):
+for command in (check, up, calibrate, coverage, verdict, baseline, mutants, report):
     commands.add_command(command)
 
 

@@ -1,15 +1,19 @@
 """Slices of the timeline as text a newcomer can read: serial logs, CoAP, SCPI, flash, states, events.
 
-Pure functions from entries to text; whoever keeps the report attaches them. Every line begins with
+Pure functions from entries to files; whoever keeps the report attaches them. Of a long serial log the end
+is a text, because a report shows it in a page; the whole is in a ZIP archive. Every line begins with
 bench time in seconds, with three decimals, so that two attachments can be read side by side.
 """
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Iterable, Sequence
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.evidence.measurement_table import as_html
 from bench.evidence.measurements import as_csv, measurements
 from bench.timeline import Entry
 
@@ -17,6 +21,9 @@ SERIAL_KINDS = ("line", "partial", "sent", "port")
 INSTRUMENT_KINDS = ("scpi", "command")
 FLASH_KINDS = ("swd", "flash")
 EVENT_KINDS = ("step", "power", "port", "registration", "state", "warning")
+
+TAIL = 200
+"""Lines of a serial log that are shown as text."""
 
 STATES = {0: "Idle", 1: "Downloading", 2: "Downloaded", 3: "Updating"}
 """Values of /5/0/3. Source: OMA LwM2M object 5, resource 3."""
@@ -44,35 +51,60 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
-class TextFile:
+class AttachedFile:
     """One attachment: `name` is its title in the report, `extension` without a dot."""
 
     name: str
-    content: str
+    content: str | bytes
     extension: str = "txt"
 
 
-def files(entries: Sequence[Entry]) -> list[TextFile]:
+def files(entries: Sequence[Entry]) -> list[AttachedFile]:
     """Everything worth attaching from these entries; what did not happen gives no file."""
+    measured = measurements(entries)
+    consoles = _sources(entries, SERIAL_KINDS)
+    logs = {source: serial_log(entries, source) for source in consoles}
     found = [
-        TextFile("state transitions", state_table(entries)),
-        TextFile("events", events(entries)),
-        TextFile("measurements", as_csv(measurements(entries)), "csv"),
+        AttachedFile("measurements, with limits", as_html(measured), "html"),
+        AttachedFile("measurements", as_csv(measured), "csv"),
+        AttachedFile("state transitions", state_table(entries)),
+        AttachedFile("events", events(entries)),
+        *(AttachedFile(f"serial log {source}", tail(text)) for source, text in logs.items()),
+        AttachedFile("serial logs, whole", _zipped(logs), "zip"),
+        AttachedFile("CoAP trace", coap_trace(entries)),
         *(
-            TextFile(f"serial log {source}", serial_log(entries, source))
-            for source in _sources(entries, SERIAL_KINDS)
-        ),
-        TextFile("CoAP trace", coap_trace(entries)),
-        *(
-            TextFile(f"SCPI log {source}", scpi_log(entries, source))
+            AttachedFile(f"SCPI log {source}", scpi_log(entries, source))
             for source in _sources(entries, INSTRUMENT_KINDS)
         ),
         *(
-            TextFile(f"flash operations {source}", flash_operations(entries, source))
+            AttachedFile(f"flash operations {source}", flash_operations(entries, source))
             for source in _sources(entries, FLASH_KINDS)
         ),
     ]
     return [file for file in found if file.content]
+
+
+def tail(log: str) -> str:
+    """The last `TAIL` lines of a log under its title, with what was left out."""
+    title, _, body = log.partition("\n")
+    rows = body.splitlines()[1:]
+    if len(rows) <= TAIL:
+        return log
+    left_out = f"... {len(rows) - TAIL} lines before these are in the archive of the whole log"
+    return "\n".join([title, "", left_out, *rows[-TAIL:]]) + "\n"
+
+
+def _zipped(texts: Mapping[str, str]) -> bytes:
+    """One text file for each; the same texts give the same bytes."""
+    if not texts:
+        return b""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in texts.items():
+            info = zipfile.ZipInfo(re.sub(r"[^\w.-]+", "_", name) + ".txt")
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, text)
+    return out.getvalue()
 
 
 def serial_log(entries: Iterable[Entry], source: str) -> str:

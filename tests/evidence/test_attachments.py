@@ -104,6 +104,7 @@ def test_files_cover_what_happened_and_nothing_else():
         "state transitions",
         "events",
         "serial log nrf.console",
+        "serial logs, whole",
         "CoAP trace",
         "SCPI log psu",
         "flash operations nrf.swd",
