@@ -100,3 +100,17 @@ def test_peers_at_the_same_time_see_one_instrument(bench, visa):
     assert float(others[1].query("CURR?")) == pytest.approx(0.3)
     for other in others[1:]:
         other.close()
+
+
+def test_status_byte_and_event_register_tell_of_errors(visa):
+    """What clients ask that do not poll the queue (IEEE 488.2)."""
+    assert (visa.query("*STB?"), visa.query("*ESR?")) == ("0", "0")
+    visa.write("VOLT 7")
+    assert visa.query("*STB?") == "4"
+    visa.write("*ESE 16;*OPC")
+    assert visa.query("*STB?;*ESE?") == "36;16"
+    assert visa.query("*ESR?;*ESR?") == "17;0"
+    visa.write("FOO")
+    assert visa.query("*ESR?") == "32"
+    visa.write("*CLS")
+    assert visa.query("*STB?;SYST:ERR?") == '0;+0,"No error"'

@@ -1,8 +1,8 @@
 """A simulated Rigol DP832 on up to three rails.
 
-Kept of the real one (DP800 Programming Guide and specifications): the channel as a parameter, ON, OFF,
-YES and NO as replies, setpoints rounded to 10 mV and 1 mA, an over-current level apart from the current
-limit, trips that switch the output off and stay latched.
+Kept of the real one (DP800 Programming Guide and specifications): the channel as a parameter, in the header,
+or the selected one; ON, OFF, YES and NO as replies; setpoints rounded to 10 mV and 1 mA; an over-current
+level apart from the current limit; trips that switch the output off and stay latched.
 """
 
 from __future__ import annotations
@@ -40,26 +40,38 @@ class Dp832(ScpiInstrument):
 
     def commands(self) -> Mapping[str, Handler]:
         level = "[:LEVel][:IMMediate][:AMPLitude]"
+        over_current = dict.fromkeys(self.channel_numbers, OCP)
         return {
-            f"SOURce<n>:VOLTage{level}": self._voltage,
-            f"SOURce<n>:CURRent{level}": self._current,
+            "INSTrument:NSELect": self._select,
+            "INSTrument[:SELect]": self._select,
+            f"[SOURce<n>:]VOLTage{level}": self._voltage,
+            f"[SOURce<n>:]CURRent{level}": self._current,
+            "[SOURce<n>:]VOLTage:PROTection[:LEVel]": self._level(self.ovp_levels, OVP, VOLT_STEP),
+            "[SOURce<n>:]CURRent:PROTection[:LEVel]": self._level(self.ocp_levels, over_current, AMP_STEP),
+            "[SOURce<n>:]VOLTage:PROTection:STATe": self._on_off(lambda o: o.ovp is not None, self._put_ovp),
+            "[SOURce<n>:]CURRent:PROTection:STATe": self._on_off(lambda o: o.ocp, _put_ocp),
             "OUTPut[:STATe]": self._on_off(lambda o: o.on, _put_on),
             "OUTPut:OVP[:STATe]": self._on_off(lambda o: o.ovp is not None, self._put_ovp),
             "OUTPut:OCP[:STATe]": self._on_off(lambda o: o.ocp, _put_ocp),
             "OUTPut:OVP:VALue": self._level(self.ovp_levels, OVP, VOLT_STEP),
-            "OUTPut:OCP:VALue": self._level(
-                self.ocp_levels, dict.fromkeys(self.channel_numbers, OCP), AMP_STEP
-            ),
+            "OUTPut:OCP:VALue": self._level(self.ocp_levels, over_current, AMP_STEP),
             "OUTPut:OVP:QUES": self._asked(lambda o: "YES" if o.ov_tripped else "NO"),
             "OUTPut:OCP:QUES": self._asked(lambda o: "YES" if o.oc_tripped else "NO"),
             "OUTPut:OVP:CLEAR": self._clears(ov=True, oc=False),
             "OUTPut:OCP:CLEAR": self._clears(ov=False, oc=True),
-            "OUTPut:MODE": self._asked(lambda o: "CC" if o.mode == "CC" else "CV"),
+            "OUTPut:MODE": self._asked(_mode),
+            "OUTPut:CVCC": self._asked(_mode),
             "MEASure:VOLTage[:DC]": self._asked(lambda o: f"{o.rail.measure()[0]:.4f}"),
             "MEASure:CURRent[:DC]": self._asked(lambda o: f"{o.rail.measure()[1]:.4f}"),
+            "MEASure:POWEr[:DC]": self._asked(_watts),
+            "MEASure:ALL[:DC]": self._asked(_everything),
         }
 
+    def error_text(self, code: int, message: str) -> str:
+        return f'{code},"{message}"'
+
     def reset(self) -> None:
+        self.selected = 1
         for number, output in self.outputs.items():
             output.volts, output.amps = 0.0, 3.0
             output.on = output.ocp = output.ov_tripped = output.oc_tripped = False
@@ -98,20 +110,30 @@ class Dp832(ScpiInstrument):
         self._apply(number)
         return None
 
+    def _select(self, call: Call) -> str | None:
+        if call.query:
+            return str(self.selected)
+        name = call.word().removeprefix("CH")
+        if name not in ("1", "2", "3"):
+            raise ScpiError(-224)
+        self.selected = int(name)
+        return None
+
     def _source(self, call: Call) -> int:
-        number = call.suffixes[0] if call.suffixes else 1
+        number = call.suffixes[0] if call.suffixes else self.selected
         if number not in self.outputs:
             raise ScpiError(-113)
         return number
 
     def _named(self, call: Call) -> tuple[int, list[str]]:
-        """The channel in the first parameter, and the rest."""
-        if not call.parameters:
-            raise ScpiError(-109)
-        name = call.parameters[0].upper()
+        """The output that the header, the first parameter or else the selection names; further parameters."""
+        rest = list(call.parameters)
+        if not rest or not rest[0].upper().startswith("CH"):
+            return self._source(call), rest
+        name = rest.pop(0).upper()
         if name not in ("CH1", "CH2", "CH3"):
             raise ScpiError(-224)
-        return int(name[2:]), list(call.parameters[1:])
+        return int(name[2:]), rest
 
     def _on_off(
         self, get: Callable[[OutputStage], bool], put: Callable[[OutputStage, bool], None]
@@ -160,6 +182,20 @@ class Dp832(ScpiInstrument):
             self.outputs[number].clear(ov=ov, oc=oc)
 
         return handle
+
+
+def _mode(output: OutputStage) -> str:
+    return "CC" if output.mode == "CC" else "CV"
+
+
+def _watts(output: OutputStage) -> str:
+    volts, amps, _ = output.rail.measure()
+    return f"{volts * amps:.3f}"
+
+
+def _everything(output: OutputStage) -> str:
+    volts, amps, _ = output.rail.measure()
+    return f"{volts:.4f},{amps:.4f},{_watts(output)}"
 
 
 def _put_on(output: OutputStage, on: bool) -> None:

@@ -54,6 +54,7 @@ class N6705C(ScpiSupply):
     def __init__(self, scheduler: Scheduler, rails: Mapping[int, Rail]) -> None:
         self.modules = dict.fromkeys(self.channel_numbers, "N6781A")
         self.swapped = False
+        self._levels = dict.fromkeys(self.channel_numbers, 0.0)
         self.resolution = RESOLUTIONS["RES20"]
         super().__init__(scheduler, rails)
         self.scopes = {n: _Scope(scheduler, o.rail) for n, o in self.outputs.items()}
@@ -71,6 +72,7 @@ class N6705C(ScpiSupply):
             f"[SOURce:]CURRent:LIMit[:POSitive]{level[8:]}": self.value(
                 lambda o: o.amps, put_amps, spans(0.001, every(AMPS, numbers))
             ),
+            f"[SOURce:]CURRent{level}": self._priority_level,
             "[SOURce:]VOLTage:PROTection[:LEVel]": self.value(
                 lambda o: o.ovp or 0.0, put_ovp, spans(0.1, every(OVP, numbers))
             ),
@@ -111,6 +113,7 @@ class N6705C(ScpiSupply):
 
     def reset(self) -> None:
         self.swapped = False
+        self._levels = dict.fromkeys(self.channel_numbers, 0.0)
         for output in self.outputs.values():
             output.volts, output.amps, output.ovp, output.ocp_delay = 0.0, AMPS, OVP, OCP_DELAY
             output.on = output.ocp = output.ov_tripped = output.oc_tripped = False
@@ -137,6 +140,14 @@ class N6705C(ScpiSupply):
         if word not in ("NORM", "NORMAL", "SWAP", "SWAPPED"):
             raise ScpiError(-224)
         self.swapped = word.startswith("SWAP")
+        return None
+
+    def _priority_level(self, call: Call) -> str | None:
+        """The current that would be held in current priority; in voltage priority it does nothing."""
+        if call.query:
+            return ",".join(scientific(self._levels[n]) for n in call.channels)
+        for number in call.channels:
+            self._levels[number] = call.number(low=-AMPS, high=AMPS, default=0.0)
         return None
 
     def _accept(self, call: Call) -> str | None:

@@ -49,13 +49,14 @@ class Ngm202(ScpiSupply):
 
     def commands(self) -> Mapping[str, Handler]:
         numbers = self.channel_numbers
+        level = "[:LEVel][:IMMediate][:AMPLitude]"
         return {
             "INSTrument[:SELect]": self._select_named,
             "INSTrument:NSELect": self.select,
-            "[SOURce:]VOLTage[:LEVel]": self.value(
+            f"[SOURce:]VOLTage{level}": self.value(
                 lambda o: o.volts, put_volts, spans(0, every(VOLTS, numbers)), default=0
             ),
-            "[SOURce:]CURRent[:LEVel]": self.value(
+            f"[SOURce:]CURRent{level}": self.value(
                 lambda o: o.amps, put_amps, spans(0.001, every(AMPS, numbers))
             ),
             "[SOURce:]VOLTage:PROTection[:STATe]": self.flag(lambda o: o.ovp is not None, self._put_ovp),
@@ -65,8 +66,9 @@ class Ngm202(ScpiSupply):
             "FUSE[:STATe]": self.flag(lambda o: o.ocp, put_ocp),
             "FUSE:TRIPped": self.asked(lambda o: bit(o.oc_tripped)),
             "FUSE:TRIPped:CLEar": self.clears(oc=True),
+            "OUTPut[:STATe]": self._output,
             "OUTPut:SELect": self._part,
-            "OUTPut:GENeral": self._general,
+            "OUTPut:GENeral[:STATe]": self._general,
             "MEASure[:SCALar]:VOLTage[:DC]": self.measured(0, every(5e-6, numbers)),
             "MEASure[:SCALar]:CURRent[:DC]": self.measured(1, every(1e-8, numbers)),
             "STATus:QUEStionable:INSTrument:ISUMmary<n>:CONDition": self.condition,
@@ -76,6 +78,9 @@ class Ngm202(ScpiSupply):
             "FLOG:TARGet": self._log_target,
             "FLOG:DATA": self._log_data,
         }
+
+    def error_text(self, code: int, message: str) -> str:
+        return f'{code},"{message}"'
 
     def reset(self) -> None:
         self.selected = 1
@@ -107,6 +112,15 @@ class Ngm202(ScpiSupply):
         output = self.outputs[self.selected]
         self._put_ovp(output, output.ovp is not None)
         output.apply()
+        return None
+
+    def _output(self, call: Call) -> str | None:
+        """The selected output and the main switch in one."""
+        if call.query:
+            return bit(self.outputs[self.selected].on)
+        self._taking_part[self.selected] = on = call.switch()
+        self._main = self._main or on
+        self._switch()
         return None
 
     def _part(self, call: Call) -> str | None:

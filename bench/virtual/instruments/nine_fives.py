@@ -24,6 +24,9 @@ class NineFives(ScpiInstrument):
     def commands(self) -> Mapping[str, Handler]:
         return {"INPut:ATTenuation": self._attenuation}
 
+    def error_text(self, code: int, message: str) -> str:
+        return f'{code},"{message}"'
+
     def reset(self) -> None:
         self.path.attenuation = HIGHEST
 

@@ -28,6 +28,12 @@ MESSAGES = {
     -350: "Queue overflow",
 }
 
+ERRORS_WAIT, EVENT = 1 << 2, 1 << 5
+"""Bits of the status byte (SCPI-1999, volume 1, 9; IEEE 488.2, 11)."""
+EVENT_BITS = {1: 1 << 5, 2: 1 << 4, 3: 1 << 3, 4: 1 << 2}
+"""Bit of the event status register by the hundreds of an error's number."""
+COMPLETE = 1 << 0
+
 _UNITS = {"": 1.0, "V": 1.0, "MV": 1e-3, "A": 1.0, "MA": 1e-3, "S": 1.0, "MS": 1e-3}
 
 
@@ -100,12 +106,19 @@ class ScpiInstrument(ABC):
 
     def __init__(self) -> None:
         self._errors: deque[int] = deque()
+        self._events = 0
+        self._enabled = {"*ESE": 0, "*SRE": 0}
         self.selected = self.channel_numbers[0]
         table: dict[str, Handler] = {
             "*IDN": self._identify,
-            "*CLS": lambda call: self._errors.clear(),
-            "*OPC": lambda call: "1" if call.query else None,
+            "*CLS": lambda call: self._clear_status(),
+            "*ESE": lambda call: self._enable("*ESE", call),
+            "*ESR": lambda call: self._take_events(),
+            "*OPC": self._complete,
+            "*OPT": lambda call: "0",
             "*RST": lambda call: self.reset(),
+            "*SRE": lambda call: self._enable("*SRE", call),
+            "*STB": lambda call: str(self._status_byte()),
             "*WAI": lambda call: None,
             "*TST": lambda call: "0" if call.query else None,
             "SYSTem:ERRor[:NEXT]": self._next_error,
@@ -126,6 +139,7 @@ class ScpiInstrument(ABC):
 
     def report(self, code: int) -> None:
         """Put an error into the queue."""
+        self._events |= EVENT_BITS.get(abs(code) // 100, 0)
         if len(self._errors) >= ERROR_QUEUE_LENGTH:
             self._errors[-1] = -350
         else:
@@ -182,6 +196,32 @@ class ScpiInstrument(ABC):
         if not call.query:
             raise ScpiError(-113)
         return self.identity
+
+    # ---- status reporting
+
+    def _clear_status(self) -> None:
+        self._errors.clear()
+        self._events = 0
+
+    def _enable(self, register: str, call: Call) -> str | None:
+        if call.query:
+            return str(self._enabled[register])
+        self._enabled[register] = int(call.number(low=0, high=255))
+        return None
+
+    def _take_events(self) -> str:
+        events, self._events = self._events, 0
+        return str(events)
+
+    def _complete(self, call: Call) -> str | None:
+        """Nothing here goes on after its command, except acquisitions."""
+        if call.query:
+            return "1"
+        self._events |= COMPLETE
+        return None
+
+    def _status_byte(self) -> int:
+        return ERRORS_WAIT * bool(self._errors) | EVENT * bool(self._events & self._enabled["*ESE"])
 
     def _next_error(self, call: Call) -> str:
         code = self._errors.popleft() if self._errors else 0

@@ -57,6 +57,7 @@ class Spd3303x(ScpiInstrument):
             "OUTPut": self._output,
             "MEASure:VOLTage": lambda call: self._measured(call, 0),
             "MEASure:CURRent": lambda call: self._measured(call, 1),
+            "MEASure:POWEr": self._power,
             "SYSTem:STATus": self._status,
         }
 
@@ -93,6 +94,9 @@ class Spd3303x(ScpiInstrument):
             raise ScpiError(-113)
         name = call.parameters[0] if call.parameters else "CH1"
         return f"{self._named(name).rail.measure()[which]:.3f}"
+
+    def _power(self, call: Call) -> str:
+        return f"{float(self._measured(call, 0)) * float(self._measured(call, 1)):.3f}"
 
     def _status(self, call: Call) -> str:
         bits = _INDEPENDENT
