@@ -11,6 +11,7 @@ PATHS = {
 }
 
 
+@pytest.mark.requirement("FOTA-LINK")
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS.keys())
 def test_bad_path(dut, server, images, delivery, path):
     """Not a byte of the package is lost, doubled or misplaced."""

@@ -21,6 +21,7 @@ def sag_and_return(dut, clock):
     return off
 
 
+@pytest.mark.requirement("FOTA-POWER")
 def test_brownout_during_download(dut, server, images, delivery, clock):
     """The voltage sags while the image comes in: the old version runs, and an update succeeds."""
     with server.begin(dut, images.update, delivery) as update:
@@ -40,6 +41,7 @@ def test_brownout_during_download(dut, server, images, delivery, clock):
     dut.assert_running(images.update)
 
 
+@pytest.mark.requirement("FOTA-POWER")
 @pytest.mark.parametrize("begins", [0.0, 3.0, 8.0], ids=lambda s: f"after-{s:g}-s")
 def test_brownout_during_installation(dut, server, images, begins, clock):
     """The voltage sags while the new image is installed: old or new, whole, and an update succeeds."""

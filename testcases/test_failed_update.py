@@ -31,7 +31,7 @@ def test_image_for_another_board(dut, server, images, delivery):
     assert_rolled_back(dut, server, images, update)
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-779")
+@pytest.mark.requirement("LightweightM2M-1.0-int-779", "FOTA-ROLLBACK")
 def test_new_image_fails_its_self_test(dut, server, images, delivery):
     """The new image starts, finds itself broken, and makes way for the old one."""
     update = server.update(dut, images.self_test_fails, delivery)

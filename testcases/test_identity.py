@@ -1,5 +1,7 @@
 """Who the device is does not change with its firmware, and it stays registered by the rules."""
 
+import pytest
+
 from bench.firmware_update.states import Delivery
 
 MANUFACTURER, MODEL, SERIAL = "/3/0/0", "/3/0/1", "/3/0/2"
@@ -12,6 +14,7 @@ def identity(dut, server):
     return told | {"endpoint": client.endpoint, "lifetime": client.registration.lifetime}
 
 
+@pytest.mark.requirement("FOTA-IDENTITY")
 def test_identity_survives_an_update(dut, server, images):
     """Manufacturer, model, serial number, endpoint and lifetime are the same before and after."""
     before = identity(dut, server)
@@ -19,6 +22,7 @@ def test_identity_survives_an_update(dut, server, images):
     assert identity(dut, server) == before
 
 
+@pytest.mark.requirement("LwM2M-1.0-5.3.1")
 def test_registers_once(dut, server, clock):
     """One registration for one start."""
     server.restart(dut)
@@ -28,6 +32,7 @@ def test_registers_once(dut, server, clock):
     assert events.count("registered") == 1, f"registered {events.count('registered')} times"
 
 
+@pytest.mark.requirement("LwM2M-1.0-5.3.2")
 def test_registration_is_kept(dut, server, clock):
     """Over two lifetimes it is renewed in time: it never expires, and is never made anew."""
     begun = clock.now()

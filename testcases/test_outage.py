@@ -13,6 +13,7 @@ SHORT = 20
 pytestmark = pytest.mark.capability("outage")
 
 
+@pytest.mark.requirement("FOTA-LINK")
 def test_short_outage(dut, server, images, delivery, clock):
     """Retransmissions bridge it: the download goes on where it was, and the update succeeds."""
     with server.begin(dut, images.update, delivery) as update:
@@ -27,7 +28,7 @@ def test_short_outage(dut, server, images, delivery, clock):
     dut.assert_running(images.update)
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-775")
+@pytest.mark.requirement("LightweightM2M-1.0-int-775", "FOTA-LINK")
 def test_link_dies(dut, server, images, delivery, clock):
     """The link stays away: the old version runs, result 4 unless the download resumes; an update succeeds."""
     with server.begin(dut, images.update, delivery) as update:

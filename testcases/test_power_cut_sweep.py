@@ -10,6 +10,7 @@ import pytest
 from bench.firmware_update.states import Delivery
 
 
+@pytest.mark.requirement("FOTA-POWER")
 @pytest.mark.delivery("push")
 def test_power_cut_at_every_flash_operation(dut, delivery, cut_everywhere):
     """Download, swap, first boot, confirmation: no cut bricks the board or mixes old and new."""
@@ -20,6 +21,7 @@ def test_power_cut_at_every_flash_operation(dut, delivery, cut_everywhere):
     assert sweep.is_single or sweep.booted == {"old", "new"}
 
 
+@pytest.mark.requirement("FOTA-POWER")
 @pytest.mark.delivery("pull")
 def test_power_cut_at_every_flash_operation_of_a_pull(dut, delivery, cut_everywhere):
     """A download by the device itself, which it may resume: as above, and the old version runs."""
@@ -29,6 +31,7 @@ def test_power_cut_at_every_flash_operation_of_a_pull(dut, delivery, cut_everywh
     assert sweep.booted == {"old"}
 
 
+@pytest.mark.requirement("FOTA-POWER")
 def test_power_cut_at_every_flash_operation_of_a_revert(dut, images, cut_everywhere):
     """A version that finds itself broken, from Update until the old one runs again: it always does."""
     assert images.self_test_fails.version != images.baseline.version

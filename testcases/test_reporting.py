@@ -5,6 +5,7 @@ import pytest
 from bench.firmware_update.states import Delivery, Result, State
 
 
+@pytest.mark.requirement("LwM2M-1.0-E.6.1")
 @pytest.mark.delivery("pull")
 def test_every_state_is_told(dut, server, images, delivery):
     """Who observes hears of every state without asking: nothing is left to be found by reading."""

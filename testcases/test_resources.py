@@ -85,7 +85,7 @@ def test_package_uri_written(dut, server, images, object5):
         assert update.record.violations == []
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-760")
+@pytest.mark.requirement("LightweightM2M-1.0-int-760", "LwM2M-1.0-5.5.2")
 def test_state_is_observed_within_pmin_and_pmax(dut, server, clock):
     """With pmin 2 and pmax 10 notifications come at least every 10 s, and never closer than 2 s."""
     heard = []

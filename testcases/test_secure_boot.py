@@ -21,6 +21,7 @@ def assert_untouched(dut, server, images):
     dut.assert_settled()
 
 
+@pytest.mark.requirement("FOTA-AUTHENTIC")
 @pytest.mark.capability("readback")
 def test_hostile_image_is_refused(dut, server, images, hostile):
     """Before Downloaded with its result, or at boot with result 8; it never runs."""

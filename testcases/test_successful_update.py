@@ -11,7 +11,7 @@ from bench.firmware_update.states import Delivery, Result, State
 WHOLE_CYCLE = (State.DOWNLOADING, State.DOWNLOADED, State.UPDATING, State.IDLE)
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-770")
+@pytest.mark.requirement("LightweightM2M-1.0-int-770", "LwM2M-1.0-E.6.1")
 @pytest.mark.delivery("push")
 def test_push_succeeds(dut, server, images, delivery):
     """Downloading, Downloaded, Updating, Idle in that order; result 1; the new version runs and stays."""
@@ -24,7 +24,7 @@ def test_push_succeeds(dut, server, images, delivery):
     assert_runs_and_stays(dut, server, images.update)
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-771")
+@pytest.mark.requirement("LightweightM2M-1.0-int-771", "LwM2M-1.0-E.6.1")
 def test_pull_succeeds(dut, server, images, transport):
     """The same when the device fetches the package itself, whatever the scheme of its URI."""
     update = server.update(dut, images.update, Delivery.PULL, transport)

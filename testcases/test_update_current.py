@@ -5,6 +5,7 @@ import pytest
 from bench.firmware_update.states import Delivery, Result, State
 
 
+@pytest.mark.requirement("FOTA-ENERGY")
 def test_energy_of_an_update(dut, server, images, delivery, current):
     """Download, swap and restart stay within the board file's energy and peak current."""
     limits = dut.type.energy
@@ -49,6 +50,7 @@ def is_cancelled(dut, server, images):
         assert update.await_pair(State.IDLE, timeout=dut.type.timeouts.download)
 
 
+@pytest.mark.requirement("FOTA-ENERGY")
 @pytest.mark.parametrize("update", [succeeds, fails, rolls_back, is_cancelled], ids=lambda f: f.__name__)
 def test_floor_after_an_update_that(dut, server, images, current, update):
     """The board goes back to the same rest, whatever became of the update: nothing keeps it awake."""

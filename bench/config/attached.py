@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -140,11 +141,15 @@ def _connections(board: BoardSettings) -> dict[str, str]:
 
 
 class InstrumentSettings(Table):
-    """One instrument: driver name, VISA address, and the `*IDN?` text it must answer (or begin with)."""
+    """One instrument: driver name, VISA address, and the `*IDN?` text it must answer (or begin with).
+
+    `calibration_due` is the last day on which its calibration holds.
+    """
 
     driver: str
     address: str
     identity: str | None = None
+    calibration_due: datetime.date | None = None
 
 
 class ServerSettings(Table):
@@ -181,9 +186,12 @@ class DoorSettings(Table):
 
 
 class BenchTable(Table):
+    """`requirements` is a file of requirements of the project's own, beside those that the bench knows."""
+
     name: str
     plant: str | None = None
     test_timeout: float | None = Field(None, gt=0, description="wall seconds a testcase may take")
+    requirements: Path | None = None
 
 
 class BenchSettings(Table):

@@ -9,6 +9,7 @@ from pydantic import Field, PositiveFloat, model_validator
 
 from bench.config.components import ComponentSettings
 from bench.config.energy import EnergySettings
+from bench.config.modem import ModemSettings
 from bench.config.profile import CAPABILITIES, Capability, UpdateProfile
 from bench.config.radio import RadioSettings
 from bench.config.table import Table
@@ -164,6 +165,7 @@ class BoardType(DutType):
     firmware: FirmwareSettings
     provision: ProvisionSettings
     radio: RadioSettings | None = None
+    modem: ModemSettings | None = None
     energy: EnergySettings | None = None
     regions: dict[str, Region]
 

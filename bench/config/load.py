@@ -59,12 +59,13 @@ def load_bench(path: Path, boards: tuple[str, ...] = ()) -> Bench:
     for name, board in settings.boards.items():
         types[board.type] = _board_type(path, name, board)
     base = path.parent
-    server = settings.server
+    server, own = settings.server, settings.bench.requirements
     files = {name: getattr(server, name) for name in ("certificate", "certificate_key", "client_ca")}
     settings = settings.model_copy(
         update={
             "boards": {n: _absolute(b, base) for n, b in settings.boards.items()},
             "server": server.model_copy(update={n: p and base / p for n, p in files.items()}),
+            "bench": settings.bench.model_copy(update={"requirements": own and base / own}),
         }
     )
     return Bench(path=path, settings=settings, types=types)

@@ -89,8 +89,8 @@ def tables(runs: Iterable[Covered]) -> list[Table]:
 
 def _requirements(passed: Sequence[Covered]) -> Table:
     rows = [
-        (f"{name}: {text}", _names(run for run in passed if name in run.requirements))
-        for name, text in REQUIREMENTS.items()
+        (f"{name}: {wanted.text}", _names(run for run in passed if name in run.requirements))
+        for name, wanted in REQUIREMENTS.items()
     ]
     return Table("Requirements", "requirement", rows)
 

@@ -4,11 +4,13 @@ Default deny: GO needs every planned test to count and nothing at all that speak
 
 Kinds of lines: `begin` (provenance), `plan` (the tests, frozen), `start`, `phase`, `end` (of an attempt),
 `crash`, `heartbeat`, `note` (something that keeps a run from being GO), `stopped` (it was ended early),
-`checked` (compared with Allure), `finish` (the last one).
+`attached` (what hangs on the bench), `modem` (who a modem says it is), `results` (every file that the run
+leaves behind), `checked` (compared with Allure), `finish` (the last one).
 """
 
 from __future__ import annotations
 
+import datetime
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -54,7 +56,9 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class RunVerdict:
-    """`why` holds one line for each thing that keeps the run from being GO."""
+    """`why` holds one line for each thing that keeps the run from being GO; `whole` those of them that
+    are about the run itself and not about one of its tests.
+    """
 
     decision: Decision
     why: tuple[str, ...]
@@ -62,6 +66,7 @@ class RunVerdict:
     plan: tuple[Planned, ...] = ()
     finished: bool = False
     stopped: str = ""
+    whole: tuple[str, ...] = ()
 
     @property
     def counts(self) -> Counter[Verdict]:
@@ -92,17 +97,19 @@ def judge_run(record: Record) -> RunVerdict:
         row.node: judge_test(attempts.get(row.node, ()), "deselected" if row.deselected else default)
         for row in plan
     }
-    why = [*_about_the_file(record, finished), *_about_the_plan(lines, plan, attempts), *stops]
-    why += [str(line.get("text", "a note")) for line in lines if line["kind"] == "note"]
-    why += _about_the_end(lines, tests)
-    why += _about_the_clock(lines)
-    why += _about_the_tests(tests)
+    whole = [*_about_the_file(record, finished), *_about_the_plan(lines, plan, attempts), *stops]
+    whole += [str(line.get("text", "a note")) for line in lines if line["kind"] == "note"]
+    whole += _about_the_end(lines, tests)
+    whole += _about_the_clock(lines)
+    whole += _about_calibration(lines)
+    why = [*whole, *_about_the_tests(tests)]
     against = any(judged.verdict.speaks_against_product for judged in tests.values())
     if against:
         decision = Decision.NO_GO
     else:
         decision = Decision.INCONCLUSIVE if why else Decision.GO
-    return RunVerdict(decision, tuple(why), tests, plan, finished, stops[0] if stops else "")
+    stopped = stops[0] if stops else ""
+    return RunVerdict(decision, tuple(why), tests, plan, finished, stopped, tuple(whole))
 
 
 def _plan(lines: Iterable[Line]) -> tuple[Planned, ...]:
@@ -172,8 +179,8 @@ def _about_the_end(lines: tuple[Line, ...], tests: dict[str, Judgement]) -> list
             why += [f"Allure and the ledger differ: {text}" for text in line["differences"]]
     if lines and lines[-1]["kind"] == "finish":
         status = lines[-1].get("pytest_status")
-        repeated = any(judged.attempts > 1 for judged in tests.values())
-        if status != 0 and not (status == 1 and repeated):
+        told = any(judged.attempts > 1 or judged.verdict.speaks_against_product for judged in tests.values())
+        if status != 0 and not (status == 1 and told):
             why.append(f"pytest ended with status {status}")
         if not any(line["kind"] == "checked" for line in lines):
             why.append("the ledger was not compared with Allure")
@@ -192,6 +199,25 @@ def _about_the_clock(lines: Iterable[Line]) -> list[str]:
         return []
     largest = max(steps, key=abs)
     return [f"this PC's clock was stepped by {largest:+.1f} s, or it slept: its times mean nothing"]
+
+
+def _about_calibration(lines: tuple[Line, ...]) -> list[str]:
+    """An instrument counts until the end of its last day, by UTC; the end of the run is what matters."""
+    if not lines:
+        return []
+    ended = datetime.datetime.fromtimestamp(float(lines[-1]["wall"]), datetime.UTC).date()
+    due = {
+        name: str(one["calibration_due"])
+        for line in lines
+        if line["kind"] == "attached"
+        for name, one in line["instruments"].items()
+        if one.get("calibration_due") is not None
+    }
+    return [
+        f"the calibration of {name} has expired: it was due on {day}"
+        for name, day in due.items()
+        if datetime.date.fromisoformat(day) < ended
+    ]
 
 
 def _about_the_tests(tests: dict[str, Judgement]) -> list[str]:

@@ -145,7 +145,8 @@ class VirtualBench:
         made: VirtualBoard
         match board.flasher:
             case SwdAttachment(uid=uid):
-                nrf = VirtualNrf9160(*wires, serial=board.serial)
+                _, urn, imei = board.endpoint.partition("urn:imei:")
+                nrf = VirtualNrf9160(*wires, serial=board.serial, imei=imei if urn else "")
                 PROBES[uid] = nrf.chip
                 self._closing.callback(PROBES.pop, uid, None)
                 made = nrf

@@ -36,6 +36,7 @@ class VirtualNrf9160(VirtualBoard):
         path: RfPath,
         *,
         serial: str,
+        imei: str = "",
     ) -> None:
         super().__init__(name, "nrf9160", scheduler, loop, regions, routes, path)
         self.chip = Nrf91Chip(scheduler, scheduler.rng(f"{name}/chip"), device_id=serial)
@@ -45,6 +46,7 @@ class VirtualNrf9160(VirtualBoard):
             model="nRF9160",
             serial=serial,
             components=NRF9160_COMPONENTS,
+            imei=imei,
         )
         self.uart.on_receive = self._receive
 

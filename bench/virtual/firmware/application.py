@@ -49,6 +49,8 @@ class DeviceIdentity:
     serial: str
     stack: Stack = field(default_factory=Stack)
     components: tuple[ComponentType, ...] = ()
+    imei: str = ""
+    """Of its cellular modem, where it has one."""
 
 
 class Application:
@@ -76,7 +78,7 @@ class Application:
         self._settings = Settings(machine, region)
         self._provisioned = Signal()
         self._shell = Shell(self._command)
-        self._at = AtCommands(modem, lambda on: machine.cpu.spawn(self._save_power(on)))
+        self._at = AtCommands(modem, lambda on: machine.cpu.spawn(self._save_power(on)), device.imei)
         self._client: Client | None = None
         self._update: UpdateObject | None = None
         self._sends = False  # state and result of an update are told by Send, not by notification

@@ -1,7 +1,7 @@
 """The cellular modem's AT commands that the device passes through from its console.
 
 Source: nRF91x1/nRF9160 AT Commands Reference Guide (`+CESQ`, `%CONEVAL`, `+CEREG`, `+CPSMS`,
-`+CEDRXS`) and 3GPP TS 27.007; the indices are those of 3GPP TS 36.133, 9.1.
+`+CEDRXS`, `+CGSN`, `+CGMR`) and 3GPP TS 27.007; the indices are those of 3GPP TS 36.133, 9.1.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ from bench.virtual.radio.modem import Modem
 UNKNOWN = 255
 OK, ERROR = "OK", "ERROR"
 _CELL, _PLMN, _PHYSICAL_CELL, _EARFCN, _BAND = "014B5200", "24201", 331, 6300, 20
+MODEM_FIRMWARE = "mfw_nrf9160_1.3.5"
 NO_CELL = 1
 """Result of `%CONEVAL`: evaluation failed, no cell available."""
 
 
 class AtCommands:
-    """`on_power_saving(on)` is called when `+CPSMS` was set."""
+    """`on_power_saving(on)` is called when `+CPSMS` was set; one that tells no `imei` has none."""
 
-    def __init__(self, modem: Modem, on_power_saving: Callable[[bool], None]) -> None:
+    def __init__(self, modem: Modem, on_power_saving: Callable[[bool], None], imei: str = "") -> None:
         self._modem = modem
+        self._imei = imei
         self._on_power_saving = on_power_saving
 
     def answer(self, line: str) -> list[str]:
@@ -31,6 +33,10 @@ class AtCommands:
         match command:
             case "AT":
                 return [OK]
+            case "AT+CGSN" if self._imei:
+                return [self._imei, OK]
+            case "AT+CGMR" if self._imei:
+                return [MODEM_FIRMWARE, OK]
             case "AT+CESQ":
                 return [f"+CESQ: 99,99,255,255,{self._quality()},{self._strength()}", OK]
             case "AT%CONEVAL":
