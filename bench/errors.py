@@ -78,6 +78,10 @@ class LedgerError(BenchError):
     """The ledger of a run cannot be written or read."""
 
 
+class SignOffError(BenchError):
+    """A sign-off cannot be made, signed or checked."""
+
+
 class TestTimeout(WaitTimeout):
     """A testcase took longer than it may, in wall time; the message says what was being waited for."""
 

@@ -1,0 +1,1 @@
+"""The sign-off of a release: what runs have shown, computed from their ledgers."""

@@ -1,0 +1,177 @@
+"""Runs -> decision, and everything that led to it. Pure: the same files and the same moment give the same."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.evidence.verdict import Verdict
+from bench.firmware_update.requirements import Requirement
+from bench.signoff import reasons
+from bench.signoff.comparison import Comparison, compare
+from bench.signoff.decision import Decision, decide
+from bench.signoff.matrix import Cell, Status, matrix
+from bench.signoff.run import Product, Run
+from bench.signoff.tests import TestRow, rows_of
+from bench.signoff.waivers import Judged, State, Waiver, judge
+
+NARROW = 0.05
+"""Share of a limit that is left, below which a figure is told on the first page."""
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """`why` is what keeps it from being GO, `attention` what is to be known although it does not."""
+
+    at: datetime.datetime
+    decision: Decision
+    why: tuple[str, ...]
+    attention: tuple[str, ...]
+    runs: tuple[Run, ...]
+    products: tuple[Product, ...]
+    tests: tuple[TestRow, ...]
+    waived: Mapping[TestRow, Waiver]
+    cells: tuple[Cell, ...]
+    waivers: tuple[Judged, ...]
+    comparison: Comparison | None
+
+    @property
+    def virtual(self) -> bool:
+        return any(run.virtual for run in self.runs)
+
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter("WAIVED" if row in self.waived else row.verdict.value for row in self.tests)
+
+    @property
+    def planned(self) -> int:
+        return len(self.tests)
+
+    @property
+    def ran(self) -> int:
+        return sum(row.verdict not in (Verdict.NOT_RUN, Verdict.NOT_APPLICABLE) for row in self.tests)
+
+
+def assess(
+    runs: Sequence[Run],
+    released: Sequence[Run] | None,
+    waivers: Sequence[Judged | Waiver],
+    at: datetime.datetime,
+    doubts: Sequence[str] = (),
+) -> Assessment:
+    """What the runs are worth at the moment `at`.
+
+    `doubts` are reasons that were found elsewhere.
+    """
+    tests = rows_of(runs)
+    products = sorted({product for run in runs for product in run.products})
+    requirements: dict[str, Requirement] = {}
+    for run in runs:
+        requirements |= run.requirements
+    bare = matrix(requirements, products, tests)
+    judged = judge(waivers, tests, _uncovered(bare, runs), requirements, at.date())
+    used = [one.waiver for one in judged if one.state is State.USED and one.waiver is not None]
+    waived = {
+        row: waiver
+        for waiver in used
+        for row in tests
+        if row.verdict.speaks_against_product
+        and (row.node, row.serial, row.firmware) == (waiver.test, waiver.serial, waiver.firmware)
+    }
+    cells = matrix(requirements, products, tests, waived, _let_off(used, runs))
+    failures, open_tests = reasons.about_tests(tests, waived)
+    against = reasons.about_released(runs, released) if released is not None else []
+    open_points = [
+        *doubts,
+        *reasons.about_runs(runs, at),
+        *_one_a_verdict(open_tests),
+        *reasons.about_waivers(judged),
+        *reasons.about_requirements(cells),
+        *reasons.about_figures(runs, tests, waived),
+        *against,
+    ]
+    comparison = compare(released, runs) if released else None
+    virtual = any(run.virtual for run in runs)
+    return Assessment(
+        at=at,
+        decision=decide(bool(failures), bool(open_points), virtual, bool(used)),
+        why=(*failures, *open_points),
+        attention=tuple(_attention(runs, cells, comparison)),
+        runs=tuple(runs),
+        products=tuple(products),
+        tests=tuple(tests),
+        waived=waived,
+        cells=tuple(cells),
+        waivers=tuple(judged),
+        comparison=comparison,
+    )
+
+
+def _uncovered(cells: Sequence[Cell], runs: Sequence[Run]) -> dict[str, frozenset[tuple[str, str]]]:
+    found: dict[str, set[tuple[str, str]]] = {}
+    for cell in cells:
+        if cell.status is Status.NOT_COVERED:
+            found.setdefault(cell.requirement.id, set()).update(
+                (board.serial, cell.product.update)
+                for run in runs
+                for board in run.boards.values()
+                if board.product == cell.product
+            )
+    return {name: frozenset(boards) for name, boards in found.items()}
+
+
+def _let_off(used: Sequence[Waiver], runs: Sequence[Run]) -> set[tuple[str, Product]]:
+    """Every product with this firmware and this board; another one with the same requirement is not meant."""
+    return {
+        (waiver.requirement, board.product)
+        for waiver in used
+        if waiver.requirement is not None
+        for run in runs
+        for board in run.boards.values()
+        if (board.serial, board.product.update) == (waiver.serial, waiver.firmware)
+    }
+
+
+def _one_a_verdict(texts: Sequence[str]) -> list[str]:
+    """A selection leaves hundreds of tests out for one reason: one line."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for text in texts:
+        verdict, _, rest = text.partition(": ")
+        node, _, reason = rest.partition(": ")
+        grouped.setdefault((verdict, reason), []).append(node)
+    return [
+        f"{verdict}: {nodes[0]}{f' and {len(nodes) - 1} more' if len(nodes) > 1 else ''}: {reason}"
+        for (verdict, reason), nodes in grouped.items()
+    ]
+
+
+def _attention(runs: Sequence[Run], cells: Sequence[Cell], comparison: Comparison | None) -> list[str]:
+    told = []
+    elsewhere = [cell.requirement.id for cell in cells if cell.status is Status.NOT_APPLICABLE]
+    if elsewhere:
+        names = ", ".join(dict.fromkeys(elsewhere))
+        told.append(f"{len(elsewhere)} requirements do not apply, by the board files: {names}")
+    programs = sorted(
+        {board.name for run in runs for board in run.boards.values() if board.kind == "process"}
+    )
+    if programs:
+        told.append(f"tested as a program on a PC, on no board: {', '.join(programs)}")
+    for run in runs:
+        for figure in run.figures:
+            margin = figure.measurement.margin
+            if margin is not None and 0 <= margin < NARROW:
+                told.append(f"little margin: {figure.test}: {figure.measurement}")
+        repeated = [node for node, j in run.verdict.tests.items() if j.attempts > 1]
+        if repeated:
+            more = f" and {len(repeated) - 1} more" if len(repeated) > 1 else ""
+            told.append(f"repeated after a fault of the bench: {repeated[0]}{more}")
+    if comparison is None:
+        told.append("not compared with a released run")
+    else:
+        told += [
+            f"passed in the released run, now {one.after or 'not planned'}: {one.what}"
+            for one in comparison.lost
+        ]
+    return told

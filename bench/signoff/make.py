@@ -1,0 +1,80 @@
+"""Makes a sign-off: reads the runs, judges them, writes its folder, signs it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.errors import SignOffError
+from bench.evidence.ledger import RUNS
+from bench.signoff import folder, manifest, signature, waivers
+from bench.signoff.as_json import as_json, history_as_json
+from bench.signoff.assessment import Assessment, assess
+from bench.signoff.history import History, neighbours
+from bench.signoff.pdf import write_pdf
+from bench.signoff.run import Run, read_run
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked for. Without `key` it is not signed, without `history` the runs' own is used."""
+
+    runs: tuple[Path, ...]
+    output: Path
+    against: Path | None = None
+    waivers: Path | None = None
+    key: Path | None = None
+    history: Path | None = None
+
+
+def make(order: Order, at: datetime.datetime) -> Assessment:
+    """Make the sign-off of `order` at the moment `at`. Raises a `BenchError`; then nothing is left behind."""
+    runs = [read_run(places) for path in order.runs for places in folder.places_given(path)]
+    released = None
+    if order.against is not None:
+        released = [read_run(places) for places in folder.places_given(order.against)]
+    given = [] if order.waivers is None else waivers.load(order.waivers)
+    signed_with = None if order.key is None else signature.fingerprint(order.key)
+    with History(order.history or _history_of(order.runs)) as history:
+        doubts = history.add([run for path in order.runs for run in neighbours(path.resolve())])
+        doubts += [text for text in history.add(runs) if text not in doubts]
+        past = history.past()
+    found = assess(runs, released, given, at, doubts)
+    told = as_json(found, doubts) | {"history": history_as_json(past, found), "signed_with": signed_with}
+    _write(order, found, told, released or ())
+    return found
+
+
+def _history_of(runs: Sequence[Path]) -> Path:
+    first = runs[0].resolve()
+    results = first.parent.parent if first.parent.name == RUNS else first.parent
+    return results / "history.sqlite"
+
+
+def _write(order: Order, found: Assessment, told: dict[str, Any], released: Sequence[Run]) -> None:
+    part = folder.empty(order.output)
+    try:
+        folder.keep(found.runs, part / folder.RAW)
+        folder.keep_figures(released, part / folder.RELEASED)
+        if order.waivers is not None:
+            shutil.copyfile(order.waivers, part / folder.WAIVERS)
+        (part / folder.JSON).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8", newline="\n")
+        write_pdf(told, part / folder.PDF)
+        listed = manifest.write(part)
+        if order.key is not None:
+            signature.sign(listed, order.key)
+        if order.output.exists():
+            order.output.rmdir()
+        part.rename(order.output)
+    except OSError as fault:
+        raise SignOffError(
+            f"{order.output}: the sign-off cannot be written: {fault}",
+            help="free the disk or name another folder",
+        ) from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

@@ -1,0 +1,65 @@
+"""Requirement -> testcases -> results, for each product; what no test shows is NOT COVERED."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bench.evidence.verdict import Verdict
+from bench.firmware_update.requirements import Requirement
+from bench.signoff.run import Product
+from bench.signoff.tests import TestRow
+
+
+class Status(StrEnum):
+    PASSED = "PASSED"
+    NOT_APPLICABLE = "NOT APPLICABLE"
+    WAIVED = "WAIVED"
+    FAILED = "FAILED"
+    NOT_PROVED = "NOT PROVED"
+    NOT_COVERED = "NOT COVERED"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What the tests of one product show of one requirement."""
+
+    requirement: Requirement
+    product: Product
+    status: Status
+    tests: tuple[TestRow, ...]
+
+
+def matrix(
+    requirements: Mapping[str, Requirement],
+    products: Collection[Product],
+    tests: Sequence[TestRow],
+    waived: Collection[TestRow] = (),
+    let_off: Collection[tuple[str, Product]] = (),
+) -> list[Cell]:
+    """A cell for each requirement and product; `let_off` are those whose lack of a test is waived."""
+    cells = []
+    for name, wanted in requirements.items():
+        for product in sorted(products):
+            mine = tuple(row for row in tests if row.product == product and name in row.requirements)
+            status = _status(mine, waived)
+            if status is Status.NOT_COVERED and (name, product) in let_off:
+                status = Status.WAIVED
+            cells.append(Cell(wanted, product, status, mine))
+    return cells
+
+
+def _status(tests: Sequence[TestRow], waived: Collection[TestRow]) -> Status:
+    """The worst that is true; a test that does not apply shows nothing."""
+    found = {Status.WAIVED if row in waived else _of(row.verdict) for row in tests}
+    order = (Status.FAILED, Status.NOT_PROVED, Status.WAIVED, Status.PASSED, Status.NOT_APPLICABLE)
+    return next((status for status in order if status in found), Status.NOT_COVERED)
+
+
+def _of(verdict: Verdict) -> Status:
+    if verdict.speaks_against_product:
+        return Status.FAILED
+    if verdict is Verdict.PASSED:
+        return Status.PASSED
+    return Status.NOT_APPLICABLE if verdict is Verdict.NOT_APPLICABLE else Status.NOT_PROVED

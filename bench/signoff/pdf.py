@@ -1,0 +1,331 @@
+"""A sign-off for people: the first page says what was decided and why, the others hold what it rests on."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.signoff.sheet import COLOURS, GREY, Sheet
+
+SHOWN = 9
+"""Reasons on the first page; all of them stand further on."""
+NOTED = 7
+"""Further points on the first page."""
+
+Told = Mapping[str, Any]
+
+
+def write_pdf(told: Told, file: Path) -> None:
+    """Write what the JSON says. Raises `OSError`."""
+    sheet = Sheet(
+        f"Sign-off: {told['decision']}", datetime.datetime.fromisoformat(told["made"]), told["decision"]
+    )
+    _first_page(sheet, told)
+    _requirements(sheet, told)
+    _reasons(sheet, told)
+    _waivers(sheet, told)
+    _measurements(sheet, told)
+    _comparison(sheet, told)
+    _history(sheet, told)
+    _provenance(sheet, told)
+    sheet.save(file)
+
+
+def _first_page(sheet: Sheet, told: Told) -> None:
+    sheet.add_page()
+    where = "virtual bench" if told["virtual"] else "test bench"
+    sheet.banner(f"Firmware sign-off · {where}", told["decision"], told["meaning"])
+    sheet.tiles(_tiles(told))
+    sheet.facts(_facts(told))
+    why = told["why"]
+    sheet.heading("Why not GO" if why else "Why")
+    if why:
+        sheet.points(why[:SHOWN], COLOURS["NO-GO"])
+        if len(why) > SHOWN:
+            sheet.note(f"and {len(why) - SHOWN} more reasons: see Reasons")
+    else:
+        sheet.points(_grounds(told), COLOURS["GO"])
+    used = [one for one in told["waivers"] if one["state"] != "not needed"]
+    if used:
+        sheet.heading("Waivers")
+        sheet.table(
+            ("ID", "state", "what", "approved by", "until"),
+            [
+                (one["id"], one["state"], _scope(one), one.get("approver", ""), one.get("expires", ""))
+                for one in used
+            ],
+            (14, 12, 44, 20, 12),
+        )
+    if told["attention"]:
+        sheet.heading("To be known")
+        sheet.points(told["attention"][:NOTED], GREY)
+        if len(told["attention"]) > NOTED:
+            sheet.note(f"and {len(told['attention']) - NOTED} more points: see Reasons")
+
+
+def _tiles(told: Told) -> list[tuple[str, str, str]]:
+    """Figure, what it counts, and the decision whose colour it has."""
+    counts = told["counts"]
+    statuses = Counter(row["status"] for row in told["requirements"])
+    proved, asked = statuses["PASSED"], len(told["requirements"])
+    bad = sum(counts.get(name, 0) for name in ("FAILED", "FLAKY_PASS"))
+    other = counts["planned"] - counts["passed"] - bad - counts.get("NOT_APPLICABLE", 0)
+    waived = counts.get("WAIVED", 0)
+    return [
+        (str(counts["planned"]), "tests planned", ""),
+        (str(counts["ran"]), "ran", ""),
+        (str(counts["passed"]), "passed", "GO" if counts["passed"] else "NO-GO"),
+        (str(bad), "failed", "NO-GO" if bad else ""),
+        (str(waived), "waived", "GO WITH WAIVERS" if waived else ""),
+        (str(other - waived), "proved nothing", "INCONCLUSIVE" if other - waived else ""),
+        (str(counts.get("NOT_APPLICABLE", 0)), "not applicable", ""),
+        (f"{proved}/{asked}", "requirements", "GO" if asked and proved == asked else "INCONCLUSIVE"),
+    ]
+
+
+def _facts(told: Told) -> list[tuple[str, str]]:
+    rows = []
+    for product in told["products"] or [None]:
+        text = (
+            "not known"
+            if product is None
+            else (
+                f"{product['title']}: {product['baseline_version']} to {product['update_version']}\n"
+                f"update {product['update']}"
+            )
+        )
+        rows.append(("Product", text))
+    boards = {f"{board['name']} {board['serial']}": None for run in told["runs"] for board in run["boards"]}
+    rows.append(("Boards", ", ".join(boards) or "none known"))
+    benches = dict.fromkeys(
+        f"{run['bench'] or 'not known'}{' (virtual: no product was there)' if run['virtual'] else ''}"
+        for run in told["runs"]
+    )
+    rows.append(("Bench", ", ".join(benches)))
+    rows.append(("Runs", "\n".join(f"{run['id']}: {run['verdict']}, {_span(run)}" for run in told["runs"])))
+    sources = dict.fromkeys(
+        f"{(run['git_revision'] or 'no revision')[:12]}{' (changed)' if run['git_dirty'] else ''}"
+        for run in told["runs"]
+    )
+    rows.append(("Bench sources", ", ".join(sources)))
+    rows.append(("Made", f"{_minute(told['made'])} UTC, computed from the ledgers of the runs"))
+    rows.append(("Signed with", told["signed_with"] or "not signed"))
+    return rows
+
+
+def _minute(iso: str) -> str:
+    return iso[:16].replace("T", " ")
+
+
+def _span(run: Told) -> str:
+    begun, ended = (datetime.datetime.fromisoformat(run[key]) for key in ("began", "ended"))
+    seconds = (ended - begun).total_seconds()
+    took = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    if seconds >= 7200:
+        took = f"{seconds / 3600:.1f} h"
+    return f"{_minute(run['began'])} UTC, {took}"
+
+
+def _grounds(told: Told) -> list[str]:
+    counts = told["counts"]
+    statuses = Counter(row["status"] for row in told["requirements"])
+    grounds = [
+        f"{counts['passed']} of {counts['planned']} planned tests passed, "
+        f"{counts.get('NOT_APPLICABLE', 0)} do not apply, {counts.get('WAIVED', 0)} are waived",
+        "of the requirements " + ", ".join(f"{n} {name}" for name, n in sorted(statuses.items())),
+        "each ledger is whole, and every raw result is as its run left it",
+    ]
+    if told["virtual"]:
+        grounds.append("all of it on virtual boards: it speaks of the testcases, and of no product")
+    return grounds
+
+
+def _scope(one: Told) -> str:
+    if one["state"] == "REFUSED":
+        return f"{one.get('test') or one.get('requirement') or ''}\n{one['why']}".strip()
+    return f"{one.get('test') or one.get('requirement')}\non {one.get('serial')}"
+
+
+def _requirements(sheet: Sheet, told: Told) -> None:
+    sheet.add_page()
+    sheet.chapter("Requirements")
+    several = len(told["products"]) > 1
+    for kind in dict.fromkeys(row["kind"] for row in told["requirements"]):
+        sheet.heading(KINDS.get(kind, kind))
+        rows = [
+            (
+                f"{row['id']}\n{row['text']}" + (f"\n{row['product']}" if several else ""),
+                row["status"],
+                _shown_by(row["tests"]),
+            )
+            for row in told["requirements"]
+            if row["kind"] == kind
+        ]
+        sheet.table(("requirement", "status", "shown by"), rows, (44, 18, 58))
+
+
+KINDS = {"oma": "OMA interoperability tests", "lwm2m": "LwM2M clauses", "project": "Of the project"}
+
+
+def _shown_by(tests: Sequence[Told]) -> str:
+    """One line a testcase, whatever it is run with."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in tests:
+        found[row["node"].partition("[")[0].rpartition("/")[2]][row["verdict"]] += 1
+    return "\n".join(
+        f"{name}: {', '.join(f'{n} {verdict}' for verdict, n in sorted(counted.items()))}"
+        for name, counted in found.items()
+    )
+
+
+def _reasons(sheet: Sheet, told: Told) -> None:
+    odd = [row for row in told["tests"] if row["shown"] not in ("PASSED", "NOT_APPLICABLE")]
+    if not (len(told["why"]) > SHOWN or len(told["attention"]) > NOTED or odd):
+        return
+    sheet.chapter("Reasons")
+    if len(told["why"]) > SHOWN:
+        sheet.points(told["why"], COLOURS["NO-GO"])
+    if len(told["attention"]) > NOTED:
+        sheet.heading("To be known")
+        sheet.points(told["attention"], GREY)
+    if odd:
+        sheet.heading("Tests that did not pass")
+        sheet.table(
+            ("test", "board", "verdict", "reason"),
+            [(row["node"], row["serial"], _verdict(row), _short(row["reason"])) for row in odd],
+            (50, 16, 18, 36),
+        )
+
+
+def _verdict(row: Told) -> str:
+    return f"WAIVED by {row['waiver']}\n({row['verdict']})" if row["waiver"] else row["verdict"]
+
+
+def _short(text: str, limit: int = 240) -> str:
+    first = " ".join(text.split("\n\n")[0].split())
+    return first if len(first) <= limit else f"{first[:limit]}..."
+
+
+def _waivers(sheet: Sheet, told: Told) -> None:
+    if not told["waivers"]:
+        return
+    sheet.chapter("Waivers")
+    for one in told["waivers"]:
+        sheet.heading(f"{one['id']}: {one['state']}")
+        sheet.facts(
+            [
+                ("State", f"{one['state']}: {one['why']}"),
+                *(
+                    (key.capitalize(), str(one[key]))
+                    for key in ("test", "requirement", "serial", "firmware", "approver", "expires", "reason")
+                    if one.get(key)
+                ),
+            ]
+        )
+
+
+def _measurements(sheet: Sheet, told: Told) -> None:
+    if not told["measurements"]:
+        return
+    sheet.chapter("Measurements")
+    rows = [
+        (
+            f"{row['test']}\n{row['name']}",
+            f"{row['value']:.4g} {row['unit']}",
+            "" if row["limit"] is None else f"{row['limit']:.4g} {row['unit']}",
+            "" if row["margin"] is None else f"{row['margin']:+.0%}",
+            "" if row["limit"] is None else "PASSED" if row["within"] else "FAILED",
+        )
+        for row in told["measurements"]
+    ]
+    sheet.table(("measured", "value", "limit", "margin", "within"), rows, (60, 18, 18, 12, 12))
+
+
+def _comparison(sheet: Sheet, told: Told) -> None:
+    found = told["comparison"]
+    if found is None:
+        return
+    sheet.chapter("Difference from the released run")
+    sheet.note(f"{', '.join(found['runs'])}, whose verdict was {found['decision']}")
+    for title, key in (
+        ("Tests that changed their verdict", "tests"),
+        ("Measurements that changed by more than 5 %", "figures"),
+        ("Versions that changed", "versions"),
+    ):
+        sheet.heading(title)
+        if found[key]:
+            rows = [(one["what"], one["before"] or "-", one["after"] or "-") for one in found[key]]
+            sheet.table(("what", "released", "now"), rows, (60, 30, 30))
+        else:
+            sheet.note("none")
+
+
+def _history(sheet: Sheet, told: Told) -> None:
+    sheet.chapter("History of these tests")
+    unsteady = [one for one in told["history"] if one["runs"] != one["passed"] or one["repeated"]]
+    most = max((one["runs"] for one in told["history"]), default=0)
+    sheet.note(
+        f"{len(told['history'])} tests, up to {most} runs each; "
+        f"{len(told['history']) - len(unsteady)} have passed in every one"
+    )
+    if unsteady:
+        keys = ("runs", "passed", "failed", "flaky", "changes", "repeated")
+        rows = [(f"{one['node']}\n{one['serial']}", *(str(one[key]) for key in keys)) for one in unsteady]
+        sheet.table(("test", *keys), rows, (60, 10, 10, 10, 10, 12, 12))
+        sheet.note("changes: of the verdict from a run to the next with the same firmware")
+
+
+def _provenance(sheet: Sheet, told: Told) -> None:
+    sheet.chapter("Provenance")
+    for run in told["runs"]:
+        sheet.heading(f"Run {run['id']}")
+        testcases = run["testcases"] or {}
+        sheet.facts(
+            [
+                ("Verdict", "\n".join([run["verdict"], *run["why"][:SHOWN]])),
+                ("Began, ended", f"{run['began']}, {run['ended']}"),
+                ("Bench file", f"{run['bench_file']}, SHA-256 {run['bench_sha256']}"),
+                ("Bench sources", _revision(run)),
+                ("Testcases", _revision(testcases)),
+                ("Seed", str(run["seed"])),
+                ("PC", f"{run['platform']}, Python {run['python']}"),
+                ("Raw results", f"{run['files']} files, all in the manifest"),
+            ]
+        )
+        for board in run["boards"]:
+            _board(sheet, board)
+        if run["instruments"]:
+            sheet.heading("Instruments")
+            none = "virtual: none" if run["virtual"] else "not given"
+            rows = [(one["name"], one["idn"], one["calibration_due"] or none) for one in run["instruments"]]
+            sheet.table(("instrument", "identification", "calibration due"), rows, (20, 76, 24))
+        sheet.heading("Packages")
+        sheet.small(", ".join(f"{name} {version}" for name, version in (run["packages"] or {}).items()))
+
+
+def _revision(state: Mapping[str, Any]) -> str:
+    revision = state.get("git_revision") or "not known"
+    words: dict[Any, str] = {True: "changed since", False: "clean"}
+    dirty = words.get(state.get("git_dirty"), "not known whether changed")
+    return f"{revision}, {dirty}"
+
+
+def _board(sheet: Sheet, board: Told) -> None:
+    sheet.heading(f"Board {board['name']}")
+    modem = board["modem"]
+    facts: list[tuple[str, str]] = [
+        ("Type", board["title"]),
+        ("Serial", f"{board['serial']}, endpoint {board['endpoint']}"),
+        ("Probe", board["probe"] or "none"),
+        ("Board file", f"{board['file']}, SHA-256 {board['file_sha256']}"),
+    ]
+    if modem is not None:
+        facts.append(("Modem", f"IMEI {modem['serial'] or 'not told'}, {modem['firmware'] or 'not told'}"))
+    sheet.facts(facts)
+    rows: Iterable[tuple[str, ...]] = [
+        (name, image["version"], image["sha256"] or "none") for name, image in board["images"].items()
+    ]
+    sheet.table(("image", "version", "SHA-256"), list(rows), (34, 16, 70))
