@@ -92,14 +92,28 @@ def test_states_that_are_only_told_again_are_one_span_with_the_last_result():
     assert spans(found, found.end)[-1][3] == "Idle, result 1 (updated)"
 
 
+def signal_of(*rows):
+    """(seconds, "report" in dBm or "attenuation" in dB) in the order in which they were recorded."""
+    told = {"report": ("signal", "rsrp"), "attenuation": ("attenuation", "read_back")}
+    found = lanes(entries(*((t, "rf", told[what][0], "", {told[what][1]: value}) for t, what, value in rows)))
+    return estimate(found.signal, found.attenuation, found.arriving)
+
+
 def test_the_strength_follows_from_the_attenuation():
-    assert estimate([(16.0, -80.0)], [(20.0, 30.0), (25.0, 0.0)]) == [
-        (16.0, -80.0),
-        (20.0, -110.0),
-        (25.0, -80.0),
+    changes = ((20.0, "attenuation", 30.0), (25.0, "attenuation", 0.0))
+    assert signal_of((16.0, "report", -80.0), *changes) == [(16.0, -80.0), (20.0, -110.0), (25.0, -80.0)]
+    assert signal_of(*changes) == []
+    assert signal_of(changes[0], (21.0, "report", -110.0), changes[1]) == [(20.0, -110.0), (25.0, -80.0)]
+
+
+def test_a_report_just_before_the_attenuation_changes_is_of_what_was_before():
+    """Simulated time may stand still between the two."""
+    assert signal_of((20.0, "report", -80.0), (20.0, "attenuation", 36.0), (90.0, "attenuation", 0.0)) == [
+        (20.0, -80.0),
+        (20.0, -116.0),
+        (90.0, -80.0),
     ]
-    assert estimate([], [(20.0, 30.0)]) == []
-    assert estimate([(21.0, -110.0)], [(20.0, 30.0), (25.0, 0.0)]) == [(20.0, -110.0), (25.0, -80.0)]
+    assert signal_of((20.0, "attenuation", 36.0), (20.0, "report", -116.0)) == [(20.0, -116.0)]
 
 
 def test_too_many_events_lose_the_least_important_ones_and_say_so():
@@ -246,7 +260,9 @@ def test_attenuation_is_shown_as_such_where_no_strength_was_ever_reported():
         [],
     )
     assert radio(Lanes(signal=[(1.0, math.nan)])) is None
-    heard = radio(Lanes(signal=[(1.0, math.nan), (2.0, -80.0)], attenuation=[(1.5, 0.0), (3.0, 30.0)]))
+    heard = radio(
+        Lanes(signal=[(1.0, math.nan), (2.0, -80.0)], attenuation=[(1.5, 0.0), (3.0, 30.0)], arriving=-80.0)
+    )
     assert heard is not None
     assert heard.line == [(1.5, -80.0), (3.0, -110.0)]
     assert heard.dots == [(2.0, -80.0)]

@@ -120,7 +120,7 @@ def _states(axes: Axes, found: Lanes, end: float) -> None:
                 axes.text((begin + until) / 2, 0.5, size, ha="center", va="center", fontsize=8)
                 break
     axes.set_ylim(0, 1)
-    axes.set_yticks([0.5], ["/5/0/3\nState"], fontsize=8)
+    axes.set_yticks([0.5], ["/5/0/3 State\nas reported"], fontsize=8)
     axes.tick_params(axis="y", length=0)
 
 
@@ -174,6 +174,7 @@ def _current(axes: Axes, measured: Envelope, costs: Sequence[PhaseCost], start: 
     whole = end - start or 1.0
     narrow = []
     for cost in costs:
+        axes.hlines(cost.mean, cost.phase.start, cost.phase.end, color="black", linewidth=1.1, linestyle="--")
         if cost.duration / whole <= CAPTION:
             narrow.append(f"{cost.phase.name} {_charge(cost)}")
             continue

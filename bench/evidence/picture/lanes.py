@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -69,6 +70,8 @@ class Lanes:
     signal: Series = field(default_factory=list)
     """dBm as the device reported; NaN where it had no cell."""
     attenuation: Series = field(default_factory=list)
+    arriving: float | None = None
+    """dBm that arrive without attenuation, by the first report; None without one."""
     supply: Series = field(default_factory=list)
     """Volts that the supply was set to, 0 while it was off."""
     events: list[Event] = field(default_factory=list)
@@ -122,7 +125,11 @@ def _place(made: Lanes, entry: Entry) -> None:
         case "progress":
             made.progress.append((time, 100 * data["done"] / max(1, data["total"])))
         case "signal" if "rsrp" in data:
-            made.signal.append((time, float("nan") if data["rsrp"] is None else float(data["rsrp"])))
+            strength = float("nan") if data["rsrp"] is None else float(data["rsrp"])
+            made.signal.append((time, strength))
+            if made.arriving is None and math.isfinite(strength):
+                # here, because the attenuation may change at the very moment of the report, and after it
+                made.arriving = strength + (made.attenuation[-1][1] if made.attenuation else 0.0)
         case "attenuation":
             made.attenuation.append((time, float(data["read_back"])))
         case "registration":

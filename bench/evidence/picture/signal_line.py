@@ -22,7 +22,7 @@ class Radio:
 
 def radio(found: Lanes) -> Radio | None:
     """Strength in dBm where the board ever reported one, else the attenuation in dB; None without both."""
-    line = estimate(found.signal, found.attenuation)
+    line = estimate(found.signal, found.attenuation, found.arriving)
     dots = [(t, v) for t, v in found.signal if math.isfinite(v)]
     if dots:
         levels = [v for _, v in [*line, *dots]]
@@ -34,18 +34,12 @@ def radio(found: Lanes) -> Radio | None:
     return None
 
 
-def estimate(signal: Series, attenuation: Series) -> Series:
-    """The strength that follows from each attenuation, by the first report at a known one."""
-    reference = None
-    merged = sorted([(t, 0, v) for t, v in attenuation] + [(t, 1, v) for t, v in signal])
-    present = 0.0
-    for _, kind, value in merged:
-        if kind == 0:
-            present = value
-        elif reference is None and math.isfinite(value):
-            reference = value + present
-    if reference is None:
+def estimate(signal: Series, attenuation: Series, arriving: float | None) -> Series:
+    """The strength that follows from each attenuation, where `arriving` dBm arrive without any."""
+    if arriving is None:
         return []
-    strengths = [(t, reference - db) for t, db in attenuation]
-    before = bool(strengths) and math.isfinite(signal[0][1]) and signal[0][0] < strengths[0][0]
+    strengths = [(t, arriving - db) for t, db in attenuation]
+    if not strengths or not math.isfinite(signal[0][1]):
+        return strengths
+    before = signal[0][0] <= strengths[0][0] and signal[0] != strengths[0]
     return [signal[0], *strengths] if before else strengths
