@@ -10,6 +10,8 @@ RAMP = 10.0
 """Seconds in which the voltage falls, and in which it comes back."""
 DARK = 2.0
 """Seconds without supply."""
+STARVED, STARVING = 0.1, 20.0
+"""Share of what a weak supply gives, on which no board can go on, and seconds of it."""
 
 
 def sag_and_return(dut, clock):
@@ -21,17 +23,16 @@ def sag_and_return(dut, clock):
     return off
 
 
-@pytest.mark.requirement("FOTA-POWER")
-def test_brownout_during_download(dut, server, images, delivery, clock):
-    """The voltage sags while the image comes in: the old version runs, and an update succeeds."""
-    with server.begin(dut, images.update, delivery) as update:
-        update.deliver(0.5)
-        off = sag_and_return(dut, clock)
-        assert update.await_restart(after=off)
-        assert server.version_of(dut) == images.baseline.version
-        resumes = delivery is Delivery.PULL and "reboot" in dut.type.profile.resumes_after
-        record = update.finish() if resumes else None
+def assert_recovers(dut, server, images, delivery, update, off):
+    """The old version comes back. Returns the rest of the download, or None where it begins anew."""
+    assert update.await_restart(after=off)
+    assert server.version_of(dut) == images.baseline.version
+    resumes = delivery is Delivery.PULL and "reboot" in dut.type.profile.resumes_after
+    return update.finish() if resumes else None
 
+
+def assert_updates(dut, server, images, delivery, record):
+    """What was begun ends well; else the old version is whole, and another update does."""
     if record is None:
         dut.assert_running(images.baseline)
         server.restart(dut)
@@ -39,6 +40,28 @@ def test_brownout_during_download(dut, server, images, delivery, clock):
     assert record.failure == ""
     assert server.version_of(dut) == images.update.version
     dut.assert_running(images.update)
+
+
+@pytest.mark.requirement("FOTA-POWER")
+def test_brownout_during_download(dut, server, images, delivery, clock):
+    """The voltage sags while the image comes in: the old version runs, and an update succeeds."""
+    with server.begin(dut, images.update, delivery) as update:
+        update.deliver(0.5)
+        off = sag_and_return(dut, clock)
+        record = assert_recovers(dut, server, images, delivery, update, off)
+    assert_updates(dut, server, images, delivery, record)
+
+
+@pytest.mark.requirement("FOTA-POWER")
+def test_starved_during_download(dut, server, images, delivery, clock):
+    """The supply's current gives out while the image comes in: brown-outs, one upon another, and no more."""
+    with server.begin(dut, images.update, delivery) as update:
+        update.deliver(0.5)
+        with dut.fed_with(current_limit=STARVED * dut.type.supply.weak):
+            clock.sleep(STARVING, "too little current")
+            off = clock.now()
+        record = assert_recovers(dut, server, images, delivery, update, off)
+    assert_updates(dut, server, images, delivery, record)
 
 
 @pytest.mark.requirement("FOTA-POWER")
