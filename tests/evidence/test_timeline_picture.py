@@ -116,6 +116,25 @@ def test_a_report_just_before_the_attenuation_changes_is_of_what_was_before():
     assert signal_of((20.0, "attenuation", 36.0), (20.0, "report", -116.0)) == [(20.0, -116.0)]
 
 
+def test_a_boot_loop_is_told_once_with_how_often():
+    boots = [
+        (10.0 + 2 * n + late, "dk.console", "line", text, {})
+        for n in range(20)
+        for late, text in ((0.0, "I: Starting bootloader"), (0.4, "*** Booting application v1.0.0 ***"))
+    ]
+    weak = (9.0, "dk", "supply", "3.7 V, at most 0.025 A", {"volts": 3.7, "amps": 0.025})
+    later = (200.0, "dk.console", "line", "I: Starting bootloader", {})
+    found = lanes(entries(weak, *boots, later))
+    assert [(e.time, e.text) for e in found.events] == [
+        (9.0, "supply at 3.7 V, at most 0.025 A"),
+        (10.0, "I: Starting bootloader (20 times, until 48.0 s)"),
+        (10.4, "*** Booting application v1.0.0 *** (20 times, until 48.4 s)"),
+        (200.0, "I: Starting bootloader"),
+    ]
+    assert found.left_out == 0
+    assert len(found.all_events) == 42
+
+
 def test_too_many_events_lose_the_least_important_ones_and_say_so():
     many = [Event(float(n), f"line {n}", "board", 1 + (n % 10 == 0)) for n in range(60)]
     kept = chosen(many)

@@ -19,6 +19,9 @@ INSTALL = "install the baseline"
 MOST_EVENTS = 16
 """Events that one picture can hold legibly."""
 
+LOOP, PAUSE = 4, 30.0
+"""Times that a board says the same, each within so many seconds of the one before, that make it a loop."""
+
 MARKS: tuple[tuple[int, re.Pattern[str]], ...] = (
     (3, re.compile(r"\bE[:(]|panic|fault|assert|abort|not valid|corrupt|failed|brown", re.IGNORECASE)),
     (
@@ -41,7 +44,6 @@ STEPS = {
     "server down": 3,
     "outage": 3,
     "power cycle": 2,
-    "another supply": 2,
     "wait for signal": 2,
 }
 """Importance of the bench's own steps, by how their titles begin."""
@@ -77,12 +79,10 @@ class Lanes:
     events: list[Event] = field(default_factory=list)
     """The most important ones."""
     all_events: list[Event] = field(default_factory=list)
+    left_out: int = 0
+    """How many are not among them."""
     failure: Event | None = None
     """Where the test failed first, and of what; one of the events."""
-
-    @property
-    def left_out(self) -> int:
-        return len(self.all_events) - len(self.events)
 
 
 def lanes(entries: Sequence[Entry], failed: tuple[float, str] | None = None) -> Lanes:
@@ -109,8 +109,10 @@ def lanes(entries: Sequence[Entry], failed: tuple[float, str] | None = None) -> 
         made.end = max(made.end, made.failure.time)
         made.events = sorted([*made.events, made.failure], key=lambda event: event.time)
     made.all_events = distinct(made.events)
+    told = looped(made.all_events)
     delivered = next((e.time for e in kept if e.kind == "step" and e.text.startswith("deliver")), made.start)
-    made.events = chosen(made.all_events, delivered)
+    made.events = chosen(told, delivered)
+    made.left_out = len(told) - len(made.events)
     return made
 
 
@@ -138,6 +140,8 @@ def _place(made: Lanes, entry: Entry) -> None:
             made.events.append(Event(time, entry.text, "judge", 3))
         case "reset":
             made.events.append(Event(time, entry.text, "bench", 3))
+        case "supply" if "amps" in data:
+            made.events.append(Event(time, f"supply at {entry.text}", "bench", 3))
         case "power":
             made.events.append(Event(time, f"power {entry.text}", "bench", 2))
         case "step" if data.get("phase") == "begin":
@@ -168,6 +172,28 @@ def distinct(events: Sequence[Event]) -> list[Event]:
         if not any(_same(event, before) for before in kept[-4:]):
             kept.append(event)
     return kept
+
+
+def looped(events: Sequence[Event]) -> list[Event]:
+    """What a board says again and again is told once, with how often: a boot loop would hide all else."""
+    runs: dict[str, list[Event]] = {}
+    kept: list[list[Event]] = []
+    for event in events:
+        run = runs.get(event.text) if event.source == "board" else None
+        if run is not None and event.time - run[-1].time <= PAUSE:
+            run.append(event)
+        else:
+            runs[event.text] = [event]
+            kept.append(runs[event.text])
+    told: list[Event] = []
+    for run in kept:
+        if len(run) < LOOP:
+            told += run
+        else:
+            first = run[0]
+            text = f"{first.text} ({len(run)} times, until {run[-1].time:.1f} s)"
+            told.append(Event(first.time, text, first.source, max(3, first.importance)))
+    return sorted(told, key=lambda event: event.time)
 
 
 def chosen(events: Sequence[Event], delivered: float = 0.0, most: int = MOST_EVENTS) -> list[Event]:
