@@ -124,15 +124,17 @@ def test_a_boot_loop_is_told_once_with_how_often():
     ]
     weak = (9.0, "dk", "supply", "3.7 V, at most 0.025 A", {"volts": 3.7, "amps": 0.025})
     later = (200.0, "dk.console", "line", "I: Starting bootloader", {})
-    found = lanes(entries(weak, *boots, later))
+    first = (5.0, "dk.console", "line", "I: Starting bootloader", {})
+    found = lanes(entries(first, weak, *boots, later))
     assert [(e.time, e.text) for e in found.events] == [
+        (5.0, "I: Starting bootloader"),
         (9.0, "supply at 3.7 V, at most 0.025 A"),
         (10.0, "I: Starting bootloader (20 times, until 48.0 s)"),
         (10.4, "*** Booting application v1.0.0 *** (20 times, until 48.4 s)"),
         (200.0, "I: Starting bootloader"),
     ]
     assert found.left_out == 0
-    assert len(found.all_events) == 42
+    assert len(found.all_events) == 43
 
 
 def test_too_many_events_lose_the_least_important_ones_and_say_so():

@@ -175,10 +175,13 @@ def distinct(events: Sequence[Event]) -> list[Event]:
 
 
 def looped(events: Sequence[Event]) -> list[Event]:
-    """What a board says again and again is told once, with how often: a boot loop would hide all else."""
+    """What a board says again and again of its own accord is told once, with how often: a boot loop would
+    hide all else."""
     runs: dict[str, list[Event]] = {}
     kept: list[list[Event]] = []
     for event in events:
+        if event.source == "bench":
+            runs.clear()
         run = runs.get(event.text) if event.source == "board" else None
         if run is not None and event.time - run[-1].time <= PAUSE:
             run.append(event)
