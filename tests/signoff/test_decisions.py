@@ -36,6 +36,12 @@ def test_healthy_run_is_go(healthy, tmp_path):
     assert [row["margin"] for row in told["measurements"]] == [0.25, 0.25]
 
 
+def test_run_by_workers_says_what_was_attached(rig, tmp_path):
+    found = sign_off(rig.run("-n2", results="results-workers"), tmp_path / "out")
+    assert found.decision is Decision.GO, found.why
+    assert {board.serial for board in found.runs[0].boards.values()} == {"SN-1", "SN-2"}
+
+
 def test_command_ends_with_the_status_of_the_decision(healthy, failing, tmp_path):
     good = bench("signoff", healthy, "--output", tmp_path / "good")
     assert good.returncode == 0, good.stdout + good.stderr
