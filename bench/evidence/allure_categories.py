@@ -35,9 +35,9 @@ class Category:
 
 
 PRODUCT = "Product failures"
-BENCH = "Bench errors (say nothing about the product)"
+BENCH = "Bench errors"
 INTERRUPTED = "Interrupted"
-INCONCLUSIVE = "Inconclusive (neither an assertion nor a bench error)"
+INCONCLUSIVE = "Inconclusive"
 XPASS = "Passed, though a failure was expected"
 NOT_APPLICABLE = "Not applicable"
 NOT_RUN = "Not run"

@@ -55,7 +55,7 @@ def run_testcases(folder: pathlib.Path, text: str, *options: str, **environ: str
 @pytest.fixture
 def testcases(tmp_path: pathlib.Path) -> Callable[..., Run]:
     """`testcases(text, *options)`: run them without a bench."""
-    return functools.partial(run_testcases, tmp_path, **{"PYTEST_ADDOPTS": "--ledger"})
+    return functools.partial(run_testcases, tmp_path, PYTEST_ADDOPTS="--ledger")
 
 
 @pytest.fixture(scope="session")

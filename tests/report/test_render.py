@@ -105,7 +105,7 @@ def test_tests_that_allure_would_hide_behind_each_other_are_found(allure, testca
         row = json.loads(file.read_text("utf-8"))
         row["parameters"] = []
         file.write_text(json.dumps(row), encoding="utf-8")
-    with pytest.raises(ReportError, match="shows 1 tests, .* holds 2"):
+    with pytest.raises(ReportError, match=r"shows 1 tests, .* holds 2"):
         render.render(run.results)
 
 
