@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy
 
-from bench.current.trace import Trace
+from bench.current.trace import LOST, Trace, held
 from bench.errors import MeasurementError
 
 MAX_PPM = 200.0
@@ -112,17 +112,23 @@ def marker_times(trace: Trace, bit: int) -> list[float]:
     Raises `MeasurementError` for a meter without inputs.
     """
     times: list[float] = []
-    before: int | None = None
+    level: int | None = None
     for block in trace.blocks():
         if block.logic is None:
             raise MeasurementError(
                 f"{trace.info.meter or 'the meter'} recorded no logic inputs",
                 help="wire the marker to a meter that has them",
             )
-        level = (block.logic >> bit & 1).astype(numpy.int8)
-        rising = numpy.flatnonzero(numpy.diff(level, prepend=level[0] if before is None else before) > 0)
+        levels = (block.logic >> bit & 1).astype(numpy.int8)
+        if level is None:
+            there = levels[block.counts != LOST]
+            level = int(there[0]) if len(there) else None
+        if level is None:  # a block without a sample
+            continue
+        levels = held(levels, block.counts, level)
+        rising = numpy.flatnonzero(numpy.diff(levels, prepend=numpy.int8(level)) > 0)
         times += [trace.start + (block.first + int(i)) / trace.info.rate for i in rising]
-        before = int(level[-1])
+        level = int(levels[-1])
     return times
 
 

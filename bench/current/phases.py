@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy
 
-from bench.current.trace import LOST, VOLTS_PER_COUNT, Block, Trace
+from bench.current.trace import LOST, VOLTS_PER_COUNT, Block, Trace, held
 from bench.errors import MeasurementError
 
 STATES = {0: "idle", 1: "downloading", 2: "downloaded", 3: "updating"}
@@ -118,9 +118,10 @@ def phases_of_logic(trace: Trace, names: Mapping[int, str]) -> list[Phase]:
                 f"{trace.info.meter or 'the meter'} recorded no logic inputs",
                 help="take a meter that has them, or phases from the states of object 5",
             )
-        changes = numpy.flatnonzero(numpy.diff(block.logic, prepend=numpy.uint8(before)))
+        logic = held(block.logic, block.counts, before)
+        changes = numpy.flatnonzero(numpy.diff(logic, prepend=numpy.uint8(before)))
         for index in changes:
-            now = int(block.logic[index])
+            now = int(logic[index])
             time = trace.start + (block.first + int(index)) / trace.info.rate
             for bit, name in names.items():
                 if (now ^ before) >> bit & 1:
@@ -218,7 +219,7 @@ class _Tally:
         if part.volts is not None:
             self.power = (self.power or 0.0) + _product(counts, part.volts, lost)
         if part.range is not None:
-            self._see_range(part.range)
+            self._see_range(part.range[counts != LOST] if lost else part.range)
         if self.first >= part.first:
             self._take_off(part, 0, self.low - self.first)
         if self.last <= part.first + len(part):
@@ -236,6 +237,9 @@ class _Tally:
             self.power -= share * count * float(part.volts[index])
 
     def _see_range(self, ranges: numpy.ndarray) -> None:
+        """Those of samples that arrived."""
+        if not len(ranges):
+            return
         self.switches += int(numpy.count_nonzero(ranges[1:] != ranges[:-1]))
         self.switches += self.range is not None and self.range != int(ranges[0])
         self.range = int(ranges[-1])

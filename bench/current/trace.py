@@ -97,6 +97,19 @@ class Block:
         )
 
 
+def held(levels: numpy.ndarray, counts: numpy.ndarray, before: int) -> numpy.ndarray:
+    """`levels` (range or logic of each sample), where a sample was lost those of the last one that was not.
+
+    `before` is the level ahead of the first sample. A lost sample says nothing: taken as it is it would look
+    like a change, and back.
+    """
+    lost = counts == LOST
+    if not lost.any():
+        return levels
+    latest = numpy.maximum.accumulate(numpy.where(lost, 0, numpy.arange(1, len(levels) + 1)))
+    return numpy.concatenate([numpy.array([before], dtype=levels.dtype), levels])[latest]
+
+
 class Trace(ABC):
     """Samples with their times. Sample `i` begins at `info.start + i / info.rate`."""
 

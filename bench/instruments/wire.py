@@ -145,7 +145,7 @@ class Wire(ABC):
     def number(self, command: str, reply: str) -> float:
         """The finite number that `reply` to `command` stands for; anything else is a fault."""
         try:
-            value = float(reply)
+            value = float(reply.replace("_", "?"))  # Python would take 1_0 for ten
         except ValueError:
             self._disconnect()  # who knows which question this answers
             raise self.fault(command, f"answered {reply!r}, which is not a number") from None

@@ -63,6 +63,16 @@ def test_markers_are_found_on_a_logic_input_and_align_the_trace():
         marker_times(trace_of([0.1]), 0)
 
 
+def test_lost_samples_are_no_markers():
+    amps, logic = numpy.full(10_000, 0.1), numpy.full(10_000, 4, dtype=numpy.uint8)
+    logic[5000:6000] = 0
+    for lost in (slice(0, 10), slice(2000, 2100), slice(5500, 5510)):
+        amps[lost], logic[lost] = numpy.nan, 0
+    assert marker_times(trace_of(amps, 1000.0, logic=logic), 2) == [6.0]
+    amps[:] = numpy.nan
+    assert marker_times(trace_of(amps, 1000.0, logic=logic), 2) == []
+
+
 def test_a_missing_marker_is_not_guessed():
     with pytest.raises(MeasurementError, match="saw 1 marker pulses, the bench made 2"):
         pair_markers([1.0], [1.0, 2.0])

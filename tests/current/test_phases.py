@@ -83,6 +83,18 @@ def test_lost_samples_and_range_switches_are_told():
     assert (first.range_switches, second.range_switches, second.complete) == (3, 1, True)
 
 
+def test_a_lost_sample_is_no_change_of_range():
+    """Its range is 0, because it has none."""
+    amps = numpy.full(1000, 0.01)
+    ranges = numpy.full(1000, 4, dtype=numpy.uint8)
+    for lost in (slice(0, 3), slice(100, 120), slice(998, 1000)):
+        amps[lost], ranges[lost] = numpy.nan, 0
+    ranges[500:] = 3
+    ranges[998:] = 0
+    (cost,) = measure(trace_of(amps, 100.0, range=ranges), [Phase("x", 0, 10)])
+    assert (cost.lost, cost.range_switches) == (25, 1)
+
+
 def test_nothing_is_told_of_a_phase_without_a_sample():
     trace = trace_of([0.1, math.nan, math.nan, 0.1], rate=1.0)
     with pytest.raises(MeasurementError, match="'b': not one of its 2 samples"):
@@ -140,6 +152,16 @@ def test_phases_follow_logic_inputs():
     ]
     with pytest.raises(MeasurementError, match="no logic inputs"):
         phases_of_logic(trace_of([0.1]), {0: "flash"})
+
+
+def test_lost_samples_end_no_phase_of_a_logic_input():
+    amps, logic = numpy.full(2_000_000, 0.1), numpy.zeros(2_000_000, dtype=numpy.uint8)
+    logic[100_000:1_900_000] = 1
+    for lost in (slice(0, 50), slice(200_000, 200_100), slice(1_048_570, 1_048_600)):  # one over a border
+        amps[lost], logic[lost] = numpy.nan, 0
+    assert phases_of_logic(trace_of(amps, 100_000.0, logic=logic), {0: "flash"}) == [
+        Phase("flash", 1.0, 19.0)
+    ]
 
 
 def test_phases_are_cut_to_what_the_trace_shows():

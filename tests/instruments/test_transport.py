@@ -166,7 +166,9 @@ def test_nonsense_address_is_an_instrument_error(timeline):
         Transport("meter", "NOWHERE", timeline).open()
 
 
-@pytest.mark.parametrize("reply", ["9.9E37", "9.91E+37", "-9.9E37", "NAN", "INF", "", "3,7", "3.7V", "ERR"])
+@pytest.mark.parametrize(
+    "reply", ["9.9E37", "9.91E+37", "-9.9E37", "NAN", "INF", "", "3,7", "3.7V", "ERR", "3_7"]
+)
 def test_what_is_not_a_reading_is_never_returned_as_a_number(connect, reply):
     transport, _ = connect(lambda command, c: c.sendall(reply.encode() + b"\n"))
     with pytest.raises(InstrumentError, match=r"meter at .*VOLT\?: answered"):
