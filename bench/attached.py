@@ -68,13 +68,21 @@ def _images(dut: Dut) -> dict[str, Any]:
     images = dut.images
     found = {"baseline": _image(images.baseline), "update": _image(images.update)}
     if isinstance(dut.type, ProcessType) and found["baseline"]["sha256"] is None:
-        # the program itself is what is installed
-        program = shutil.which(dut.type.command[0])
-        found["baseline"]["sha256"] = None if program is None else _sha256(Path(program))
+        found["baseline"]["sha256"] = _program(dut.type)
     for part in images.factory:
         found[f"factory {part.address:#x}"] = {"version": "", "sha256": _sha256(part.path)}
     found |= {f"variant {name}": _image(image) for name, image in sorted(images.variants.items())}
     return found | {f"component {name}": _image(image) for name, image in sorted(images.components.items())}
+
+
+def _program(process: ProcessType) -> str | None:
+    """Of what is installed by being there: all files of the command, an interpreter's script too."""
+    folder = process.cwd or Path()
+    named = [shutil.which(process.command[0]) or "", *(str(folder / part) for part in process.command[1:])]
+    digests = [_sha256(Path(name)) for name in named if name and Path(name).is_file()]
+    if not digests or None in digests:
+        return None
+    return hashlib.sha256("".join(map(str, digests)).encode()).hexdigest()
 
 
 def _image(image: FirmwareImage) -> dict[str, Any]:

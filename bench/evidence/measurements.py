@@ -27,8 +27,8 @@ class Measurement:
 
     @property
     def margin(self) -> float | None:
-        """Share of the limit that is left; negative beyond it."""
-        return None if self.limit is None else 1 - self.value / self.limit
+        """Share of the limit that is left; negative beyond it. Of nothing there is no share."""
+        return None if not self.limit else 1 - self.value / self.limit
 
     def __str__(self) -> str:
         text = f"{self.name}: {self.value:.4g} {self.unit}"

@@ -74,8 +74,10 @@ def changed(places: Places, files: Mapping[str, str]) -> list[str]:
     for name, digest in files.items():
         try:
             is_now = sha256(places.file(name))
-        except OSError as fault:
-            found.append(f"{name}: {fault.strerror or fault}")
+        except FileNotFoundError:
+            found.append(f"{name} is missing")
+        except OSError:  # without its text, which another PC would word differently
+            found.append(f"{name} cannot be read")
         else:
             if is_now != digest:
                 found.append(f"{name} is not as the run left it")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.evidence.run_verdict import Decision as RunDecision
 from bench.evidence.verdict import Verdict
 from bench.firmware_update.requirements import Requirement
 from bench.signoff import reasons
@@ -92,6 +93,8 @@ def assess(
         *reasons.about_figures(runs, tests, waived),
         *against,
     ]
+    if not failures and not open_points:
+        open_points += _not_understood(runs, waived)
     comparison = compare(released, runs) if released else None
     virtual = any(run.virtual for run in runs)
     return Assessment(
@@ -107,6 +110,17 @@ def assess(
         waivers=tuple(judged),
         comparison=comparison,
     )
+
+
+def _not_understood(runs: Sequence[Run], waived: Mapping[TestRow, Waiver]) -> list[str]:
+    """Belt and braces: a run that is not GO by its own verdict is one only with waivers of its own."""
+    excused = {row.run for row in waived}
+    return [
+        f"run {run.id}: its own verdict is {run.verdict.decision}"
+        for run in runs
+        if run.verdict.decision is not RunDecision.GO
+        and not (run.verdict.decision is RunDecision.NO_GO and run.id in excused)
+    ]
 
 
 def _uncovered(cells: Sequence[Cell], runs: Sequence[Run]) -> dict[str, frozenset[tuple[str, str]]]:

@@ -42,6 +42,8 @@ def places_given(path: Path) -> list[Places]:
         found = runs_in(path / RAW)
         if found:
             return found
+    if path.parent.name == RAW and (path.parent.parent / JSON).is_file() and (path / FILE).is_file():
+        return [places_in(path)]
     if not (path / FILE).is_file():
         raise LedgerError(
             f"{path}: there is no run and no sign-off", help="name a run's folder, results/runs/RUN"

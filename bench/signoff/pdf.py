@@ -36,8 +36,7 @@ def write_pdf(told: Told, file: Path) -> None:
 
 def _first_page(sheet: Sheet, told: Told) -> None:
     sheet.add_page()
-    where = "virtual bench" if told["virtual"] else "test bench"
-    sheet.banner(f"Firmware sign-off · {where}", told["decision"], told["meaning"])
+    sheet.banner(f"Firmware sign-off · {_where(told)}", told["decision"], told["meaning"])
     sheet.tiles(_tiles(told))
     sheet.facts(_facts(told))
     why = told["why"]
@@ -64,6 +63,13 @@ def _first_page(sheet: Sheet, told: Told) -> None:
         sheet.points(told["attention"][:NOTED], GREY)
         if len(told["attention"]) > NOTED:
             sheet.note(f"and {len(told['attention']) - NOTED} more points: see Reasons")
+
+
+def _where(told: Told) -> str:
+    if told["virtual"]:
+        return "virtual bench"
+    kinds = {board["kind"] for run in told["runs"] for board in run["boards"]}
+    return "programs on a PC, no board" if kinds == {"process"} else "test bench"
 
 
 def _tiles(told: Told) -> list[tuple[str, str, str]]:

@@ -41,8 +41,11 @@ def _named(run: Run) -> str:
 def _about(run: Run, at: datetime.datetime) -> Iterator[str]:
     yield from run.verdict.whole
     yield from run.faults
-    if not any(judged.verdict is Verdict.PASSED for judged in run.verdict.tests.values()):
-        yield "not one test passed"
+    if not run.boards:
+        yield "it had no board: there is no product"
+    if not run.requirements:
+        yield "its plan does not say which requirements there are"
+    yield from _about_passes(run)
     if run.ended > at + AHEAD:
         yield f"it ended at {run.ended:%Y-%m-%d %H:%M} UTC, which is still to come"
     yield from _about_sources(run)
@@ -57,6 +60,14 @@ def _about(run: Run, at: datetime.datetime) -> Iterator[str]:
     if run.begin.get("bench_sha256") is None:
         yield "the bench file is not known"
     yield from changed(run.places, run.files or {})
+
+
+def _about_passes(run: Run) -> Iterator[str]:
+    """What only does not apply shows nothing: at least one test of each board passed."""
+    passed = {row.board for row in run.verdict.plan if run.verdict.tests[row.node].verdict is Verdict.PASSED}
+    for board in run.boards.values():
+        if board.name not in passed:
+            yield f"not one test passed on board {board.name}"
 
 
 def _about_sources(run: Run) -> Iterator[str]:
