@@ -5,6 +5,7 @@
 | `FLOG:SRAT S100|S001k|S010k|S050k|S250k|S500k` | samples a second                                |
 | `FLOG:TARG SCPI`                 | blocks for the remote control instead of a file               |
 | `FLOG 1`, `FLOG 0`               | start, stop                                                   |
+| `STAT:OPER:INST:ISUM<n>:PTR 4096`, `...:NTR 0` | bit 12 of the event register follows its rising |
 | `STAT:OPER:INST:ISUM<n>:EVEN?`   | bit 12: a block is there; reading clears it                   |
 | `FLOG:DATA?`                     | the block: little-endian float32 pairs of volts and amperes   |
 
@@ -73,6 +74,9 @@ class FastLogMeter(CurrentMeter):
         chosen = min(r for r in RATES if r >= rate)
         self._supply.set(f"INST OUT{self._number};:FLOG:SRAT {RATES[chosen]}")
         self._supply.set("FLOG:TARG SCPI")
+        summary = f"STAT:OPER:INST:ISUM{self._number}"  # *RST leaves an earlier user's filters as they are
+        self._supply.set(f"{summary}:PTR {DATA_READY}")
+        self._supply.set(f"{summary}:NTR 0")
         return Measuring(float(chosen), mode, None)
 
     def _start(self, measuring: Measuring) -> None:

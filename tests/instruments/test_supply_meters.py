@@ -63,6 +63,14 @@ def test_fastlog_block_that_was_overwritten_is_counted_and_its_place_kept(bench,
 
 
 @ngm
+def test_fastlog_is_heard_whatever_events_an_earlier_user_wanted(bench, supply):
+    bench.server.instrument.logs[1].latched.update(rising=0, falling=0xFFFF)
+    meter = supply.meter(1)
+    meter.configure(rate=1000, mode=Sampling.POINT)
+    assert len(recorded(bench, meter, 1.1)) == 1000
+
+
+@ngm
 def test_fastlog_in_the_wrong_byte_order_is_told(bench, supply):
     bench.server.instrument.logs[1].swapped = True
     meter = supply.meter(1)

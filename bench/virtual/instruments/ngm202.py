@@ -73,6 +73,8 @@ class Ngm202(ScpiSupply):
             "MEASure[:SCALar]:CURRent[:DC]": self.measured(1, every(1e-8, numbers)),
             "STATus:QUEStionable:INSTrument:ISUMmary<n>:CONDition": self.condition,
             "STATus:OPERation:INSTrument:ISUMmary<n>[:EVENt]": self._event,
+            "STATus:OPERation:INSTrument:ISUMmary<n>:PTRansition": lambda call: self._filter("rising", call),
+            "STATus:OPERation:INSTrument:ISUMmary<n>:NTRansition": lambda call: self._filter("falling", call),
             "FLOG[:STATe]": self._log_state,
             "FLOG:SRATe": self._log_rate,
             "FLOG:TARGet": self._log_target,
@@ -152,6 +154,16 @@ class Ngm202(ScpiSupply):
             raise ScpiError(-113)
         return str(READY * self.logs[number].event())
 
+    def _filter(self, edge: str, call: Call) -> str | None:
+        """Which edges of the condition an event register latches; *RST does not change it."""
+        number = call.suffixes[0] if call.suffixes else 0
+        if number not in self.logs:
+            raise ScpiError(-113)
+        if call.query:
+            return str(self.logs[number].latched[edge])
+        self.logs[number].latched[edge] = int(call.number(low=0, high=65535))
+        return None
+
     def _log_state(self, call: Call) -> str | None:
         log = self.logs[self.selected]
         if call.query:
@@ -193,6 +205,7 @@ class _FastLog:
         self.running = False
         self.swapped = False
         """Bytes the wrong way round, as after a change of format by somebody else."""
+        self.latched = {"rising": 0xFFFF, "falling": 0}
         self._scheduler = scheduler
         self._history = rail.history
         self._next: Handle | None = None
@@ -230,6 +243,6 @@ class _FastLog:
         pairs = self._history.points(now - BLOCK, 1 / self.rate, round(BLOCK * self.rate))
         order = ">f4" if self.swapped else "<f4"
         self._block = numpy.ascontiguousarray(pairs, dtype=order).tobytes()
-        self._ready = True
+        self._ready = self._ready or bool(self.latched["rising"] & READY)
         self._gone_at = now + KEPT
         self._arm()
