@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import select
 import selectors
 import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any, TypeVar
 
 from bench.clock import Clock
@@ -25,6 +27,8 @@ T = TypeVar("T")
 
 EXTERNAL_POLL = 0.2
 """Wall seconds to look at real sockets when no event is due at all (a foreign process may speak)."""
+BARRIER_LIMIT = 1.0
+"""Wall seconds that a datagram may take round loopback."""
 FULL_POLL = 0.002
 """Wall seconds between looks at sockets while one may not send, though the kernel would let it."""
 
@@ -40,14 +44,15 @@ class _LoopbackBarrier:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.connect(self._socket.getsockname())
-        self._socket.settimeout(1.0)
+        self._socket.setblocking(False)
 
     def pass_through(self) -> None:
         try:
             self._socket.send(b"\0")
             self._socket.recv(1)
-        except TimeoutError:  # a lost loopback datagram only costs the proof, not the run
-            pass
+        except BlockingIOError:  # still on its way; a lost one only costs the proof, not the run
+            if select.select([self._socket], [], [], BARRIER_LIMIT)[0]:
+                self._socket.recv(1)
 
     def close(self) -> None:
         self._socket.close()
@@ -62,34 +67,43 @@ class _JumpingSelector(selectors.BaseSelector):
         self._streams = streams
         self._pace = pace
         self._barrier = _LoopbackBarrier()
+        self.loop_has_work = False
+        """Whether something was handed to asyncio during an event of the plant."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = self._look(0)
         if ready or (timeout is not None and timeout <= 0):
             return ready
+        end = None if timeout is None else self._scheduler.now + timeout
+        while True:
+            ready = self._settled_look()
+            if ready:
+                return ready
+            with self._scheduler.lock:
+                now, due = self._scheduler.now, self._scheduler.next_time()
+            until = end if due is None or (end is not None and end <= due) else due
+            if until is None:
+                return self._look(EXTERNAL_POLL)
+            if self._pace is not None:
+                ready = self._paced_wait(max(0.0, until - now))
+                if ready:
+                    return ready
+            self.loop_has_work = False
+            with self._scheduler.lock:
+                self._scheduler.run_settled_to(until)
+            if self.loop_has_work or until == end:
+                return []  # else the plant goes on by itself
+
+    def _settled_look(self) -> list[tuple[selectors.SelectorKey, int]]:
+        """What is ready once everything that happened up to now has got to where it goes."""
         self._scheduler.settle()
         self._barrier.pass_through()
         with self._scheduler.lock:
             on_its_way = self._streams.settle(self._is_read)
         ready = self._look(PATIENCE if on_its_way else 0)
-        if ready:
-            return ready
-        if on_its_way:
+        if on_its_way and not ready:
             self._streams.give_up()
-        with self._scheduler.lock:
-            now, due = self._scheduler.now, self._scheduler.next_time()
-        until = None if timeout is None else now + timeout
-        if due is not None and (until is None or due < until):
-            until = due
-        if until is None:
-            return self._look(EXTERNAL_POLL)
-        if self._pace is not None:
-            ready = self._paced_wait(max(0.0, until - now))
-            if ready:
-                return ready
-        with self._scheduler.lock:
-            self._scheduler.run_to(until)
-        return []
+        return ready
 
     def _paced_wait(self, seconds: float) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait in wall time, crediting the time that passed when a socket interrupts."""
@@ -150,11 +164,24 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self, scheduler: Scheduler, pace: float | None) -> None:
         self._scheduler = scheduler
         self.streams = Streams(self.add_reader, self.remove_reader)
-        super().__init__(_JumpingSelector(scheduler, self.streams, pace))
+        self._jumping = _JumpingSelector(scheduler, self.streams, pace)
+        super().__init__(self._jumping)
         self._clock_resolution = 1e-7  # a float of thirty years still tells two such moments apart
 
     def time(self) -> float:
         return self._scheduler.now
+
+    def call_soon(  # type: ignore[override]  # the types of the arguments are asyncio's affair
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        self._jumping.loop_has_work = True
+        return super().call_soon(callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        self._jumping.loop_has_work = True
+        return super().call_at(when, callback, *args, context=context)
 
     async def create_server(
         self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any

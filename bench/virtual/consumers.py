@@ -30,7 +30,7 @@ class Consumers:
         self._scheduler = scheduler
         self._on_change = on_change
         self._parts = {part: _Part() for part in sorted(set(PARTS.values()))}
-        self._known: dict[float, tuple[tuple[Running, ...], float]] = {}  # by factor, until a part changes
+        self._means: list[float] = []
 
     def begin(self, activity: str) -> None:
         """The part that `activity` belongs to does this from now on, unless it does already.
@@ -50,34 +50,32 @@ class Consumers:
             if part.next is not None:
                 part.next.cancel()
             part.activity, part.draw, part.next = "", _NOTHING, None
-        self._known.clear()
+        self._changed()
 
     def running(self, volts: float) -> tuple[Running, ...]:
         """What is drawn now at `volts`, part by part."""
-        return self._at(volts)[0]
+        factor = self._factor(volts)
+        return tuple(Running(p.draw, p.since, factor) for p in self._parts.values() if p.draw is not _NOTHING)
 
     def mean(self, volts: float) -> float:
         """Amperes drawn now at `volts`, bursts averaged."""
-        return self._at(volts)[1]
+        factor = self._factor(volts)
+        return sum([mean * factor for mean in self._means])
 
-    def _at(self, volts: float) -> tuple[tuple[Running, ...], float]:
-        """A rail asks many times before it has found its voltage."""
+    def _factor(self, volts: float) -> float:
         nominal = NOMINAL_VOLTS[self.kind]
-        factor = 1.0 if nominal is None or volts <= 0 else nominal / volts
-        found = self._known.get(factor)
-        if found is None:
-            drawn = tuple(
-                Running(p.draw, p.since, factor) for p in self._parts.values() if p.draw is not _NOTHING
-            )
-            found = self._known[factor] = drawn, sum(running.mean for running in drawn)
-        return found
+        return 1.0 if nominal is None or volts <= 0 else nominal / volts
+
+    def _changed(self) -> None:
+        drawing = [part for part in self._parts.values() if part.draw is not _NOTHING]
+        self._means = [part.draw.mean for part in drawing]  # a rail asks often before it finds its voltage
 
     def _enter(self, part: _Part, stages: Course) -> None:
         if part.next is not None:
             part.next.cancel()
             part.next = None
         part.draw, part.since = stages[0].draw, self._scheduler.now
-        self._known.clear()
+        self._changed()
         if len(stages) > 1:
             part.next = self._scheduler.after(stages[0].seconds, lambda: self._enter(part, stages[1:]))
         self._on_change()

@@ -11,17 +11,16 @@ import itertools
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 
-@dataclass(order=True, slots=True)
+@dataclass(slots=True)
 class Handle:
     """A scheduled call; `cancel()` takes it back."""
 
     time: float
-    seq: int
-    call: Callable[[], Any] | None = field(compare=False)
+    call: Callable[[], Any] | None
 
     def cancel(self) -> None:
         self.call = None
@@ -43,7 +42,7 @@ class Scheduler:
         self.seed = seed
         self.now = 0.0
         self.lock = threading.RLock()
-        self._heap: list[Handle] = []
+        self._heap: list[tuple[float, int, Handle]] = []
         self._seq = itertools.count()
         self._settling: list[Settling] = []
 
@@ -53,28 +52,38 @@ class Scheduler:
 
     def after(self, delay: float, call: Callable[[], Any]) -> Handle:
         """Run `call` in `delay` seconds (>= 0)."""
-        handle = Handle(self.now + max(0.0, delay), next(self._seq), call)
-        heapq.heappush(self._heap, handle)
+        handle = Handle(self.now + max(0.0, delay), call)
+        heapq.heappush(self._heap, (handle.time, next(self._seq), handle))
         return handle
 
     def next_time(self) -> float | None:
         """When the next event is due, or None."""
-        while self._heap and self._heap[0].call is None:
-            heapq.heappop(self._heap)
-        return self._heap[0].time if self._heap else None
+        heap = self._heap
+        while heap and heap[0][2].call is None:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else None
 
     def run_to(self, time: float) -> None:
         """Move time to `time`, running every event due on the way at its own moment."""
+        self._advance(time, settled=False)
+
+    def run_settled_to(self, time: float) -> None:
+        """As `run_to`, for a caller that has called `settle` since anything happened."""
+        self._advance(time, settled=True)
+
+    def _advance(self, time: float, *, settled: bool) -> None:
         while (due := self.next_time()) is not None and due <= time:
-            if due > self.now:
+            if due > self.now and not settled:
                 self.settle()
-            handle = heapq.heappop(self._heap)
+            _, _, handle = heapq.heappop(self._heap)
             self.now = max(self.now, handle.time)
             call, handle.call = handle.call, None
             if call is not None:
+                settled = False
                 call()
         if time > self.now:
-            self.settle()
+            if not settled:
+                self.settle()
             self.now = time
 
     def elapse(self, seconds: float) -> None:
