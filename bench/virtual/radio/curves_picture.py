@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, PercentFormatter
 
 from bench.virtual.draw_figures import transmission
 from bench.virtual.radio.technology import LTE_M, NB_IOT, WIFI, Technology
@@ -22,21 +23,28 @@ ALL = ((LTE_M, "nrf9160", "#08519c"), (NB_IOT, "nrf9160", "#2ca25f"), (WIFI, "es
 
 
 def save_picture(path: Path) -> None:
-    """Rate, delay, loss, repetitions, transmission power and energy of each technology over the strength."""
-    figure = Figure(figsize=(12, 9), dpi=100, layout="constrained")
+    """Quality, rate, delay, loss, repetitions, power sent and energy of each technology over the strength."""
+    figure = Figure(figsize=(12, 12), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    rows = figure.subplots(3, 2, sharex=True)
-    _curve(rows[0][0], "throughput", lambda t, dbm, kind: t.link(dbm).bits_per_second, "bit/s", log=True)
-    _curve(rows[0][1], "delay, one way", lambda t, dbm, kind: t.link(dbm).latency, "s", log=True)
-    _curve(rows[1][0], "datagrams lost in spite of retransmission", lambda t, dbm, kind: t.link(dbm).loss, "")
-    _curve(rows[1][1], "repetitions", lambda t, dbm, kind: t.link(dbm).repetitions, "", log=True)
-    _curve(rows[2][0], "transmission power", lambda t, dbm, kind: t.power(dbm), "dBm")
-    _curve(rows[2][1], f"energy to send {PACKAGE // 1000} kB", _energy, "J", log=True)
-    for axes in rows[2]:
+    rows = figure.subplots(4, 2, sharex=True)
+    _curve(rows[0][0], "SINR", lambda t, dbm, kind: t.sinr(dbm), "dB")
+    _curve(rows[0][1], "RSRQ in a cell half loaded; Wi-Fi has none", _rsrq, "dB")
+    _curve(rows[1][0], "throughput", lambda t, dbm, kind: t.link(dbm).bits_per_second, "bit/s", log=True)
+    _curve(rows[1][1], "delay, one way", lambda t, dbm, kind: t.link(dbm).latency, "s", log=True)
+    _curve(rows[2][0], "datagrams lost in spite of retransmission", lambda t, dbm, kind: t.link(dbm).loss, "")
+    rows[2][0].yaxis.set_major_formatter(PercentFormatter(1.0))
+    _curve(rows[2][1], "repetitions", lambda t, dbm, kind: t.link(dbm).repetitions, "", log=True)
+    _curve(rows[3][0], "transmission power", lambda t, dbm, kind: t.power(dbm), "dBm")
+    _curve(rows[3][1], f"energy to send {PACKAGE // 1000} kB", _energy, "J", log=True)
+    for axes in rows[3]:
         axes.set_xlabel("RSRP, or RSSI of Wi-Fi [dBm]: weaker to the right")
-    rows[0][0].legend(fontsize=9, title="dotted: no service below", title_fontsize=8)
+    rows[1][0].legend(fontsize=9, title="dotted: no service below", title_fontsize=8)
     rows[0][0].set_xlim(-50, -132)
     figure.savefig(path, metadata={"Software": None})
+
+
+def _rsrq(technology: Technology, dbm: float, kind: str) -> float:
+    return technology.quality(dbm) if technology.cellular else math.nan
 
 
 def _energy(technology: Technology, dbm: float, kind: str) -> float:
