@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
@@ -77,6 +78,7 @@ def timeline_png(
             axes.axvline(found.failure.time, color=COLOURS["judge"], linewidth=1.1, zorder=5)
     margin = 0.01 * (end - start) or 1.0
     lanes[0].set_xlim(start - margin, end + margin)
+    _rule(lanes)
     lanes[-1].set_xlabel("seconds by the bench's clock", fontsize=9)
     colour = "#cb181d" if about.verdict.startswith(("FAILED", "BENCH")) else "black"
     figure.text(0.085, 1 - 0.22 / tall, about.test, fontsize=11, weight="bold")
@@ -86,6 +88,18 @@ def timeline_png(
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
+
+
+def _rule(lanes: numpy.ndarray) -> None:
+    """One time axis for all lanes, its grid over those between: ticks are what matplotlib is slowest at."""
+    times = lanes[-1].get_xticks()
+    for axes in lanes[:-1]:
+        axes.xaxis.set_visible(False)
+    for axes in lanes[1:-1]:
+        lines = [((time, 0.0), (time, 1.0)) for time in times]
+        across = axes.get_xaxis_transform()
+        made = LineCollection(lines, transform=across, colors="#b0b0b0", linewidths=0.8, alpha=0.3, zorder=1)
+        axes.add_collection(made, autolim=False)
 
 
 def _outcome(found: Lanes) -> str:
@@ -174,7 +188,8 @@ def _current(axes: Axes, measured: Envelope, costs: Sequence[PhaseCost], start: 
     whole = end - start or 1.0
     narrow = []
     for cost in costs:
-        axes.hlines(cost.mean, cost.phase.start, cost.phase.end, color="black", linewidth=1.1, linestyle="--")
+        for colour, width, style in (("white", 2.6, "-"), ("black", 1.1, "--")):  # seen on the current's blue
+            axes.hlines(cost.mean, cost.phase.start, cost.phase.end, colour, style, linewidth=width)
         if cost.duration / whole <= CAPTION:
             narrow.append(f"{cost.phase.name} {_charge(cost)}")
             continue
