@@ -139,9 +139,9 @@ def _grounds(told: Told) -> list[str]:
     counts = told["counts"]
     statuses = Counter(row["status"] for row in told["requirements"])
     grounds = [
-        f"{counts['passed']} of {counts['planned']} planned tests passed, "
-        f"{counts.get('NOT_APPLICABLE', 0)} do not apply, {counts.get('WAIVED', 0)} are waived",
-        "of the requirements " + ", ".join(f"{n} {name}" for name, n in sorted(statuses.items())),
+        f"{counts['passed']} of {counts['planned']} planned tests passed; "
+        f"{counts.get('NOT_APPLICABLE', 0)} not applicable, {counts.get('WAIVED', 0)} waived",
+        "requirements: " + ", ".join(f"{n} {name.lower()}" for name, n in sorted(statuses.items())),
         "each ledger is whole, and every raw result is as its run left it",
     ]
     if told["virtual"]:
@@ -152,7 +152,7 @@ def _grounds(told: Told) -> list[str]:
 def _scope(one: Told) -> str:
     if one["state"] == "REFUSED":
         return f"{one.get('test') or one.get('requirement') or ''}\n{one['why']}".strip()
-    return f"{one.get('test') or one.get('requirement')}\non {one.get('serial')}"
+    return f"{one.get('test') or one.get('requirement')}\non {one.get('serial')}: {one.get('reason')}"
 
 
 def _requirements(sheet: Sheet, told: Told) -> None:
@@ -211,7 +211,7 @@ def _verdict(row: Told) -> str:
 
 
 def _short(text: str, limit: int = 240) -> str:
-    first = " ".join(text.split("\n\n")[0].split())
+    first = text.partition("\n")[0].strip()
     return first if len(first) <= limit else f"{first[:limit]}..."
 
 
@@ -274,8 +274,8 @@ def _history(sheet: Sheet, told: Told) -> None:
     unsteady = [one for one in told["history"] if one["runs"] != one["passed"] or one["repeated"]]
     most = max((one["runs"] for one in told["history"]), default=0)
     sheet.note(
-        f"{len(told['history'])} tests, up to {most} runs each; "
-        f"{len(told['history']) - len(unsteady)} have passed in every one"
+        f"{len(told['history'])} tests, at most {most} times each; "
+        f"{len(told['history']) - len(unsteady)} have passed every time"
     )
     if unsteady:
         keys = ("runs", "passed", "failed", "flaky", "changes", "repeated")
