@@ -45,7 +45,7 @@ def environment(lines: Iterable[Line]) -> dict[str, str]:
     begin, plan = _of_kind(lines, "begin"), _of_kind(lines, "plan")
     rows = {"run": str(begin.get("run", "?")), "bench": _bench(begin)}
     for test in plan.get("tests", ()):
-        if test.get("board"):
+        if test.get("board") and not test.get("deselected"):
             rows[f"board {test['board']}"] = f"serial {test.get('serial', '?')}"
     rows["testcases"] = _revision(begin)
     rows["seed"] = str(begin.get("seed", "?"))

@@ -141,10 +141,17 @@ def test_described_once_by_the_process_that_keeps_the_ledger(testcases):
 def test_environment_names_boards_and_a_changed_checkout():
     lines = [
         {"kind": "begin", "run": "R", "git_revision": "a" * 40, "git_dirty": True, "seed": 7, "packages": {}},
-        {"kind": "plan", "tests": [{"board": "dk1", "serial": "960"}, {"board": "", "serial": ""}]},
+        {
+            "kind": "plan",
+            "tests": [
+                {"board": "dk1", "serial": "960"},
+                {"board": "", "serial": ""},
+                {"board": "dk2", "serial": "961", "deselected": True},
+            ],
+        },
     ]
     rows = environment(lines)
-    assert rows["board dk1"] == "serial 960"
+    assert [row for row in rows.items() if row[0].startswith("board")] == [("board dk1", "serial 960")]
     assert rows["testcases"] == "aaaaaaaaaaaa, with changes that are not committed"
     assert as_properties({"a b": "c:\\d"}) == "a\\ b = c:\\\\d\n"
 
