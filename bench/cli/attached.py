@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 from pathlib import Path
 
@@ -19,12 +20,15 @@ BENCH_FILE = click.argument(
 def check(file: Path) -> None:
     """Read a bench file and its board files; name every mistake. Opens and powers nothing."""
     bench = load_bench(file)
+    today = datetime.datetime.now(datetime.UTC).date()
     click.echo(f"{file}: {bench.settings.bench.name}")
     for name, board in bench.settings.boards.items():
         supply = f", supply {board.supply}" if isinstance(board, BoardSettings) else ""
         click.echo(f"  {name}: {bench.type_of(name).title}, serial {board.serial}{supply}")
     for name, instrument in bench.settings.instruments.items():
-        click.echo(f"  {name}: {instrument.driver} at {instrument.address}")
+        due = instrument.calibration_due
+        told = f", calibration {'EXPIRED' if due < today else 'due'} on {due}" if due is not None else ""
+        click.echo(f"  {name}: {instrument.driver} at {instrument.address}{told}")
 
 
 @click.command()

@@ -66,13 +66,15 @@ def verify(folder: Path, allowed_signers: Path | None) -> None:
     """
     from bench.signoff.verify import verify as check
 
-    found = check(folder, allowed_signers)
+    found = check(folder, allowed_signers, datetime.datetime.now(datetime.UTC))
     for text in found.differences:
         click.echo(f"DIFFERS: {text}")
     if not found.differences:
         who = f"signed by {found.signer}" if found.signer else _nobody(found.signed)
         click.echo(f"everything holds; {who}")
     click.echo(f"decision: {found.decision or 'none'}")
+    for text in found.since:
+        click.echo(f"  {text}")
     sys.exit(found.exit_status)
 
 

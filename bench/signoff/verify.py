@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from bench.signoff import folder, manifest, signature, waivers
 from bench.signoff.as_json import SCHEMA, as_json
 from bench.signoff.assessment import assess
 from bench.signoff.decision import Decision
+from bench.signoff.reasons import AHEAD
 from bench.signoff.run import read_run
+from bench.signoff.waivers import State
 
 DIFFERS = 3
 """Exit status of a sign-off that is not as it was made."""
@@ -25,12 +28,16 @@ SAID_ELSEWHERE = ("history", "signed_with")
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """`differences` names each file or key that is not as it should be; `signer` is None for nobody known."""
+    """`differences` names each file or key that is not as it should be; `signer` is None for nobody known.
+
+    `since` is what was right when it was made and is not any more.
+    """
 
     differences: tuple[str, ...]
     signer: str | None
     decision: Decision | None
     signed: bool
+    since: tuple[str, ...] = ()
 
     @property
     def exit_status(self) -> int:
@@ -40,8 +47,11 @@ class Checked:
         return NOT_KNOWN if self.signer is None else self.decision.exit_status
 
 
-def verify(path: Path, allowed: Path | None) -> Checked:
-    """Check the sign-off in `path`. Raises `SignOffError` when ssh-keygen is needed and missing."""
+def verify(path: Path, allowed: Path | None, now: datetime.datetime) -> Checked:
+    """Check the sign-off in `path` at the moment `now`.
+
+    Raises `SignOffError` when ssh-keygen is needed and missing.
+    """
     found = manifest.differences(path)
     sealed, listed = path / manifest.SIGNATURE, path / manifest.MANIFEST
     signed = sealed.is_file()
@@ -59,16 +69,24 @@ def verify(path: Path, allowed: Path | None) -> Checked:
         decision = Decision(told["decision"])
     except (OSError, ValueError, TypeError, KeyError) as fault:
         return Checked((*found, f"{folder.JSON} cannot be read: {fault}"), signer, None, signed)
-    found += _computed_again(path, told)
-    return Checked(tuple(found), signer, decision, signed)
+    found += _computed_again(path, told, now)
+    return Checked(tuple(found), signer, decision, signed, tuple(_expired_since(told, now)))
 
 
-def _computed_again(path: Path, told: dict[str, Any]) -> list[str]:
+def _expired_since(told: dict[str, Any], now: datetime.datetime) -> Iterator[str]:
+    for one in told.get("waivers", ()):
+        if one.get("state") == State.USED.value and one.get("expires", "") < now.date().isoformat():
+            yield f"waiver {one['id']} has expired since, on {one['expires']}"
+
+
+def _computed_again(path: Path, told: dict[str, Any], now: datetime.datetime) -> list[str]:
     """The verdict, from the ledgers as they lie there, compared with what the JSON says, key by key."""
     if told.get("schema") != SCHEMA:
         return [f"{folder.JSON}: schema {told.get('schema')!r} is not {SCHEMA}: ask the bench of its time"]
     try:
         at = datetime.datetime.fromisoformat(told["made"])
+        if at > now + AHEAD:
+            return [f"{folder.JSON}: it was made at {told['made']}, which is still to come"]
         runs = {places.ledger.parent.name: places for places in folder.runs_in(path / folder.RAW)}
         named = [str(run["id"]) for run in told["runs"]]
         if sorted(runs) != sorted(named):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import shutil
@@ -15,7 +16,12 @@ from bench.signoff import manifest, signature
 from bench.signoff.decision import Decision
 from bench.signoff.folder import places_given
 from bench.signoff.run import read_run
-from bench.signoff.verify import DIFFERS, NOT_KNOWN, verify
+from bench.signoff.verify import DIFFERS, NOT_KNOWN
+from bench.signoff.verify import verify as verify_at
+
+
+def verify(folder, allowed, now=None):
+    return verify_at(folder, allowed, now or datetime.datetime.now(datetime.UTC))
 
 
 @pytest.fixture
@@ -111,6 +117,11 @@ def test_raw_result_that_was_changed_and_listed_again(signed, allowed, key):
     assert any("'why' is not what the ledgers say" in text for text in verify(signed, allowed).differences)
 
 
+def test_made_later_than_now(signed, allowed):
+    before = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    assert any("which is still to come" in text for text in verify(signed, allowed, before).differences)
+
+
 def test_nobody_knows_who_made_it(healthy, signed, key, allowed, tmp_path):
     assert verify(signed, None).exit_status == NOT_KNOWN
     sign_off(healthy, tmp_path / "unsigned")
@@ -157,6 +168,9 @@ def test_sign_off_with_all_there_is_holds(failing, healthy_run, key, allowed, wa
     found = verify(tmp_path / "out", allowed)
     assert found.differences == ()
     assert found.exit_status == Decision.WITH_WAIVERS.exit_status
+    assert found.since == ()
+    later = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
+    assert verify(tmp_path / "out", allowed, later).since == ("waiver W-1 has expired since, on 2099-12-31",)
     (tmp_path / "out" / "waivers.toml").write_text(file.read_text().replace("2099-12-31", "2098-12-31"))
     signature.sign(manifest.write(tmp_path / "out"), key)
     assert any("'waivers' is not" in text for text in verify(tmp_path / "out", allowed).differences)
