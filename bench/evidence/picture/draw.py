@@ -188,8 +188,9 @@ def _current(axes: Axes, measured: Envelope, costs: Sequence[PhaseCost], start: 
     whole = end - start or 1.0
     narrow = []
     for cost in costs:
-        for colour, width, style in (("white", 2.6, "-"), ("black", 1.1, "--")):  # seen on the current's blue
-            axes.hlines(cost.mean, cost.phase.start, cost.phase.end, colour, style, linewidth=width)
+        line = cost.mean, cost.phase.start, cost.phase.end
+        axes.hlines(*line, "white", "solid", linewidth=2.6)  # so that it is seen on the current's blue
+        axes.hlines(*line, "black", "dashed", linewidth=1.1)
         if cost.duration / whole <= CAPTION:
             narrow.append(f"{cost.phase.name} {_charge(cost)}")
             continue
