@@ -308,7 +308,7 @@ def test_the_charge_of_a_narrow_phase_is_told_too(monkeypatch):
     (axes,) = [a for a in figures[0].axes if a.get_ylabel() == "current"]
     texts = [text.get_text() for text in axes.texts]
     assert any(text.startswith("downloading: 85 mC, 0.315 J") for text in texts)
-    assert "too narrow for a caption: downloaded 5 mC" in texts
+    assert "too narrow for a caption: downloaded 5 mC, mean 10.0 mA" in texts
 
 
 def test_the_measured_supply_is_in_the_page_with_its_shortest_dip():

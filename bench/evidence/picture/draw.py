@@ -192,7 +192,7 @@ def _current(axes: Axes, measured: Envelope, costs: Sequence[PhaseCost], start: 
         axes.hlines(*line, "white", "solid", linewidth=2.6)  # so that it is seen on the current's blue
         axes.hlines(*line, "black", "dashed", linewidth=1.1)
         if cost.duration / whole <= CAPTION:
-            narrow.append(f"{cost.phase.name} {_charge(cost)}")
+            narrow.append(cost)
             continue
         axes.text(
             (cost.phase.start + cost.phase.end) / 2,
@@ -204,7 +204,10 @@ def _current(axes: Axes, measured: Envelope, costs: Sequence[PhaseCost], start: 
             fontsize=7.5,
         )
     if narrow:
-        note = f"too narrow for a caption: {', '.join(narrow[:MOST_NARROW])}"
+        told = [f"{cost.phase.name} {_charge(cost)}" for cost in narrow[:MOST_NARROW]]
+        if len(narrow) == 1:  # a sleep floor, most often
+            told = [f"{told[0]}, mean {_amps(narrow[0].mean)}"]
+        note = f"too narrow for a caption: {', '.join(told)}"
         note += f" and {len(narrow) - MOST_NARROW} more" if len(narrow) > MOST_NARROW else ""
         _note(axes, note)
     if numpy.isnan(measured.high).all():
@@ -213,8 +216,8 @@ def _current(axes: Axes, measured: Envelope, costs: Sequence[PhaseCost], start: 
     place = int(numpy.nanargmax(measured.high))
     time, peak = float(measured.edges[place]), float(measured.high[place])
     axes.plot([time], [peak], "v", color="#cb181d", markersize=4)
-    told = f"▾ peak {_amps(peak)} at {time:.1f} s"
-    axes.text(0, 1.02, told, transform=axes.transAxes, fontsize=7.5, color="#cb181d", va="bottom")
+    highest = f"▾ peak {_amps(peak)} at {time:.1f} s"
+    axes.text(0, 1.02, highest, transform=axes.transAxes, fontsize=7.5, color="#cb181d", va="bottom")
 
 
 def _caption(cost: PhaseCost) -> str:
