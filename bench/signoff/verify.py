@@ -70,12 +70,13 @@ def verify(path: Path, allowed: Path | None, now: datetime.datetime) -> Checked:
     except (OSError, ValueError, TypeError, KeyError) as fault:
         return Checked((*found, f"{folder.JSON} cannot be read: {fault}"), signer, None, signed)
     found += _computed_again(path, told, now)
-    return Checked(tuple(found), signer, decision, signed, tuple(_expired_since(told, now)))
+    since = () if found else tuple(_expired_since(told, now))
+    return Checked(tuple(found), signer, decision, signed, since)
 
 
 def _expired_since(told: dict[str, Any], now: datetime.datetime) -> Iterator[str]:
-    for one in told.get("waivers", ()):
-        if one.get("state") == State.USED.value and one.get("expires", "") < now.date().isoformat():
+    for one in told["waivers"]:
+        if one["state"] == State.USED.value and one["expires"] < now.date().isoformat():
             yield f"waiver {one['id']} has expired since, on {one['expires']}"
 
 
@@ -108,7 +109,7 @@ def _computed_again(path: Path, told: dict[str, Any], now: datetime.datetime) ->
         )
     except (BenchError, ConfigError, OSError) as fault:
         return [str(fault).partition("\n")[0]]
-    except (ValueError, TypeError, KeyError) as fault:
+    except (ValueError, TypeError, KeyError, AttributeError) as fault:
         return [f"{folder.JSON} cannot be understood: {type(fault).__name__}: {fault}"]
     fresh = json.loads(json.dumps(again))
     keys = [key for key in (*fresh, *told) if key not in SAID_ELSEWHERE]

@@ -182,6 +182,26 @@ def test_manifest_that_leads_out_of_the_folder(tmp_path, row):
     assert f"{manifest.MANIFEST}: line 1 is no line of a manifest" in manifest.differences(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"decision": "GO"}',
+        '{"decision": "GO", "schema": 1, "made": "2026-01-01T00:00:00+00:00", "runs": 3, "waivers": [1]}',
+        '{"decision": "GO", "schema": 1, "made": 7}',
+        '{"decision": "MAYBE", "schema": 1}',
+    ],
+)
+def test_json_that_is_nonsense(tmp_path, text):
+    (tmp_path / "signoff.json").write_text(text)
+    manifest.write(tmp_path)
+    found = verify(tmp_path, None)
+    assert found.differences
+    assert found.exit_status == DIFFERS
+
+
 def test_empty_folder(tmp_path):
     found = verify(tmp_path, None)
     assert found.exit_status == DIFFERS
