@@ -10,10 +10,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 BROKEN = """
-import fixtures.evidence
+import bench.evidence.picture.draw
 def broken(*_):
     raise ZeroDivisionError("no picture today")
-fixtures.evidence.timeline_png = broken
+bench.evidence.picture.draw.timeline_png = broken
 """
 
 
@@ -34,14 +34,12 @@ def run(folder: Path, *options: str, path: Path | None = None) -> subprocess.Com
 
 
 def attached(folder: Path) -> dict[str, str]:
-    """Name to text of every attachment of a run (a picture's bytes are not decoded)."""
+    """Name to text of every attachment of the test (a picture's bytes are not decoded)."""
     found: dict[str, str] = {}
-    for file in (folder / "allure").glob("*.json"):
-        made = json.loads(file.read_text("utf-8"))
-        for part in [made, *made.get("befores", []), *made.get("afters", [])]:
-            for row in part.get("attachments", []):
-                content = (folder / "allure" / row["source"]).read_bytes()
-                found[row["name"]] = content.decode("utf-8", errors="replace")
+    for file in (folder / "allure").glob("*-result.json"):
+        for row in json.loads(file.read_text("utf-8")).get("attachments", []):
+            content = (folder / "allure" / row["source"]).read_bytes()
+            found[row["name"]] = content.decode("utf-8", errors="replace")
     return found
 
 
