@@ -153,7 +153,7 @@ def _ask(console: Console, command: str, name: str, timeout: float) -> str:
     console.send(command + "\r\n")
     # the end of the answer, never a part of a line: half a number would be a number too
     try:
-        ended = console.expect(r"^(OK|ERROR|\+CM[ES] ERROR.*)$", timeout=timeout, since=mark)
+        ended = console.expect(r"^(OK|ERROR|\+CM[ES] ERROR: .+)$", timeout=timeout, since=mark)
     except ConsoleTimeout as silence:
         raise RadioError(
             f"{console.name}: {command} was not answered within {timeout:g} s",
