@@ -1,5 +1,8 @@
 """Timeline slices as readable text."""
 
+import io
+import zipfile
+
 from bench.evidence import attachments
 from bench.timeline import Entry
 
@@ -113,6 +116,18 @@ def test_files_cover_what_happened_and_nothing_else():
     assert "     5.000 program  (address=0x10000, length=4096)" in found["flash operations nrf.swd"]
     assert "     7.000 urn:imei:1 -> CON POST /rd" in found["CoAP trace"]
     assert attachments.files([]) == []
+
+
+def test_of_a_long_serial_log_the_end_is_shown_and_the_whole_is_kept():
+    rows = [entry(float(n), "nrf.console", "line", f"line {n}") for n in range(attachments.TAIL + 50)]
+    found = {file.name: file.content for file in attachments.files(rows)}
+    shown = found["serial log nrf.console"].splitlines()
+    assert shown[2] == "... 50 lines before these are in the archive of the whole log"
+    assert shown[3].endswith("  line 50")
+    assert shown[-1].endswith(f"  line {attachments.TAIL + 49}")
+    with zipfile.ZipFile(io.BytesIO(found["serial logs, whole"])) as archive:
+        assert archive.namelist() == ["nrf.console.txt"]
+        assert archive.read("nrf.console.txt").decode() == attachments.serial_log(rows, "nrf.console")
 
 
 def test_events_show_steps_nested():

@@ -8,6 +8,7 @@ import io
 import pytest
 
 from bench.clock import WallClock
+from bench.evidence.measurement_table import as_html
 from bench.evidence.measurements import Measurement, as_csv, measurements
 from bench.timeline import Timeline
 
@@ -47,3 +48,23 @@ def test_they_come_back_from_the_timeline_as_a_table():
 
 def test_no_figures_no_table():
     assert as_csv([]) == ""
+
+
+def test_page_marks_what_is_beyond_its_limit():
+    page = as_html(
+        [
+            Measurement("a <b>", 12.0, "mA", 10.0),
+            Measurement("floor", 2.0, "µA", 4.0),
+            Measurement("time", 3.0, "s"),
+            Measurement("nothing allowed", 1.0, "", 0.0),
+        ]
+    )
+    rows = page.partition("<tbody>")[2].splitlines()
+    assert rows[0].startswith(
+        '<tr class="over"><td>a &lt;b&gt;</td><td>12 mA</td><td>10 mA</td><td>-20%</td>'
+    )
+    assert "<td>+50%</td><td>50%<svg" in rows[1]
+    assert "<td>for information</td>" in rows[2]
+    assert "<td>NO</td>" in rows[3]
+    assert "http" not in page
+    assert as_html([]) == ""

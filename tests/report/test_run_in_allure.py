@@ -69,6 +69,18 @@ def test_each_kind_of_ending_has_its_category(testcases):
         for result in results(run)
     }
     assert found == EXPECTED, run.output
+    (stopped,) = [result for result in results(run) if result["name"] == "test_interrupted"]
+    assert stopped["statusDetails"]["message"] == "interrupted: KeyboardInterrupt"
+
+
+def test_time_limit_is_a_bench_error_and_no_interruption(testcases):
+    run = testcases(
+        "import time\ndef test_hangs():\n    while True: time.sleep(0.1)\n",
+        "--test-timeout=1",
+        "--bench-retries=0",
+    )
+    (result,) = results(run)
+    assert result["statusDetails"]["trace"].startswith("BENCH ERROR during call"), result
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGTERM") or not hasattr(signal, "SIGALRM"), reason="POSIX signals")
