@@ -95,7 +95,8 @@ def test_a_meter_reads_what_the_plant_draws(
         trace = made.trace
         rail = next(r for r in plants[0].rails.values() if r.board_voltage > 0)
         exact = rail.history.charge(trace.start + 0.01, trace.end - 0.01)
-        measured = sum(int(block.counts.sum()) for block in trace.blocks()) * trace.info.amps_per_count / trace.info.rate
+        counts = sum(int(block.counts.sum()) for block in trace.blocks())
+        measured = counts * trace.info.amps_per_count / trace.info.rate
         assert measured == pytest.approx(exact, rel=0.2 if rate < 10 else 0.01)
         assert trace.info.clock == "bench"
         assert len(made.switched_on) == 2
