@@ -9,28 +9,29 @@ import pytest
 from signoff_rig import UNCOVERED, sign_off
 
 from bench.errors import BenchError
+from bench.signoff.assessment import assess
 from bench.signoff.decision import Decision
 from bench.signoff.folder import places_given
 from bench.signoff.run import read_run
+from bench.signoff.waivers import load
 
 TEST = '"test_suite.py::test_version[two]"'
 
 
-@pytest.fixture
-def firmware(failing):
-    """The SHA-256 of the update image that was tested."""
-    (places,) = places_given(failing)
-    return read_run(places).boards["two"].product.update
+@pytest.fixture(scope="module")
+def run(failing_run):
+    (places,) = places_given(failing_run)
+    return read_run(places)
 
 
 @pytest.fixture
-def keys(firmware):
+def keys(run):
     """Those of a waiver that covers what has failed."""
     return {
         "id": '"W-1"',
         "test": TEST,
         "serial": '"SN-2"',
-        "firmware": f'"{firmware}"',
+        "firmware": f'"{run.boards["two"].product.update}"',
         "approver": '"R. Manager"',
         "expires": "2099-12-31",
         "reason": '"known, harmless, mended in 2.0.1"',
@@ -82,8 +83,8 @@ def test_waiver_holds_on_its_last_day_and_not_on_the_next(failing, waiver, keys,
         ({"test": None, "requirement": '"NONE-1"'}, "there is no requirement 'NONE-1'"),
     ],
 )
-def test_waiver_that_is_refused(failing, waiver, keys, tmp_path, change, why):
-    found = sign_off(failing, tmp_path / "out", waivers=waiver(**keys | change))
+def test_waiver_that_is_refused(run, waiver, keys, change, why):
+    found = assess([run], None, load(waiver(**keys | change)), datetime.datetime.now(datetime.UTC))
     assert found.decision is Decision.NO_GO
     assert any("is refused" in text and why in text for text in found.why), found.why
 
