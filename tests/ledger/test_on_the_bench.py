@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import pytest
 from conftest import ROOT
@@ -134,3 +136,28 @@ def test_bench_that_cannot_open(suite, workers):
     assert ended.status != 0, ended.output
     assert ended.found.decision is Decision.INCONCLUSIVE
     assert set(ended.verdicts().values()) <= {"NOT_RUN", "INTERRUPTED"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_in_the_middle_of_a_board(suite, number):
+    """Torn down while its bench is open, with the verdict on the screen and nothing else."""
+    suite.write(
+        """
+        import pathlib
+
+        def test_busy(dut, server):
+            pathlib.Path("here").touch()
+            while True:
+                server.restart(dut)
+        """
+    )
+    ended = suite.signalled(number, *BENCH, "--board=esp32")
+    assert ended.status == 2, ended.output
+    assert ended.verdicts() == {"test_busy[esp32]": "INTERRUPTED"}
+    assert ended.found.finished
+    assert "INCONCLUSIVE  run" in ended.output
+    assert "Traceback" not in ended.output
+    told = (suite.folder / "results" / "timeline.jsonl").read_text("utf-8").splitlines()
+    powers = [entry["text"] for entry in map(json.loads, told) if entry["kind"] == "power"]
+    assert powers[-1] == "off"
