@@ -58,6 +58,10 @@ class ServerError(BenchError):
     """The LwM2M server could not start, or a device cannot be reached through it."""
 
 
+class DeviceError(ServerError):
+    """A device does not answer, or not so that it can be read: its fault or the bench's, nobody can tell."""
+
+
 class NetworkError(BenchError):
     """The path between a device and the server cannot be opened, or is given an impossible setting."""
 

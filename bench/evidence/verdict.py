@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bench.errors import BenchError, NotApplicable
+from bench.errors import BenchError, DeviceError, NotApplicable, TestTimeout, WaitTimeout
 
 
 class Verdict(StrEnum):
@@ -36,11 +36,16 @@ class Verdict(StrEnum):
 
 
 class Cause(StrEnum):
-    """What ended a phase of a test."""
+    """What ended a phase of a test.
+
+    DEVICE is a fault of the bench by its type, though the device may be to blame: it did not answer, or
+    something that was waited for did not happen.
+    """
 
     NONE = "none"
     PRODUCT = "product"
     BENCH = "bench"
+    DEVICE = "device"
     OTHER = "other"
     NOT_APPLICABLE = "not applicable"
     SKIPPED = "skipped"
@@ -54,13 +59,19 @@ def cause_of(raised: BaseException | None) -> Cause:
         return Cause.NONE
     if isinstance(raised, BaseExceptionGroup):
         found = {cause_of(one) for one in raised.exceptions}
-        ranked = (Cause.PRODUCT, Cause.OTHER, Cause.BENCH)
+        ranked = (Cause.PRODUCT, Cause.OTHER, Cause.DEVICE, Cause.BENCH)
         return next((cause for cause in ranked if cause in found), Cause.OTHER)
     if isinstance(raised, AssertionError):
         return Cause.PRODUCT
+    if isinstance(raised, DeviceError | WaitTimeout) and not isinstance(raised, TestTimeout):
+        return Cause.DEVICE
     if isinstance(raised, BenchError):
         return Cause.BENCH
     return Cause.NOT_APPLICABLE if isinstance(raised, NotApplicable) else Cause.OTHER
+
+
+OF_THE_BENCH = frozenset({Cause.BENCH, Cause.DEVICE})
+DOUBT = "\n(it passed when repeated, which does not show that the device was not to blame)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +100,16 @@ class Attempt:
 
     @property
     def only_the_bench(self) -> bool:
-        """Whether it may be repeated: it ended, and all that went wrong was the bench's."""
-        return self.ended and bool(self.faults) and all(p.cause is Cause.BENCH for p in self.faults)
+        """Whether it may be repeated: it ended, and all that went wrong was the bench's, by its type."""
+        return self.ended and bool(self.faults) and all(p.cause in OF_THE_BENCH for p in self.faults)
+
+    @property
+    def forgettable(self) -> bool:
+        """Whether a repetition may wipe it out: no fault in it can have been the product's.
+
+        In setup the freshly installed baseline runs; what is silent there is not what is tested.
+        """
+        return self.only_the_bench and all(p.cause is Cause.BENCH or p.when == "setup" for p in self.faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +144,7 @@ def _not_passed(causes: set[Cause], faults: list[Phase], said: str) -> Judgement
     """An attempt that ended and did not pass, whose faults are not the product's."""
     alone = next(iter(causes)) if len(causes) == 1 else None
     match alone:
-        case Cause.BENCH:
+        case Cause.BENCH | Cause.DEVICE:
             return Judgement(Verdict.BENCH_ERROR, said)
         case Cause.NOT_APPLICABLE if faults[0].message and len(faults) == 1:
             return Judgement(Verdict.NOT_APPLICABLE, faults[0].message)
@@ -133,13 +152,13 @@ def _not_passed(causes: set[Cause], faults: list[Phase], said: str) -> Judgement
             return Judgement(Verdict.NOT_RUN, faults[0].message or "skipped")
         case Cause.XPASS:
             return Judgement(Verdict.XPASS, said or "it was expected to fail")
-    if Cause.BENCH in causes and Cause.OTHER not in causes:
+    if causes & OF_THE_BENCH and Cause.OTHER not in causes:
         return Judgement(Verdict.BENCH_ERROR, said)
     return Judgement(Verdict.INCONCLUSIVE, said)
 
 
 def judge_test(attempts: Sequence[Attempt], why_not_run: str = "it never began") -> Judgement:
-    """The verdict of a test over all its attempts: only faults of the bench are forgotten by a repetition."""
+    """The verdict of a test over all attempts: a repetition wipes out only what was surely the bench's."""
     if not attempts:
         return Judgement(Verdict.NOT_RUN, why_not_run)
     judged = [judge_attempt(attempt) for attempt in attempts]
@@ -149,11 +168,14 @@ def judge_test(attempts: Sequence[Attempt], why_not_run: str = "it never began")
         flaky = last.verdict in (Verdict.PASSED, Verdict.XPASS)
         return Judgement(Verdict.FLAKY_PASS if flaky else Verdict.FAILED, failed[0].reason, count)
     lasting = [
-        one for one, attempt in zip(judged[:-1], attempts[:-1], strict=True) if not attempt.only_the_bench
+        one for one, attempt in zip(judged[:-1], attempts[:-1], strict=True) if not attempt.forgettable
     ]
     if last.verdict.counts and lasting:
         worst = _worst(lasting)
-        return Judgement(worst.verdict, worst.reason or "it had already been judged", count)
+        reason = worst.reason or "it had already been judged"
+        if worst.verdict is Verdict.BENCH_ERROR:
+            reason += DOUBT
+        return Judgement(worst.verdict, reason, count)
     if last.verdict is Verdict.PASSED and count > 1:
         return Judgement(last.verdict, f"after a fault of the bench: {judged[-2].reason}", count)
     return Judgement(last.verdict, last.reason, count)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bench.errors import ServerError
+from bench.errors import DeviceError
 from bench.firmware_update.object5 import Object5
 from bench.firmware_update.states import Result, State
 from bench.lwm2m.server import LwM2mServer
@@ -63,10 +63,10 @@ class Components:
         return {component.name: component for component in found}
 
     def __getitem__(self, name: str) -> Component:
-        """One component, read now. Raises `ServerError` when the device has none of that name."""
+        """One component, read now. Raises `DeviceError` when the device has none of that name."""
         found = self.inventory()
         if name not in found:
-            raise ServerError(
+            raise DeviceError(
                 f"{self._endpoint} has no component {name!r}; it has {', '.join(found) or 'none'}",
                 help="correct [components] in the board file",
             )

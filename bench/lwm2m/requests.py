@@ -8,7 +8,7 @@ from typing import Any
 from aiocoap import Message, error
 from aiocoap.numbers.codes import Code
 
-from bench.errors import ServerError
+from bench.errors import DeviceError
 from bench.lwm2m import bodies
 from bench.lwm2m.codecs.error import CodecError
 from bench.lwm2m.exchange import Exchange
@@ -19,7 +19,7 @@ REQUEST_LIMIT = 300.0
 """Bench seconds for one request, retransmissions and a separate response included."""
 
 
-class NotReachable(ServerError):
+class NotReachable(DeviceError):
     """The device did not answer."""
 
 
@@ -57,7 +57,7 @@ class Requester:
     async def ask(self, message: Message, what: str) -> Message:
         """Send a request of any size and return its whole response.
 
-        Raises `CoapError`, `NotReachable`, or `ServerError` when the response's blocks do not fit together.
+        Raises `CoapError`, `NotReachable`, or `DeviceError` when the response's blocks do not fit together.
         """
         return await self.judged(bodies.whole_exchange(self.send, message), what)
 
@@ -87,8 +87,8 @@ class Requester:
             raise CoapError(f"{endpoint}: {what}", response.code)
         return response
 
-    def unreadable(self, what: str, reason: CodecError) -> ServerError:
-        return ServerError(
+    def unreadable(self, what: str, reason: CodecError) -> DeviceError:
+        return DeviceError(
             f"{self.registration.endpoint}: the answer to {what} cannot be read: {reason}",
             help="the device's payload does not follow its content format; see the CoAP trace",
         )

@@ -11,7 +11,7 @@ from aiocoap import Context, Message
 from aiocoap.resource import Resource
 
 from bench.clock import Clock
-from bench.errors import ServerError, WaitTimeout
+from bench.errors import DeviceError, ServerError, WaitTimeout
 from bench.lwm2m.assembly import RepeatableSpool
 from bench.lwm2m.bootstrap import Bootstrapped, BootstrapServer, Plan
 from bench.lwm2m.capture import Capture
@@ -257,11 +257,11 @@ class LwM2mServer:
         self.clock.run(expire(), timeout=10, reason=f"expire {endpoint}")
 
     def client(self, endpoint: str) -> Client:
-        """The registered device. Raises `ServerError` when it is not registered."""
+        """The registered device. Raises `DeviceError` when it is not registered."""
         registration = self.registration(endpoint)
         if registration is None:
             known = sorted(self._directory.by_endpoint) if self._directory else []
-            raise ServerError(
+            raise DeviceError(
                 f"{endpoint} is not registered; registered are: {', '.join(known) or 'none'}",
                 help="see the device's console; does it know the server's address?",
             )
@@ -278,12 +278,12 @@ class LwM2mServer:
         """Wait until the device is registered, by a registration later than `after` (bench seconds).
 
         `gone()` is the reason why it cannot register any more, or None. Raises `WaitTimeout`, or
-        `ServerError` when it is gone.
+        `DeviceError` when it is gone.
         """
 
         def found() -> Registration | None:
             if reason := gone():
-                raise ServerError(
+                raise DeviceError(
                     f"{endpoint} did not register: {reason}", help="see the last lines of its console"
                 )
             registration = self.registration(endpoint)

@@ -203,6 +203,41 @@ def test_product_failure_is_not_repeated(replay):
     assert ended.found.tests["test_suite.py::test_fails"].reason.startswith("call: version is 1.0.0")
 
 
+def test_device_that_was_silent_once_does_not_pass_by_being_repeated(replay):
+    """A brick is silent too, and a repetition flashes the board anew."""
+    ended = replay(
+        """
+        import pytest
+        from bench.errors import WaitTimeout
+        tried = []
+        def once(name):
+            tried.append(name)
+            if tried.count(name) == 1:
+                raise WaitTimeout("dev did not register within 60 s")
+        @pytest.fixture
+        def baseline(): once("setup")
+        def test_silent_before(baseline): pass
+        def test_silent_after_the_update(): once("call")
+        """
+    )
+    assert ended.status == 3, ended.output
+    assert ended.verdicts() == {"test_silent_before": "PASSED", "test_silent_after_the_update": "BENCH_ERROR"}
+    assert {judged.attempts for judged in ended.found.tests.values()} == {2}
+    assert "does not show that the device was not to blame" in ended.output
+
+
+@pytest.mark.parametrize("optimize", ["1", "2"])
+def test_python_that_leaves_assertions_out(suite, monkeypatch, optimize):
+    """What a helper, or the bench itself, asserts of a board is then not even looked at."""
+    monkeypatch.setenv("PYTHONOPTIMIZE", optimize)
+    suite.write("def check(version): assert version == '1.1.0'\n", "helper.py")
+    suite.write("import helper\ndef test_version(): helper.check('1.0.0')\n")
+    ended = suite.run()
+    assert ended.verdicts() == {"test_version": "PASSED"}
+    assert ended.status == 6, ended.output
+    assert any("without assertions" in text for text in ended.found.why)
+
+
 def test_bench_error_is_repeated_as_often_as_allowed(replay):
     ended = replay(
         """

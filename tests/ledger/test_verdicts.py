@@ -10,11 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.errors import BenchError, LedgerError, NotApplicable, TestTimeout
+from bench.errors import (
+    BenchError,
+    ConsoleTimeout,
+    DeviceError,
+    LedgerError,
+    NotApplicable,
+    ServerError,
+    TestTimeout,
+    WaitTimeout,
+)
 from bench.evidence.ledger import Ledger, Record, parse, read
 from bench.evidence.run_summary import summary
 from bench.evidence.run_verdict import Decision, judge_run
 from bench.evidence.verdict import Attempt, Cause, Phase, Verdict, cause_of, judge_attempt, judge_test
+from bench.lwm2m.client import NotReachable
 
 CAUSES = list(Cause)
 
@@ -48,6 +58,7 @@ def test_each_cause_of_a_call_has_its_verdict():
         Cause.NONE: Verdict.PASSED,
         Cause.PRODUCT: Verdict.FAILED,
         Cause.BENCH: Verdict.BENCH_ERROR,
+        Cause.DEVICE: Verdict.BENCH_ERROR,
         Cause.OTHER: Verdict.INCONCLUSIVE,
         Cause.NOT_APPLICABLE: Verdict.NOT_APPLICABLE,
         Cause.SKIPPED: Verdict.NOT_RUN,
@@ -63,18 +74,21 @@ def test_not_applicable_needs_a_reason():
     assert judge_attempt(silent).verdict is Verdict.INCONCLUSIVE
 
 
-@pytest.mark.parametrize("teardown", [Cause.BENCH, Cause.OTHER, Cause.SKIPPED])
+@pytest.mark.parametrize("teardown", [Cause.BENCH, Cause.DEVICE, Cause.OTHER, Cause.SKIPPED])
 def test_pass_with_a_bad_teardown(teardown):
     assert judge_attempt(attempt(Cause.NONE, Cause.NONE, teardown)).verdict is Verdict.PASSED_TEARDOWN_BAD
 
 
 def test_repetition_forgets_only_faults_of_the_bench():
+    """A device that is silent in setup runs the baseline; later, it may be the update that is broken."""
     for causes in itertools.product(CAUSES, repeat=3):
         for ended in (False, True):
             first = attempt(*causes, ended=ended)
             judged = judge_test([first, passed()])
-            forgotten = ended and {c for c in causes if c is not Cause.NONE} == {Cause.BENCH}
-            assert (judged.verdict is Verdict.PASSED) == forgotten, causes
+            blamed = {c for c in causes if c is not Cause.NONE}
+            forgotten = ended and blamed and blamed <= {Cause.BENCH, Cause.DEVICE}
+            forgotten = forgotten and Cause.DEVICE not in causes[1:]
+            assert (judged.verdict is Verdict.PASSED) == bool(forgotten), causes
             if Cause.PRODUCT in causes:
                 assert judged.verdict is Verdict.FLAKY_PASS
     assert judge_test([passed(), passed()]).verdict is Verdict.INCONCLUSIVE
@@ -91,6 +105,10 @@ def test_cause_by_the_type_of_the_exception():
     assert cause_of(AssertionError()) is Cause.PRODUCT
     assert cause_of(BenchError("x")) is Cause.BENCH
     assert cause_of(TestTimeout("x")) is Cause.BENCH
+    assert cause_of(ServerError("x")) is Cause.BENCH
+    for of_device in (WaitTimeout("x"), ConsoleTimeout("x"), DeviceError("x"), NotReachable("x")):
+        assert cause_of(of_device) is Cause.DEVICE
+    assert cause_of(ExceptionGroup("g", [BenchError("x"), WaitTimeout("x")])) is Cause.DEVICE
     assert cause_of(NotApplicable("x")) is Cause.NOT_APPLICABLE
     assert cause_of(ValueError()) is Cause.OTHER
     assert cause_of(ExceptionGroup("g", [BenchError("x"), AssertionError()])) is Cause.PRODUCT
@@ -162,7 +180,9 @@ def test_whatever_else_happened_go_is_never_given_over_it(extra, where):
     lines = GOOD[:where] + extra + GOOD[where:]
     found = judge_run(Record(tuple(whole(lines))))
     harmless = {"heartbeat", "start", "end"}
-    odd = [one for one in extra if one["kind"] not in harmless and one.get("cause") not in ("none", "bench")]
+    of_the_bench = ("none", "bench", "device")
+    odd = [one for one in extra if one["kind"] not in harmless and one.get("cause") not in of_the_bench]
+    odd += [one for one in extra if one.get("cause") == "device" and one["when"] != "setup"]
     if odd:
         assert found.decision is not Decision.GO
     if any(one.get("cause") == "product" for one in extra):
