@@ -18,6 +18,7 @@ from bench.signoff.assessment import Assessment, assess
 from bench.signoff.history import History, neighbours
 from bench.signoff.pdf import write_pdf
 from bench.signoff.run import Run, read_run
+from bench.signoff.unnamed import failed_elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,12 @@ def make(order: Order, at: datetime.datetime) -> Assessment:
         released = [read_run(places) for places in folder.places_given(order.against)]
     given = [] if order.waivers is None else waivers.load(order.waivers)
     signed_with = None if order.key is None else signature.fingerprint(order.key)
+    beside = [run for path in order.runs for run in neighbours(path.resolve())]
     with History(order.history or _history_of(order.runs)) as history:
-        doubts = history.add([run for path in order.runs for run in neighbours(path.resolve())])
+        doubts = history.add(beside)
         doubts += [text for text in history.add(runs) if text not in doubts]
         past = history.past()
+    doubts += failed_elsewhere(runs, beside)
     found = assess(runs, released, given, at, doubts)
     told = as_json(found, doubts) | {"history": history_as_json(past, found), "signed_with": signed_with}
     _write(order, found, told, released or ())
