@@ -46,7 +46,7 @@ def _first_page(sheet: Sheet, told: Told) -> None:
         if len(why) > SHOWN:
             sheet.note(f"and {len(why) - SHOWN} more reasons: see Reasons")
     else:
-        sheet.points(_grounds(told), COLOURS["GO"])
+        sheet.points(_grounds(told), COLOURS[told["decision"]])
     used = [one for one in told["waivers"] if one["state"] != "not needed"]
     if used:
         sheet.heading("Waivers")
@@ -145,7 +145,7 @@ def _grounds(told: Told) -> list[str]:
         "each ledger is whole, and every raw result is as its run left it",
     ]
     if told["virtual"]:
-        grounds.append("all of it on virtual boards: it speaks of the testcases, and of no product")
+        grounds.insert(0, "all of it on virtual boards: it speaks of the testcases, and of no product")
     return grounds
 
 
@@ -245,7 +245,7 @@ def _measurements(sheet: Sheet, told: Told) -> None:
             "" if row["margin"] is None else f"{row['margin']:+.0%}",
             "" if row["limit"] is None else "PASSED" if row["within"] else "FAILED",
         )
-        for row in told["measurements"]
+        for row in sorted(told["measurements"], key=lambda row: row["limit"] is None)
     ]
     sheet.table(("measured", "value", "limit", "margin", "within"), rows, (60, 18, 18, 12, 12))
 
