@@ -21,8 +21,12 @@ def write(folder: Path) -> Path:
 
 
 def names_in(folder: Path) -> list[str]:
-    """All files but the manifest and its signature, as they stand in the manifest."""
-    found = (file.relative_to(folder).as_posix() for file in folder.rglob("*") if not file.is_dir())
+    """All files but the manifest and its signature, as they stand in the manifest.
+
+    A link is one of them, whatever it leads to: it has no place in a sign-off.
+    """
+    there = (file for file in folder.rglob("*") if file.is_symlink() or not file.is_dir())
+    found = (file.relative_to(folder).as_posix() for file in there)
     return sorted(name for name in found if name not in (MANIFEST, SIGNATURE))
 
 
