@@ -31,9 +31,14 @@ def provenance(root: Path, bench_file: Path | None, bench_name: str, seed: int) 
 
 
 def git_state(root: Path) -> dict[str, Any]:
-    """Revision of the sources in `root`, and whether anything in them differs from it."""
-    revision = _git(root, "rev-parse", "HEAD")
-    changed = _git(root, "status", "--porcelain") if revision is not None else None
+    """Revision of the sources in `root`, and whether anything in them differs from it.
+
+    A folder of which Git keeps nothing, such as an environment inside a repository, has no revision. What
+    counts as a difference is not left to the user's settings.
+    """
+    revision = _git(root, "rev-parse", "HEAD") if _git(root, "ls-files", "--", ".") else None
+    asked = ("status", "--porcelain", "--untracked-files=normal", "--ignore-submodules=none")
+    changed = _git(root, *asked) if revision is not None else None
     return {"git_revision": revision, "git_dirty": None if changed is None else bool(changed)}
 
 

@@ -370,6 +370,15 @@ def test_deselected_test(replay):
     assert replay(text, "--clean-alluredir").status == 0
 
 
+@pytest.mark.parametrize("option", ["python_functions=test_a", "python_files = test_s*.py"])
+def test_tests_that_are_none_for_once(suite, option):
+    suite.write("def test_a(): pass\n")
+    suite.write("def test_b(): pass\n", "test_other.py")
+    ended = suite.run("-o", option)
+    assert ended.status == 6, ended.output
+    assert any("left out tests that are in no plan" in text for text in ended.found.why)
+
+
 @pytest.mark.parametrize("option", ["--power-cuts=0", "--soak=0", "--soak=-1", "--power-cuts=some"])
 def test_nothing_done_is_no_pass(replay, option):
     """A testcase that repeats something no time at all would be green."""
