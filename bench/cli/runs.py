@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 from pathlib import Path
 
 import click
 
 from bench.evidence.coverage import as_markdown, as_text, load, tables
-from bench.evidence.ledger import FILE, RUNS, latest_run, read
+from bench.evidence.ledger import BEGAN, FILE, RUNS, latest_run, read
 from bench.evidence.run_summary import summary
 from bench.evidence.run_verdict import judge_run
 
@@ -31,13 +32,19 @@ def coverage(file: Path, markdown: bool) -> None:
     show_default=True,
     help="where RUN is looked for, and the latest one where none is named",
 )
+@click.option(
+    "--since",
+    metavar="TIME",
+    type=click.DateTime([BEGAN, "%Y-%m-%dT%H:%M:%SZ"]),
+    help="when the job began, UTC, such as 20270331T091500: where no run has begun since, status 3",
+)
 @click.option("--all", "everything", is_flag=True, help="every test that does not count, not the first few")
-def verdict(run: Path | None, results: Path, everything: bool) -> None:
+def verdict(run: Path | None, results: Path, since: datetime.datetime | None, everything: bool) -> None:
     """Show the verdict of RUN (a folder or its name; default: the latest), computed from its ledger.
 
     Ends with the exit status of the run: 0 for GO alone.
     """
-    folder = latest_run(results) if run is None else run if run.exists() else results / RUNS / run
+    folder = latest_run(results, since) if run is None else run if run.exists() else results / RUNS / run
     found = judge_run(read(folder / FILE if folder.is_dir() else folder))
     click.echo(summary(found, folder.name, everything=everything))
     sys.exit(found.exit_status)

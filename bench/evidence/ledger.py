@@ -29,6 +29,8 @@ from bench.errors import LedgerError
 
 FILE = "ledger.jsonl"
 RUNS = "runs"
+BEGAN = "%Y%m%dT%H%M%S"
+"""How the name of a run begins, so that names sort by time (UTC)."""
 BEAT = 10.0
 """Wall seconds between heartbeats."""
 _FIRST = "0" * 64
@@ -192,12 +194,17 @@ def _unsealed(text: bytes) -> Line | None:
 def new_run_id() -> str:
     """A name for a run that sorts by when it began (UTC)."""
     now = datetime.datetime.now(datetime.UTC)
-    return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}Z-{secrets.token_hex(3)}"
+    return f"{now:{BEGAN}}.{now.microsecond // 1000:03}Z-{secrets.token_hex(3)}"
 
 
-def latest_run(results: Path) -> Path:
-    """The folder of the run that began last. Raises `LedgerError` when there is none."""
+def latest_run(results: Path, since: datetime.datetime | None = None) -> Path:
+    """The folder of the run that began last. Raises `LedgerError` when none has begun (since then, UTC)."""
     found = sorted(file.parent for file in (results / RUNS).glob(f"*/{FILE}"))
     if not found:
         raise LedgerError(f"{results / RUNS}: there is no run", help="run `pytest testcases/` first")
+    if since is not None and found[-1].name < f"{since:{BEGAN}}":
+        raise LedgerError(
+            f"{results / RUNS}: no run has begun since {since:{BEGAN}}, the latest is {found[-1].name}",
+            help="see what pytest printed: it ended before its ledger could begin",
+        )
     return found[-1]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -11,7 +13,10 @@ import xml.etree.ElementTree
 
 import pytest
 
+from bench.evidence.ledger import BEGAN
 from bench.evidence.run_verdict import Decision
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
@@ -80,6 +85,25 @@ def test_process_that_leaves_with_status_0(replay):
     )
     assert asked.returncode == 2, asked.stdout + asked.stderr
     assert "INTERRUPTED" in asked.stdout
+
+
+def test_run_that_never_began_is_not_the_one_before(suite):
+    """A bench PC keeps its results folder, and CI asks for the latest run."""
+    suite.write("def test_a(): pass\n")
+    first = suite.run()
+    assert first.status == 0, first.output
+    assert suite.run("--bench-retries=many").status == 4
+    began = first.run.name[:15]
+    after = f"{datetime.datetime.strptime(began, BEGAN) + datetime.timedelta(seconds=1):{BEGAN}}"
+    for since, status in ((began, 0), (after, 3), ("", 2)):
+        asked = subprocess.run(
+            [sys.executable, "-c", "from bench.cli import main; main()", "verdict", "--since", since],
+            cwd=suite.folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+            capture_output=True,
+            text=True,
+        )
+        assert asked.returncode == status, asked.stdout + asked.stderr
 
 
 def test_worker_that_crashes(replay):
