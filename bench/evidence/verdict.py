@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bench.errors import BenchError, DeviceError, NotApplicable, TestTimeout, WaitTimeout
+from bench.errors import BenchError, DeviceError, InstrumentError, NotApplicable, TestTimeout, WaitTimeout
 
 
 class Verdict(StrEnum):
@@ -53,6 +53,23 @@ class Cause(StrEnum):
     CRASH = "crash"
 
 
+def hidden_assertion(raised: BaseException) -> AssertionError | None:
+    """The assertion that a fault of the bench covers, as one of a clean-up does that follows it.
+
+    An instrument's fault covers it rightly: what a board does without its supply says nothing about it.
+    """
+    if isinstance(raised, InstrumentError) or not isinstance(raised, BenchError | NotApplicable):
+        return None
+    seen: set[int] = set()
+    before: BaseException | None = raised
+    while before is not None and id(before) not in seen:
+        if isinstance(before, AssertionError):
+            return before
+        seen.add(id(before))
+        before = before.__cause__ or (None if before.__suppress_context__ else before.__context__)
+    return None
+
+
 def cause_of(raised: BaseException | None) -> Cause:
     """By the type of the exception alone. Of a group, the worst for the product."""
     if raised is None:
@@ -61,7 +78,7 @@ def cause_of(raised: BaseException | None) -> Cause:
         found = {cause_of(one) for one in raised.exceptions}
         ranked = (Cause.PRODUCT, Cause.OTHER, Cause.DEVICE, Cause.BENCH)
         return next((cause for cause in ranked if cause in found), Cause.OTHER)
-    if isinstance(raised, AssertionError):
+    if isinstance(raised, AssertionError) or hidden_assertion(raised) is not None:
         return Cause.PRODUCT
     if isinstance(raised, DeviceError | WaitTimeout) and not isinstance(raised, TestTimeout):
         return Cause.DEVICE

@@ -250,6 +250,29 @@ def test_device_that_was_silent_once_does_not_pass_by_being_repeated(replay):
     assert "does not show that the device was not to blame" in ended.output
 
 
+def test_assertion_that_a_clean_up_covers(replay):
+    ended = replay(
+        """
+        from bench.errors import NotApplicable, ServerError
+        tried = []
+        def test_covered():
+            tried.append(1)
+            try:
+                assert len(tried) > 1, "version is 1.0.0"
+            finally:
+                if len(tried) == 1: raise ServerError("the observation cannot be cancelled")
+        def test_let_off():
+            try:
+                assert 0
+            finally:
+                raise NotApplicable("it cannot be reset")
+        """
+    )
+    assert ended.verdicts() == {"test_covered": "FAILED", "test_let_off": "FAILED"}
+    assert ended.status == 1, ended.output
+    assert "version is 1.0.0" in ended.found.tests["test_suite.py::test_covered"].reason
+
+
 @pytest.mark.parametrize("optimize", ["1", "2"])
 def test_python_that_leaves_assertions_out(suite, monkeypatch, optimize):
     """What a helper, or the bench itself, asserts of a board is then not even looked at."""

@@ -14,6 +14,7 @@ from bench.errors import (
     BenchError,
     ConsoleTimeout,
     DeviceError,
+    InstrumentError,
     LedgerError,
     NotApplicable,
     ServerError,
@@ -114,6 +115,23 @@ def test_cause_by_the_type_of_the_exception():
     assert cause_of(ExceptionGroup("g", [BenchError("x"), AssertionError()])) is Cause.PRODUCT
     assert cause_of(ExceptionGroup("g", [BenchError("x"), KeyError()])) is Cause.OTHER
     assert cause_of(ExceptionGroup("g", [BenchError("x")])) is Cause.BENCH
+
+
+def covered(by: Exception) -> Exception:
+    try:
+        try:
+            raise AssertionError("version is 1.0.0")
+        finally:
+            raise by
+    except Exception as raised:
+        return raised
+
+
+def test_assertion_that_a_clean_up_covers_speaks_about_the_product():
+    for by in (WaitTimeout("x"), NotReachable("x"), BenchError("x"), NotApplicable("x")):
+        assert cause_of(covered(by)) is Cause.PRODUCT
+    assert cause_of(covered(InstrumentError("psu: OCP tripped"))) is Cause.BENCH
+    assert cause_of(covered(KeyError())) is Cause.OTHER
 
 
 # ---- any sequence of lines
