@@ -18,7 +18,7 @@ from bench.config import (
     RomSerialAttachment,
     SwdAttachment,
 )
-from bench.errors import ConfigError
+from bench.errors import ConfigError, PlantError
 from bench.network.address import Address, reachable
 from bench.virtual import protocol_vboard
 from bench.virtual.boards.board import VirtualBoard
@@ -184,8 +184,19 @@ class VirtualBench:
         self._closing.close()
 
 
+PORTS = range(20_000, 32_768)
+"""Below those that Linux and Windows give to whoever asks for any port: another process, or a client of
+our own, could be given one of them between the choice and its use."""
+TRIES = 100
+
+
 def _free_port(host: str, kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Raises `PlantError` where none is found."""
+    for port in random.SystemRandom().sample(PORTS, TRIES):
+        with socket.socket(socket.AF_INET, kind) as probe, contextlib.suppress(OSError):
+            probe.bind((host, port))
+            return port
+    raise PlantError(
+        f"none of {TRIES} ports from {PORTS.start} on is free on {host}",
+        help="name free ports in the bench file, or end what holds so many",
+    )

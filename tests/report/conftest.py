@@ -79,9 +79,12 @@ class Seen:
     elsewhere: list[str] = field(default_factory=list)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def chromium() -> Iterator[object]:
-    """Chromium of the system; no browser is downloaded."""
+    """Chromium of the system; no browser is downloaded.
+
+    Anew for each test: as long as Playwright is open its event loop runs in this thread, and no other may.
+    """
     names = ("chromium", "chromium-browser", "google-chrome")
     program = next((found for name in names if (found := shutil.which(name))), None)
     if program is None:
