@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
 import signal
 
 import pytest
-from conftest import ROOT
 
 from bench.evidence.ledger import read
 from bench.evidence.run_verdict import Decision
 
+ROOT = pathlib.Path(__file__).parents[2]
 BENCH = ("--bench", str(ROOT / "boards" / "virtual.toml"))
 
 SOLDER = """

@@ -1,4 +1,4 @@
-"""Runs of testcases in processes of their own, Allure by npm, and Chromium, where they are installed."""
+"""Allure by npm, and Chromium, where they are installed."""
 
 from __future__ import annotations
 
@@ -6,50 +6,21 @@ import functools
 import os
 import pathlib
 import shutil
-import subprocess
-import sys
-import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from testcase_runs import ROOT, Run, run_testcases
 
 from bench.errors import ReportError
 from bench.report.allure import Allure, find_allure
 from bench.report.serve import server_of, url_of
 
-ROOT = pathlib.Path(__file__).parents[2]
-PATIENCE = 180
 ALLURE_REQUIRED = os.environ.get("BENCH_REQUIRE_ALLURE") == "1"
 CHROMIUM_REQUIRED = os.environ.get("BENCH_REQUIRE_CHROMIUM") == "1"
 CHROMIUM = ("--disable-gpu", "--disable-background-networking", "--disable-component-update")
 CHROMIUM += ("--disable-sync", "--no-first-run", "--no-sandbox")
-
-
-@dataclass
-class Run:
-    status: int
-    output: str
-    results: pathlib.Path
-
-
-def run_testcases(folder: pathlib.Path, text: str, *options: str, **environ: str) -> Run:
-    """One file of testcases, run in `folder`, which may hold runs already."""
-    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    (folder / "test_suite.py").write_text(textwrap.dedent(text), encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={folder}"]
-    command += ["--results", "results", "--alluredir", "results/allure", "--clean-alluredir", *options]
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
-    return Run(done.returncode, done.stdout + done.stderr, folder / "results")
 
 
 @pytest.fixture

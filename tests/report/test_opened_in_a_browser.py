@@ -9,7 +9,7 @@ import tomllib
 import zipfile
 
 import pytest
-from conftest import ROOT, Run, run_testcases
+from testcase_runs import ROOT, Run, run_testcases
 
 from bench.report.render import render
 
