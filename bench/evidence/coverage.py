@@ -148,7 +148,11 @@ def _words(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-def as_text(found: Sequence[Table], limit: int = 3) -> str:
+SHOWN = 4
+"""Testcases named in a row of a table; nobody reads eighty."""
+
+
+def as_text(found: Sequence[Table], limit: int = SHOWN) -> str:
     """For a terminal: each row with the first few of its testcases."""
     lines = []
     for table in found:
@@ -168,7 +172,9 @@ def as_markdown(found: Sequence[Table]) -> str:
     for table in found:
         lines += [f"## {table.title}", "", f"| {table.heading} | testcases |", "|---|---|"]
         for name, testcases in table.rows:
-            cell = "<br>".join(f"`{testcase}`" for testcase in testcases) or f"**{NOT_COVERED}**"
+            named = [f"`{testcase}`" for testcase in testcases[:SHOWN]]
+            more = ["and others"] if len(testcases) > SHOWN else []
+            cell = "<br>".join(named + more) or f"**{NOT_COVERED}**"
             lines.append(f"| {name} | {cell} |")
         lines.append("")
     return "\n".join(lines)
@@ -176,4 +182,5 @@ def as_markdown(found: Sequence[Table]) -> str:
 
 INTRODUCTION = """Written by `bench coverage --markdown` from a run of `pytest testcases/` on the
 virtual bench. A requirement is covered by a testcase that carries its ID; a transition or a result by
-a testcase during which it was seen. Only testcases that passed count."""
+a testcase during which it was seen. Only testcases that passed count. A row names the first four;
+`results/coverage.json` has all."""

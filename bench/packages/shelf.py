@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ class Package:
 
     @property
     def etag(self) -> bytes:
-        return hashlib.sha256(self.data).digest()[:8]
+        return _etag(self.data)
 
     def misbehave(self, *faults: Misbehaviour) -> None:
         """Have these go wrong from now on, and nothing that was armed before."""
@@ -111,6 +112,12 @@ class Package:
             return False
         self._used[fault] = used + 1
         return True
+
+
+@functools.lru_cache(maxsize=8)
+def _etag(data: bytes) -> bytes:
+    """Asked for with each block of a package."""
+    return hashlib.sha256(data).digest()[:8]
 
 
 class Shelf:

@@ -8,8 +8,6 @@ mean is an exact integral, at whatever rate.
 from __future__ import annotations
 
 import bisect
-import itertools
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -35,26 +33,34 @@ class LoadHistory:
 
     def __init__(self, scheduler: Scheduler, capacity: int = CAPACITY) -> None:
         self._scheduler = scheduler
-        self._segments: deque[_Segment] = deque(maxlen=capacity)
+        self._capacity = capacity
+        # lists, as a meter looks for a place in the middle hundreds of times a second; what is more than
+        # the capacity goes now and then, many at a time
+        self._segments: list[_Segment] = []
+        self._starts: list[float] = []
 
     def note(self, volts: float, running: tuple[Running, ...]) -> None:
         """From now on the rail has `volts` at its terminals, and this is drawn."""
         now = self._scheduler.now
-        if self._segments and self._segments[-1].start == now:
+        if self._starts and self._starts[-1] == now:
             self._segments.pop()
+            self._starts.pop()
         if self._segments:
             last = self._segments[-1]
             if last.volts == volts and last.running == running:
                 return
         self._segments.append(_Segment(now, volts, running))
+        self._starts.append(now)
+        if len(self._starts) > self._capacity + self._capacity // 4:
+            del self._segments[: -self._capacity], self._starts[: -self._capacity]
 
     @property
     def since(self) -> float:
         """The earliest moment that is still known, in simulated seconds; now when nothing is."""
-        return self._segments[0].start if self._segments else self._scheduler.now
+        return self._starts[-len(self)] if self._starts else self._scheduler.now
 
     def __len__(self) -> int:
-        return len(self._segments)
+        return min(len(self._starts), self._capacity)
 
     def points(self, start: float, period: float, count: int) -> numpy.ndarray:
         """Volts and amperes (`count` x 2) at `start`, `start + period`, ...
@@ -110,9 +116,8 @@ class LoadHistory:
                 f"{start:.6f} to {end:.6f} s was asked for; the rail knows {self.since:.6f} to {now:.6f} s",
                 help="read the meter more often, and never ahead of time",
             )
-        at = bisect.bisect_right(self._segments, start, key=lambda s: s.start)
-        chosen = itertools.islice(self._segments, max(0, at - 1), None)
-        following: _Segment | None = next(chosen, None)
-        while following is not None and following.start <= end:
-            segment, following = following, next(chosen, None)
-            yield segment, now + 1e-9 if following is None else following.start
+        for at in range(max(0, bisect.bisect_right(self._starts, start) - 1), len(self._starts)):
+            if self._starts[at] > end:
+                return
+            last = at + 1 == len(self._starts)
+            yield self._segments[at], now + 1e-9 if last else self._starts[at + 1]
