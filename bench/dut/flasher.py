@@ -32,6 +32,11 @@ class Flasher(ABC):
     def program(self, address: int, data: bytes) -> None:
         """Erase what is needed, write `data` at `address`, verify it, leave the rest of the flash alone."""
 
+    def rewrite(self, address: int, length: int, data: bytes) -> None:
+        """Erase the pages that cover the range and write `data` at its start, verified: nothing old is left."""
+        self.erase(address, length)
+        self.program(address, data)
+
     @abstractmethod
     def read(self, address: int, length: int) -> bytes: ...
 

@@ -218,12 +218,16 @@ class HardwareDut(Dut):
         self.make_safe()
         self._switch(True)
         with self.flash_access() as flasher:
-            for name in self.type.firmware.wiped:
-                region = self.region(name)
+            primary, wiped = self.type.firmware.slots[0], self.type.firmware.wiped
+            for region in (self.region(name) for name in wiped if name != primary):
                 flasher.erase(region.offset, region.size)
             for part in self.images.factory:
                 flasher.program(part.address, part.path.read_bytes())
-            flasher.program(self.region(self.type.firmware.slots[0]).offset, image.data)
+            slot = self.region(primary)
+            if primary in wiped:
+                flasher.rewrite(slot.offset, slot.size, image.data)
+            else:
+                flasher.program(slot.offset, image.data)
             self._factory_state = self._digests(flasher)
         self.power_off()
         self.installed = image

@@ -9,7 +9,7 @@ Defences against what is known of pyOCD on this chip:
   readout protection erases it all (also on a false alarm: pyOCD issue 1766). Here CTRL-AP is asked
   first, without any other access; a locked chip is a `LockedError`, and only `recover()` erases.
 - Probes are chosen by their whole unique id, never by position or by a part of it.
-- Pages are erased one by one by the flash algorithm. Erase-all over CTRL-AP, on which pyOCD has
+- Pages are erased one by one by the flash algorithm (`swd_erase`). Erase-all over CTRL-AP, on which pyOCD has
   hung (issue 1458) or has needed nRESET (issue 1576), is done by `recover()` alone, with a time
   limit, with a reset over CTRL-AP and over the pin, and with a look whether it worked.
 - No pyocd.yaml and no user script of the working directory takes part.
@@ -28,23 +28,18 @@ from typing import Any, TypeVar
 from pyocd.core import exceptions
 from pyocd.core.session import Session
 from pyocd.core.target import Target
-from pyocd.flash.eraser import FlashEraser
-from pyocd.flash.loader import FlashLoader
 from pyocd.probe.aggregator import DebugProbeAggregator
 
 from bench.dut.flasher import Flasher
+from bench.dut.swd_erase import erase_pages
 from bench.errors import FlashError, LockedError, ProbeError
 from bench.timeline import Timeline
 
 OPTIONS: dict[str, Any] = {
     "auto_unlock": False,
-    "chip_erase": "sector",
     "connect_mode": "attach",
-    "hide_programming_progress": True,
-    "keep_unwritten": True,
     "no_config": True,
     "resume_on_disconnect": True,
-    "smart_flash": False,
     "user_script": os.devnull,
     "warning.cortex_m_default": False,
 }
@@ -218,9 +213,23 @@ class SwdFlasher(Flasher):
         def write() -> None:
             self._firmware_lost = True
             target.halt()
-            FlashLoader.program_binary_data(self._session, address, data)
+            start, end = _pages(target, address, len(data))
+            head = _read(target, start, address - start)
+            tail = _read(target, address + len(data), end - address - len(data))
+            if target.memory_map.get_region_for_address(address).is_erasable:
+                erase_pages(target, start, end)
+            _write(target, start, head + data + tail)
 
         self._guard(f"program {address:#x}+{len(data):#x}", write)
+        self.verify(address, data)
+
+    def rewrite(self, address: int, length: int, data: bytes) -> None:
+        """Each page is erased once."""
+        target = self._flash_target(address, max(length, len(data)))
+        self.erase(address, max(length, len(data)))
+        if not data:
+            return
+        self._guard(f"write {address:#x}+{len(data):#x}", lambda: _write(target, address, data))
         self.verify(address, data)
 
     def read(self, address: int, length: int) -> bytes:
@@ -246,7 +255,7 @@ class SwdFlasher(Flasher):
         def run() -> None:
             self._firmware_lost = True
             target.halt()
-            FlashEraser(self._session, FlashEraser.Mode.SECTOR).erase([(address, address + length)])
+            erase_pages(target, *_pages(target, address, length))
 
         self._guard(f"erase {address:#x}+{length:#x}", run)
 
@@ -351,6 +360,20 @@ class _WithoutPeripherals:
 
 def _ascii(word: int) -> str:
     return word.to_bytes(4, "little").decode("ascii", "replace").strip("\0 ")
+
+
+def _pages(target: Any, address: int, length: int) -> tuple[int, int]:
+    """First address and end of the erase pages that cover the range."""
+    flash = target.memory_map.get_region_for_address(address).flash
+    first, last = flash.get_sector_info(address), flash.get_sector_info(address + length - 1)
+    return first.base_addr, last.base_addr + last.size
+
+
+def _write(target: Any, address: int, data: bytes) -> None:
+    """Into erased pages, by the flash algorithm."""
+    builder = target.memory_map.get_region_for_address(address).flash.get_flash_builder()
+    builder.add_data(address, data)
+    builder.program(smart_flash=False, keep_unwritten=False)
 
 
 def _read(target: Any, address: int, length: int) -> bytes:

@@ -29,6 +29,8 @@ EXTERNAL_POLL = 0.2
 """Wall seconds to look at real sockets when no event is due at all (a foreign process may speak)."""
 BARRIER_LIMIT = 1.0
 """Wall seconds that a datagram may take round loopback."""
+MOST_UNSEEN = 16
+"""Events in a row, none of which carried anything out of the plant, after which sockets are looked at."""
 FULL_POLL = 0.002
 """Wall seconds between looks at sockets while one may not send, though the kernel would let it."""
 
@@ -75,10 +77,14 @@ class _JumpingSelector(selectors.BaseSelector):
         if ready or (timeout is not None and timeout <= 0):
             return ready
         end = None if timeout is None else self._scheduler.now + timeout
+        unseen = MOST_UNSEEN
         while True:
-            ready = self._settled_look()
-            if ready:
-                return ready
+            # what spoke to nobody outside has nobody to wait for: most events of a plant are such
+            if self._scheduler.spoken or unseen >= MOST_UNSEEN:
+                unseen = 0
+                ready = self._settled_look()
+                if ready:
+                    return ready
             with self._scheduler.lock:
                 now, due = self._scheduler.now, self._scheduler.next_time()
             until = end if due is None or (end is not None and end <= due) else due
@@ -88,7 +94,8 @@ class _JumpingSelector(selectors.BaseSelector):
                 ready = self._paced_wait(max(0.0, until - now))
                 if ready:
                     return ready
-            self.loop_has_work = False
+            self.loop_has_work = self._scheduler.spoken = False
+            unseen += 1
             with self._scheduler.lock:
                 self._scheduler.run_settled_to(until)
             if self.loop_has_work or until == end:
@@ -163,13 +170,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, scheduler: Scheduler, pace: float | None) -> None:
         self._scheduler = scheduler
-        self.streams = Streams(self.add_reader, self.remove_reader)
+        self.streams = Streams(self.add_reader, self.remove_reader, self.speak)
         self._jumping = _JumpingSelector(scheduler, self.streams, pace)
         super().__init__(self._jumping)
         self._clock_resolution = 1e-7  # a float of thirty years still tells two such moments apart
 
     def time(self) -> float:
         return self._scheduler.now
+
+    def speak(self) -> None:
+        """A device has just sent something, opened or closed a connection."""
+        self._scheduler.spoken = True
 
     def call_soon(  # type: ignore[override]  # the types of the arguments are asyncio's affair
         self, callback: Callable[..., object], *args: Any, context: Context | None = None

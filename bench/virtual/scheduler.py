@@ -41,6 +41,8 @@ class Scheduler:
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
         self.now = 0.0
+        self.spoken = False
+        """Set by every wire that carries something out of the plant; who waits outside resets it."""
         self.lock = threading.RLock()
         self._heap: list[tuple[float, int, Handle]] = []
         self._seq = itertools.count()

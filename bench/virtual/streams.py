@@ -110,6 +110,7 @@ class DeviceEnd:
 
     def __init__(self, streams: Streams, address: Address, news: Callable[[], None]) -> None:
         self._streams, self._news = streams, news
+        streams.speak()
         self._arrived = bytearray()
         self.server: ServerEnd | None = None
         self.listener = streams.listener_at(address)
@@ -135,6 +136,7 @@ class DeviceEnd:
         if self.closed or self.over is not None or (self.server is not None and self.server.ended):
             return
         with contextlib.suppress(OSError):
+            self._streams.speak()
             self._socket.sendall(data)
             self.sent += len(data)
 
@@ -143,6 +145,7 @@ class DeviceEnd:
         data = bytes(self._arrived[:limit])
         del self._arrived[:limit]
         self.taken += len(data)
+        self._streams.speak()  # the server's end may go on
         if data and self.listener is None and self.over is None and not self.closed:
             self._streams.watch(self._socket, self.fetch)
         return data
@@ -182,6 +185,7 @@ class DeviceEnd:
         """Idempotent."""
         if not self.closed:
             self.closed = True
+            self._streams.speak()
             if self.listener is None:
                 self._streams.unwatch(self._socket)
             self._socket.close()
@@ -190,15 +194,17 @@ class DeviceEnd:
 class Streams:
     """The connections between virtual devices and the servers of one loop.
 
-    `watch` and `unwatch` are the loop's, for servers that are not its own.
+    `watch` and `unwatch` are the loop's, for servers that are not its own; `speak()` tells it that a
+    device did something that the other end will notice.
     """
 
     def __init__(
         self,
         watch: Callable[[socket.socket, Callable[[], None]], object],
         unwatch: Callable[[socket.socket], object],
+        speak: Callable[[], None],
     ) -> None:
-        self.watch, self.unwatch = watch, unwatch
+        self.watch, self.unwatch, self.speak = watch, unwatch, speak
         self.listeners: set[Listener] = set()
         self.ends: list[DeviceEnd] = []
 

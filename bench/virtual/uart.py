@@ -54,7 +54,7 @@ class VirtualUart:
                 if self.host_baud != self.board_baud:
                     data = bytes((b * 7 + 0x55) & 0xFF for b in data)  # framing errors: wrong bytes
                 self._rx += data
-                self._unsettled = True
+                self._speak()
                 self._changed.notify_all()
 
     def vanish(self) -> None:
@@ -63,7 +63,7 @@ class VirtualUart:
             self.present = False
             self.dtr = self.rts = False
             self._rx.clear()
-            self._unsettled = True
+            self._speak()
             self._changed.notify_all()
 
     def return_(self) -> None:
@@ -71,7 +71,7 @@ class VirtualUart:
         with self._changed:
             self.present = True
             self.opened = False
-            self._unsettled = True
+            self._speak()
 
     # ---- the host's side (called by the pyserial class)
 
@@ -85,7 +85,7 @@ class VirtualUart:
             self._reader_waiting = False
             self._cancelled = False
             self._seeker = None
-            self._unsettled = True
+            self._speak()
             self._changed.notify_all()
 
     def sought(self) -> None:
@@ -155,6 +155,9 @@ class VirtualUart:
             self._rx.clear()
 
     # ---- time
+
+    def _speak(self) -> None:
+        self._unsettled = self.scheduler.spoken = True
 
     def settle(self) -> None:
         """Hold time until the reader thread, if there is one, has taken every byte and waits again.

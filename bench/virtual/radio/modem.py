@@ -284,6 +284,7 @@ class Modem:
 
     def _transmit(self, data: bytes, address: Address) -> None:
         if self._socket is not None and self.reachable:
+            self.loop.speak()
             try:
                 self._socket.sendto(data, self._outward.get(address, address))
             except OSError:
