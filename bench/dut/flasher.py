@@ -33,7 +33,7 @@ class Flasher(ABC):
         """Erase what is needed, write `data` at `address`, verify it, leave the rest of the flash alone."""
 
     def rewrite(self, address: int, length: int, data: bytes) -> None:
-        """Erase the pages that cover the range and write `data` at its start, verified: nothing old is left."""
+        """Erase the pages that cover the range, then write and verify `data` at its start."""
         self.erase(address, length)
         self.program(address, data)
 

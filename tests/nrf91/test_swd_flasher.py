@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from nrf91_rig import DEVICE_ID, UID, VECTORS, Board
 from bench.dut.swd import SwdFlasher
 from bench.errors import BenchError, FlashError, LockedError, ProbeError
 
+FICR_CODESIZE = 0x224
 IMAGE = random.Random(1).randbytes(3 * 0x1000)
 
 
@@ -77,6 +79,38 @@ def test_erase_takes_the_pages_of_the_range(board: Board, flasher: SwdFlasher) -
     assert board.chip.flash.is_erased(0x21000, 0x2000)
     assert board.chip.flash.read(0x20000, 0x1000) == bytes(0x1000)
     assert board.chip.flash.read(0x23000, 0x1000) == bytes(0x1000)
+
+
+def test_an_erase_that_fails_names_the_page(board: Board, flasher: SwdFlasher) -> None:
+    pages = 0x24
+    struct.pack_into("<I", board.chip.ficr, FICR_CODESIZE, pages)  # the algorithm refuses what lies beyond
+    with pytest.raises(FlashError, match="0x00024000"):
+        flasher.erase(0x20000, 0x8000)
+    assert board.chip.flash.wear == {0x20: 1, 0x21: 1, 0x22: 1, 0x23: 1}
+
+
+def test_rewrite_leaves_nothing_old_and_erases_each_page_once(board: Board, flasher: SwdFlasher) -> None:
+    board.load(0x2F000, bytes(0x15000))
+    data = IMAGE[:-0x123]
+    flasher.rewrite(0x30000, 0x13000, data)
+    assert board.chip.flash.read(0x30000, 0x13000) == data.ljust(0x13000, b"\xff")
+    assert board.chip.flash.wear == dict.fromkeys(range(0x30, 0x43), 1)
+    assert board.chip.flash.read(0x2F000, 0x1000) == bytes(0x1000)
+    assert board.chip.flash.read(0x43000, 0x1000) == bytes(0x1000)
+
+
+def test_rewrite_fails_where_the_erase_left_something(
+    board: Board, flasher: SwdFlasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    erase_now = board.chip.flash.erase_now
+
+    def weakly(offset: int) -> None:
+        erase_now(offset)
+        board.chip.flash.view[0x30100] = 0x00
+
+    monkeypatch.setattr(board.chip.flash, "erase_now", weakly)
+    with pytest.raises(FlashError, match=r"write 0x30000.*page failure.*0x00030000"):
+        flasher.rewrite(0x30000, 0x3000, IMAGE)
 
 
 def test_erase_chip_spares_uicr(board: Board, flasher: SwdFlasher) -> None:
