@@ -18,7 +18,8 @@ import psutil
 from bench.current.phases import Phase, measure
 from bench.current.trace import Block, MemoryTrace, TraceInfo
 from bench.current.trace_file import StoredTrace, TraceWriter
-from bench.evidence.picture.draw import About, timeline_png
+from bench.evidence.picture.content import About
+from bench.evidence.picture.draw import timeline_png
 from bench.evidence.picture.lanes import Lanes
 
 RATE = 100_000.0

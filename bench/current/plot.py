@@ -15,6 +15,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, NullFormatter
 
 from bench.current.envelope import Envelope, envelope
+from bench.current.phase_colours import phase_colour
 from bench.current.phases import PhaseCost
 from bench.current.trace import Trace
 
@@ -24,19 +25,7 @@ COLUMNS = 2000
 WIDTH, HEIGHT, DPI = 12.0, 5.0, 120
 """Inches, inches, pixels an inch."""
 
-PHASE_COLOURS = {
-    "idle": "#d9d9d9",
-    "downloading": "#9ecae1",
-    "downloaded": "#c7e9c0",
-    "updating": "#fdae6b",
-}
-OTHER_COLOURS = ("#bcbddc", "#fbb4b9", "#ffffb3", "#b3e2cd")
 _LEAST = 1e-7
-
-
-def phase_colour(name: str, number: int) -> str:
-    """A phase's colour; `number` tells those without one of their own apart."""
-    return PHASE_COLOURS.get(name, OTHER_COLOURS[number % len(OTHER_COLOURS)])
 
 
 def save_png(path: Path, trace: Trace, costs: Sequence[PhaseCost] = (), *, title: str = "Current") -> None:

@@ -19,7 +19,8 @@ from matplotlib.image import imread
 from bench.current.phases import Phase, measure
 from bench.current.trace import MemoryTrace, TraceInfo, to_counts
 from bench.evidence.picture import draw
-from bench.evidence.picture.draw import About, spans, timeline_png
+from bench.evidence.picture.content import About, spans
+from bench.evidence.picture.draw import timeline_png
 from bench.evidence.picture.lanes import MOST_EVENTS, Event, Lanes, chosen, lanes
 from bench.evidence.picture.page import thinned, timeline_html
 from bench.evidence.picture.signal_line import estimate, radio

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy
 from matplotlib.axes import Axes
@@ -15,10 +14,11 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from bench.current.envelope import Envelope, envelope
 from bench.current.phases import PhaseCost
-from bench.current.plot import PHASE_COLOURS, draw_current
+from bench.current.plot import draw_current
 from bench.current.trace import Trace
 from bench.evidence.attachments import RESULTS, STATES
-from bench.evidence.picture.event_lane import COLOURS, draw_events, height
+from bench.evidence.picture.content import SOURCE_COLOURS, STATE_COLOURS, About, spans
+from bench.evidence.picture.event_lane import draw_events, height
 from bench.evidence.picture.lanes import Lanes, Series
 from bench.evidence.picture.signal_line import radio
 
@@ -29,16 +29,6 @@ CAPTION = 0.13
 """Share of the width that a phase needs for a caption inside it."""
 MOST_NARROW = 8
 """Narrower phases than this are only counted."""
-STATE_COLOURS = {n: PHASE_COLOURS[name.lower()] for n, name in STATES.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What the picture's head says: the test, on what, and how it ended ("" as long as it is not known)."""
-
-    test: str
-    subject: str
-    verdict: str = ""
 
 
 def timeline_png(
@@ -75,7 +65,7 @@ def timeline_png(
         _shade(axes, found, end)
     if found.failure is not None:
         for axes in lanes:
-            axes.axvline(found.failure.time, color=COLOURS["judge"], linewidth=1.1, zorder=5)
+            axes.axvline(found.failure.time, color=SOURCE_COLOURS["judge"], linewidth=1.1, zorder=5)
     margin = 0.01 * (end - start) or 1.0
     lanes[0].set_xlim(start - margin, end + margin)
     _rule(lanes)
@@ -108,21 +98,6 @@ def _outcome(found: Lanes) -> str:
         return ""
     _, state, result = found.states[-1]
     return f"object 5 at the end: {STATES.get(state, state)}, result {result} ({RESULTS.get(result, '?')})"
-
-
-def spans(found: Lanes, end: float) -> list[tuple[float, float, int, str]]:
-    """(from, to, state, name with result), one for each time the state was the same."""
-    made: list[tuple[float, float, int, str]] = []
-    for number, (time, state, result) in enumerate(found.states):
-        until = found.states[number + 1][0] if number + 1 < len(found.states) else end
-        text = STATES.get(state, str(state))
-        if result:
-            text += f", result {result} ({RESULTS.get(result, '?')})"
-        if made and made[-1][2] == state:
-            made[-1] = (made[-1][0], until, state, text)
-        elif until > time:
-            made.append((time, until, state, text))
-    return made
 
 
 def _states(axes: Axes, found: Lanes, end: float) -> None:

@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import NullFormatter
 
+from bench.evidence.picture.content import SOURCE_COLOURS
 from bench.evidence.picture.lanes import Event, Lanes
 
-COLOURS = {"board": "#08519c", "server": "#238b45", "bench": "#525252", "judge": "#cb181d"}
 LINE = 0.17
 """Inches a line of text takes."""
 LONGEST = 96
@@ -42,7 +42,7 @@ def draw_events(axes: Axes, found: Lanes) -> None:
             va="center",
             fontsize=7.5,
             weight="bold" if event is found.failure else "normal",
-            color=COLOURS[event.source],
+            color=SOURCE_COLOURS[event.source],
             annotation_clip=False,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85},
         )
@@ -50,7 +50,7 @@ def draw_events(axes: Axes, found: Lanes) -> None:
         [event.time for event in found.events],
         [count - number for number in range(len(found.events))],
         s=12,
-        c=[COLOURS[event.source] for event in found.events],
+        c=[SOURCE_COLOURS[event.source] for event in found.events],
     )
     axes.add_collection(LineCollection(stems, colors="#bdbdbd", linewidths=0.6, zorder=0))
     note = f"{NOTE}; {found.left_out} less important ones are left out" if found.left_out else NOTE

@@ -18,18 +18,17 @@ from typing import Any
 import numpy
 
 from bench.current.envelope import Envelope, envelope
+from bench.current.phase_colours import phase_colour
 from bench.current.phases import PhaseCost
-from bench.current.plot import phase_colour
 from bench.current.trace import Trace
-from bench.evidence.picture.draw import STATE_COLOURS, About, spans
-from bench.evidence.picture.event_lane import COLOURS
+from bench.evidence.picture.content import SOURCE_COLOURS, STATE_COLOURS, About, spans
 from bench.evidence.picture.lanes import Lanes, Series
 from bench.evidence.picture.signal_line import radio
 
 COLUMNS = 16_384
 MOST_POINTS = 4000
 """Points of a line; more are thinned out."""
-ROWS = {source: number for number, source in enumerate(COLOURS)}
+ROWS = {source: number for number, source in enumerate(SOURCE_COLOURS)}
 
 
 def timeline_html(
@@ -49,7 +48,7 @@ def timeline_html(
         ],
         "lanes": list(_lanes(found, trace)),
         "events": [
-            [round(e.time, 4), " ".join(e.text.split()), COLOURS[e.source], ROWS[e.source]]
+            [round(e.time, 4), " ".join(e.text.split()), SOURCE_COLOURS[e.source], ROWS[e.source]]
             for e in found.all_events
         ],
         "phases": [
