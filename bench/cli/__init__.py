@@ -15,6 +15,7 @@ from bench.cli.measured import baseline
 from bench.cli.mutants import mutants
 from bench.cli.report import report
 from bench.cli.runs import coverage, verdict
+from bench.cli.seeds import seeds
 from bench.cli.signoff import signoff, verify
 from bench.errors import BenchError
 
@@ -24,7 +25,7 @@ def commands() -> None:
     """Hardware-in-the-loop test bench for LwM2M firmware updates."""
 
 
-for command in (check, up, calibrate, coverage, verdict, baseline, mutants, signoff, verify, report):
+for command in (check, up, calibrate, coverage, verdict, baseline, mutants, seeds, signoff, verify, report):
     commands.add_command(command)
 
 

@@ -1,0 +1,104 @@
+"""Runs the testcases once for each seed, each in a pytest of its own, several at a time."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import BenchError, PlantError
+from bench.evidence.ledger import FILE, latest_run, read
+from bench.evidence.run_verdict import RunVerdict, judge_run
+
+
+@dataclass(frozen=True, slots=True)
+class SeedRun:
+    """One run: its verdict by its ledger, the commit it ran on ("" when unknown), and wall seconds."""
+
+    seed: int
+    verdict: RunVerdict
+    revision: str
+    seconds: float
+
+
+def command(seed: int, testcases: Path, bench: Path, results: Path, selected: Iterable[str]) -> list[str]:
+    """The pytest of one seed; `selected` goes to it as it is."""
+    return [
+        *(sys.executable, "-m", "pytest", str(testcases), "-q", "-p", "no:cacheprovider"),
+        *(f"--rootdir={testcases.parent}", "--bench", str(bench), "--seed", str(seed)),
+        *("--pictures=failed", "--results", str(results), *selected),
+    ]
+
+
+def ledger_of(folder: Path, seed: int) -> Path:
+    """Where the ledger of a seed is kept."""
+    return folder / f"seed-{seed}.jsonl"
+
+
+def load(folder: Path, seed: int) -> SeedRun:
+    """What the kept ledger of a seed says. Raises `LedgerError` where there is none."""
+    record = read(ledger_of(folder, seed))
+    first = record.lines[0] if record.lines else {}
+    seconds = float(record.lines[-1]["mono"]) if record.lines else 0.0
+    return SeedRun(seed, judge_run(record), str(first.get("git_revision", "")), seconds)
+
+
+def run_one(seed: int, testcases: Path, bench: Path, folder: Path, selected: Iterable[str]) -> SeedRun:
+    """Run one seed. Its ledger is kept; of a run that is not GO, everything.
+
+    Raises `PlantError` when the run left no ledger.
+    """
+    results = folder / f"seed-{seed}"
+    shutil.rmtree(results, ignore_errors=True)
+    ended = subprocess.run(
+        command(seed, testcases, bench, results, selected),
+        cwd=testcases.parent,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        shutil.copyfile(latest_run(results) / FILE, ledger_of(folder, seed))
+    except (BenchError, OSError):
+        said = ended.stdout.decode("utf-8", "replace").strip().splitlines()
+        raise PlantError(
+            f"seed {seed}: pytest ended with {ended.returncode} and left no ledger: {' '.join(said[-3:])}",
+            help="run the same by hand: pytest testcases/ --seed N",
+        ) from None
+    found = load(folder, seed)
+    if found.verdict.exit_status == 0:
+        shutil.rmtree(results, ignore_errors=True)
+    else:
+        results.mkdir(exist_ok=True)
+        (results / "pytest.txt").write_bytes(ended.stdout)
+    return found
+
+
+def run(
+    seeds: Iterable[int],
+    testcases: Path,
+    bench: Path,
+    folder: Path,
+    *,
+    jobs: int,
+    selected: Iterable[str] = (),
+    told: Callable[[SeedRun], None] = lambda run: None,
+) -> list[SeedRun]:
+    """Run them, `jobs` at a time, ledgers into `folder`; `told` hears of each as it ends. Ordered by seed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        running = [pool.submit(run_one, seed, testcases, bench, folder, tuple(selected)) for seed in seeds]
+        try:
+            for ended in as_completed(running):
+                found.append(ended.result())
+                told(found[-1])
+        except BaseException:
+            for waiting in running:
+                waiting.cancel()
+            raise
+    return sorted(found, key=lambda run: run.seed)

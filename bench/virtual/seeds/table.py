@@ -1,0 +1,52 @@
+"""Runs of seeds as text for the terminal, and as Markdown for the docs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from bench.evidence.verdict import Verdict
+from bench.virtual.seeds.run import SeedRun
+
+
+def alarms(run: SeedRun) -> Iterator[tuple[str, str]]:
+    """Tests that neither passed nor were not applicable: (name with its verdict, why)."""
+    for node, judged in run.verdict.tests.items():
+        if not judged.verdict.counts and judged.verdict is not Verdict.NOT_RUN:
+            yield f"{judged.verdict} {node.rpartition('/')[2]}", judged.reason
+
+
+def repeated(run: SeedRun) -> int:
+    """Tests that were begun again after a fault of the bench."""
+    return sum(judged.attempts > 1 for judged in run.verdict.tests.values())
+
+
+def line(run: SeedRun) -> str:
+    """One run on a line, and a line for each false alarm."""
+    counts = run.verdict.counts
+    text = f"seed {run.seed:<4} {run.verdict.decision:<13} {counts[Verdict.PASSED]} passed, "
+    text += f"{counts[Verdict.NOT_APPLICABLE]} not applicable, {repeated(run)} repeated, {run.seconds:.0f} s"
+    return "\n".join([text, *(f"    {name}: {why}" for name, why in alarms(run))])
+
+
+def score(runs: Sequence[SeedRun]) -> str:
+    """All of them in a line."""
+    tests = sum(run.verdict.counts[Verdict.PASSED] for run in runs)
+    false = sum(1 for run in runs for _ in alarms(run))
+    clean = sum(run.verdict.exit_status == 0 for run in runs)
+    return f"{clean} of {len(runs)} seeds without a false alarm: {tests} tests passed, {false} false alarms"
+
+
+def markdown(runs: Iterable[SeedRun]) -> str:
+    """One row a seed."""
+    rows = [
+        "| seed | verdict | passed | not applicable | repeated | false alarms |",
+        "|---|---|---|---|---|---|",
+    ]
+    for run in runs:
+        counts = run.verdict.counts
+        told = "<br>".join(f"`{name}`" for name, _ in alarms(run)) or "none"
+        rows.append(
+            f"| {run.seed} | {run.verdict.decision} | {counts[Verdict.PASSED]} | "
+            f"{counts[Verdict.NOT_APPLICABLE]} | {repeated(run)} | {told} |"
+        )
+    return "\n".join(rows) + "\n"
