@@ -275,3 +275,61 @@ def test_code_may_write_flash_only_as_the_controller_allows(board: Board, target
     target.write_core_register("pc", RAM + 2)  # once more, with the controller closed again
     target.resume()
     assert target.get_state() is Target.State.LOCKUP
+
+
+def result_of(target: Any, address: int) -> int:
+    """r0 after the code at `address` has run to its BKPT."""
+    target.write_core_register("r0", 0)
+    target.write_core_register("pc", address)
+    target.resume()
+    wait_halted(target)
+    return int(target.read_core_register("r0"))
+
+
+@pytest.mark.parametrize("at", [RAM + 0x800, RAM + 0xFFE, RAM + 0xFFC])
+def test_code_changed_in_ram_is_run_as_it_is_now(target: Any, at: int) -> None:
+    target.halt()
+    target.write_memory_block8(at, struct.pack("<3H", 0x3001, 0x3010, 0xBE00))  # adds r0, #1; adds r0, #16
+    assert result_of(target, at) == 0x11
+    target.write16(at + 2, 0x3020)
+    assert result_of(target, at) == 0x21
+    target.write_memory_block32(RAM + 0x1000 - 0x400, [0] * 0x200)
+    target.write_memory_block8(at, struct.pack("<3H", 0x3002, 0x3040, 0xBE00))
+    assert result_of(target, at) == 0x42
+    for word in range(100):
+        target.write32(RAM + 0x2000 + 4 * word, word)
+    target.write16(at, 0x3004)
+    assert result_of(target, at) == 0x44
+
+
+def test_code_changed_in_flash_is_run_as_it_is_now(target: Any) -> None:
+    target.halt()
+    config, page = 0x50039504, 0x40000
+    for constant in (0x11, 0x22):
+        target.write32(config, 2)  # erasing
+        target.write32(page, 0xFFFFFFFF)
+        target.write32(config, 1)  # writing
+        target.write32(page, 0xBE003000 | constant)  # adds r0, #constant; bkpt
+        target.write32(config, 0)
+        assert result_of(target, page) == constant
+
+
+def test_a_debugger_can_look_after_each_page_that_code_erases(board: Board, target: Any) -> None:
+    # loop: str r0, [r1] (a page); adds r1, r1, r2; cmp r1, r3; bne loop; bkpt
+    run_from_ram(target, struct.pack("<5H", 0x6008, 0x1889, 0x4299, 0xD1FB, 0xBE00))
+    target.write32(0x50039504, 2)
+    pages = 5
+    for name, value in {
+        "r0": 0xFFFFFFFF,
+        "r1": 0x40000,
+        "r2": 0x1000,
+        "r3": 0x40000 + pages * 0x1000,
+    }.items():
+        target.write_core_register(name, value)
+    board.load(0x40000, bytes(pages * 0x1000))
+    target.resume()
+    erased = []
+    while target.get_state() is Target.State.RUNNING:
+        erased.append(len(board.chip.flash.wear))
+    assert erased == list(range(1, pages + 1))
+    assert board.chip.flash.is_erased(0x40000, pages * 0x1000)

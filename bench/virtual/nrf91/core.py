@@ -61,6 +61,8 @@ GLANCE = 256
 """Instructions it gets during any other transfer of the debugger's."""
 PAUSES = 256
 """Stops for the flash controller within one slice."""
+CHANGES = 16
+"""Changed ranges of memory of which the translations are dropped one by one, before all are."""
 
 
 Stop = Literal["count", "asked", "bkpt", "breakpoint", "fault"]
@@ -121,6 +123,7 @@ class _Instructions:
         self._stop: Stop = "count"
         self._again: int | None = None
         self._stale = True
+        self._changed: list[tuple[int, int]] = []
         self._open = self._want_open = False
         self._thumb = XPSR_T
         self._others: dict[int, int] = {}
@@ -193,9 +196,16 @@ class _Instructions:
 
     # ---- running
 
-    def memory_changed(self) -> None:
-        """Code may have changed under the translations."""
+    def all_changed(self) -> None:
+        """Any code may have changed under the translations."""
         self._stale = True
+
+    def memory_changed(self, start: int, length: int) -> None:
+        """Code in this range may have changed under the translations."""
+        self._changed.append((start, start + length))
+        if len(self._changed) > CHANGES:
+            self._stale = True
+            self._changed.clear()
 
     def open_flash(self, is_open: bool) -> None:
         """Whether stores go straight into the flash arrays; takes effect at the next `run`."""
@@ -224,6 +234,10 @@ class _Instructions:
         if self._stale:
             uc.ctl_flush_tb()
             self._stale = False
+        else:
+            for start, end in self._changed:
+                uc.ctl_remove_cache(start, end)
+        self._changed.clear()
         if not self._thumb:
             return "fault"  # INVSTATE: this core knows only Thumb
         pc = uc.reg_read(arm.UC_ARM_REG_PC)
@@ -365,9 +379,10 @@ class Core:
             )
         return self._emulator
 
-    def memory_changed(self) -> None:
+    def memory_changed(self, start: int, length: int) -> None:
+        """Memory was changed by something else than this core's instructions."""
         if self._emulator is not None:
-            self._emulator.memory_changed()
+            self._emulator.memory_changed(start, length)
 
     # ---- reset and supply
 
@@ -381,7 +396,7 @@ class Core:
         """Start at the vector table. `boot` starts the firmware; None leaves it to the instructions."""
         stack, entry = struct.unpack_from("<II", self._chip.flash.view, 0)
         self.emulator.reset_registers(stack, entry)
-        self.emulator.memory_changed()
+        self.emulator.all_changed()
         self._registers = dict(mem.SYSTEM_RESET_VALUES)
         self._in_reset, self._was_reset, self._retired = False, True, False
         self._emulating = self.halted = False
@@ -493,6 +508,8 @@ class Core:
             self.emulator.write_register(PC, LOCKUP_ADDRESS)
 
     def _run_slice(self, count: int, *, over_breakpoint: bool = False) -> str:
+        """Until something stops it, or the debugger may look again: after a flash operation's time."""
+        begin = self._chip.scheduler.now
         for _ in range(PAUSES):
             stopped = self.emulator.run(count, over_breakpoint=over_breakpoint)
             if stopped != "asked":
@@ -507,6 +524,8 @@ class Core:
                     raise
             if resets != self._resets:
                 return "reset"
+            if self._chip.scheduler.now > begin:
+                break
         return "asked"
 
     def _stop_for(self, task: Callable[[], None]) -> None:

@@ -7,7 +7,7 @@ nRF9160 product specification (CTRL-AP, access port numbers).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from bench.virtual.nrf91.memory_map import REVISION
 from bench.virtual.nrf91.nvmc import Interrupted, Nvmc
@@ -39,6 +39,7 @@ LINE_RESET = 50
 RESET, ERASEALL, ERASEALLSTATUS, APPROTECTSTATUS, ERASEPROTECTSTATUS = 0x00, 0x04, 0x08, 0x0C, 0x18
 MAILBOX_TXDATA, MAILBOX_TXSTATUS = 0x20, 0x24
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -85,6 +86,8 @@ class Dap:
         self._chip = chip
         self._ones = 0
         self._must_identify = False
+        self._readers = {AHB_AP: self._read_ahb, APB_AP: self._read_apb, CTRL_AP: self._read_control}
+        self._writers = {AHB_AP: self._write_ahb, APB_AP: self._write_apb, CTRL_AP: self._write_control}
         self._forget()
 
     def _forget(self) -> None:
@@ -155,10 +158,10 @@ class Dap:
             raise Fault("the debug domain is not powered up")
         return self._select >> 24, self._select & 0xF0 | address & 0xC
 
-    def _access(self, access: Callable[[], T]) -> T:
+    def _access(self, access: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """One access, with what goes wrong on the bus turned into an acknowledge."""
         try:
-            return access()
+            return access(*args, **kwargs)
         except (BusFault, Fault) as fault:
             self._sticky = True
             raise Fault(str(fault)) from None
@@ -170,20 +173,20 @@ class Dap:
 
     def read_ap(self, address: int) -> int:
         port, register = self._port(address)
-        reader = {AHB_AP: self._read_ahb, APB_AP: self._read_apb, CTRL_AP: self._read_control}.get(port)
-        self._last_read = self._access(lambda: reader(register)) if reader is not None else 0
+        reader = self._readers.get(port)
+        self._last_read = self._access(reader, register) if reader is not None else 0
         return self._last_read
 
     def write_ap(self, address: int, value: int) -> None:
         port, register = self._port(address)
-        writer = {AHB_AP: self._write_ahb, APB_AP: self._write_apb, CTRL_AP: self._write_control}.get(port)
+        writer = self._writers.get(port)
         if writer is not None:
-            self._access(lambda: writer(register, value & 0xFFFFFFFF))
+            self._access(writer, register, value & 0xFFFFFFFF)
 
     def read_ap_many(self, address: int, count: int) -> list[int]:
         port, register = self._port(address)
         if port == AHB_AP and register == DRW and self._is_word_run(count):
-            words = self._access(lambda: self._load_words(count))
+            words = self._access(self._load_words, count)
             self._last_read = words[-1]
             return words
         return [self.read_ap(address) for _ in range(count)]
@@ -191,7 +194,7 @@ class Dap:
     def write_ap_many(self, address: int, values: Sequence[int]) -> None:
         port, register = self._port(address)
         if port == AHB_AP and register == DRW and self._is_word_run(len(values)):
-            self._access(lambda: self._store_words(values))
+            self._access(self._store_words, values)
             return
         for value in values:
             self.write_ap(address, value)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy
+
 from bench.virtual.flash import Flash
 from bench.virtual.nrf91.memory_map import ERASE_ALL_TIME, PAGE
 from bench.virtual.process import Steps
@@ -24,10 +26,10 @@ class Interrupted(Exception):
 
 
 class Nvmc:
-    """Works on `flash` and `uicr` in simulated time. `on_change()` is called after each change."""
+    """Works on `flash` and `uicr` in simulated time. `on_change(address, length)` hears of each change."""
 
     def __init__(
-        self, flash: Flash, uicr: Flash, scheduler: Scheduler, on_change: Callable[[], None]
+        self, flash: Flash, uicr: Flash, scheduler: Scheduler, on_change: Callable[[int, int], None]
     ) -> None:
         self._flash, self._uicr = flash, uicr
         self._scheduler = scheduler
@@ -49,8 +51,10 @@ class Nvmc:
         if self.config == ERASE_ENABLE:
             if area is self._flash:  # UICR goes with ERASEALL alone
                 self._work(area.erase(offset, len(data), self._now))
+                start = offset - offset % PAGE
+                self._on_change(area.base + start, -(-(offset + len(data) - start) // PAGE) * PAGE)
         elif self.config == WRITE_ENABLE:
-            self._work(area.write(offset, data, self._now))
+            self._write(area, offset, data)
         else:
             return False
         return True
@@ -77,7 +81,8 @@ class Nvmc:
             self._flash.erase_now(start)
         if share >= 1.0:
             self._uicr.erase_now(0)
-        self._on_change()
+        for area in (self._flash, self._uicr):
+            self._on_change(area.base, area.size)
 
     # ---- code on the core, which stores straight into the shared array while writing is enabled
 
@@ -95,18 +100,15 @@ class Nvmc:
         snapshot, self._snapshot = self._snapshot, None
         changed: list[tuple[Flash, int, bytes]] = []
         for area, before in zip((self._flash, self._uicr), snapshot, strict=True):
-            after = bytes(area.view)
-            if after == before:
-                continue
-            for page in range(0, area.size, PAGE):
-                old, new = before[page : page + PAGE], after[page : page + PAGE]
-                if old != new:
-                    words = [i for i in range(0, PAGE, 4) if old[i : i + 4] != new[i : i + 4]]
-                    first, end = words[0], words[-1] + 4
-                    area.view[page : page + PAGE] = old
-                    changed.append((area, page + first, new[first:end]))
+            words = numpy.frombuffer(area.view, "<u4") != numpy.frombuffer(before, "<u4")
+            offsets = 4 * numpy.flatnonzero(words)
+            for page in numpy.unique(offsets // PAGE).tolist():
+                inside = offsets[offsets // PAGE == page]
+                first, end = int(inside[0]), int(inside[-1]) + 4
+                changed.append((area, first, bytes(area.view[first:end])))
+                area.view[first:end] = before[first:end]
         for area, offset, data in changed:
-            self._work(area.write(offset, data, self._now))
+            self._write(area, offset, data)
 
     # ---- reset and supply
 
@@ -137,7 +139,10 @@ class Nvmc:
         except Interrupted:
             operation.close()
             raise
-        self._on_change()
+
+    def _write(self, area: Flash, offset: int, data: bytes) -> None:
+        self._work(area.write(offset, data, self._now))
+        self._on_change(area.base + offset, len(data))
 
     def _elapse(self, seconds: float) -> None:
         generation = self._generation
