@@ -136,7 +136,15 @@ class Clock(ABC):
 
     def changed(self) -> None:
         """Tell waiters, from any thread, that something they may be looking at has changed."""
-        if self._waiters and not self.loop.is_closed():
+        if not self._waiters or self.loop.is_closed():
+            return
+        try:
+            inside = asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            inside = False
+        if inside:  # most often, and without the byte that wakes a loop from outside
+            self.loop.call_soon(self._wake)
+        else:
             self.loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:

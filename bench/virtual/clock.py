@@ -98,8 +98,8 @@ class _JumpingSelector(selectors.BaseSelector):
             unseen += 1
             with self._scheduler.lock:
                 self._scheduler.run_settled_to(until)
-            if self.loop_has_work or until == end:
-                return []  # else the plant goes on by itself
+            if self.loop_has_work or until == end:  # else the plant goes on by itself
+                return self._settled_look() if self._scheduler.spoken else []
 
     def _settled_look(self) -> list[tuple[selectors.SelectorKey, int]]:
         """What is ready once everything that happened up to now has got to where it goes."""
