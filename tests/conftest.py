@@ -1,4 +1,7 @@
-"""No test depends on a virtual bench that happens to run on this PC."""
+"""No test depends on a virtual bench that happens to run on this PC; what tests start, starts quickly."""
+
+import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -6,3 +9,19 @@ import pytest
 @pytest.fixture(autouse=True)
 def no_foreign_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BENCH_PROBES", raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests start hundreds of processes of Python, most of them pytest: the start is most of their time."""
+    with pytest.MonkeyPatch.context() as environment:
+        # hypothesis is imported for the summary of every run, and none of these uses it
+        environment.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
+        if os.environ.get("PYTHONDONTWRITEBYTECODE"):
+            # the user wants no bytecode beside the sources: it is kept here, where each process
+            # would else compile everything anew
+            own = tmp_path_factory.getbasetemp()
+            kept = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "bytecode"
+            environment.delenv("PYTHONDONTWRITEBYTECODE")
+            environment.setenv("PYTHONPYCACHEPREFIX", str(kept))
+        yield

@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import platform
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,15 @@ def provenance(root: Path, bench_file: Path | None, bench_name: str, seed: int) 
         **git_state(root),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "packages": {
-            found.metadata["Name"]: found.version
-            for found in sorted(importlib.metadata.distributions(), key=lambda one: str(one.metadata["Name"]))
-        },
+        "packages": dict(sorted(_packages())),
     }
+
+
+def _packages() -> Iterator[tuple[str, str]]:
+    """Name and version. A distribution's metadata are a file, read at each access."""
+    for found in importlib.metadata.distributions():
+        metadata = found.metadata
+        yield str(metadata["Name"]), str(metadata["Version"])
 
 
 def git_state(root: Path) -> dict[str, Any]:

@@ -26,7 +26,8 @@ CHROMIUM += ("--disable-sync", "--no-first-run", "--no-sandbox")
 @pytest.fixture
 def testcases(tmp_path: pathlib.Path) -> Callable[..., Run]:
     """`testcases(text, *options)`: run them without a bench."""
-    return functools.partial(run_testcases, tmp_path, PYTEST_ADDOPTS="--ledger")
+    options = f"{os.environ['PYTEST_ADDOPTS']} --ledger"
+    return functools.partial(run_testcases, tmp_path, PYTEST_ADDOPTS=options)
 
 
 @pytest.fixture(scope="session")

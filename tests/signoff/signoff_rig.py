@@ -117,7 +117,7 @@ class Rig:
         done = subprocess.run(
             [*command, "--alluredir", f"{results}/allure", *options],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **(env or {})},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
