@@ -30,7 +30,10 @@ class Consumers:
         self._scheduler = scheduler
         self._on_change = on_change
         self._parts = {part: _Part() for part in sorted(set(PARTS.values()))}
+        self._nominal = NOMINAL_VOLTS[kind]
+        # a rail asks often before it finds its voltage, and again at that voltage
         self._means: list[float] = []
+        self._running_by: tuple[float, tuple[Running, ...]] | None = None  # by this factor
 
     def begin(self, activity: str) -> None:
         """The part that `activity` belongs to does this from now on, unless it does already.
@@ -55,20 +58,24 @@ class Consumers:
     def running(self, volts: float) -> tuple[Running, ...]:
         """What is drawn now at `volts`, part by part."""
         factor = self._factor(volts)
-        return tuple(Running(p.draw, p.since, factor) for p in self._parts.values() if p.draw is not _NOTHING)
+        if self._running_by is None or self._running_by[0] != factor:
+            drawing = [p for p in self._parts.values() if p.draw is not _NOTHING]
+            self._running_by = factor, tuple([Running(p.draw, p.since, factor) for p in drawing])
+        return self._running_by[1]
 
     def mean(self, volts: float) -> float:
         """Amperes drawn now at `volts`, bursts averaged."""
-        factor = self._factor(volts)
-        return sum([mean * factor for mean in self._means])
+        factor, amps = self._factor(volts), 0.0
+        for mean in self._means:
+            amps += mean * factor
+        return amps
 
     def _factor(self, volts: float) -> float:
-        nominal = NOMINAL_VOLTS[self.kind]
-        return 1.0 if nominal is None or volts <= 0 else nominal / volts
+        return 1.0 if self._nominal is None or volts <= 0 else self._nominal / volts
 
     def _changed(self) -> None:
-        drawing = [part for part in self._parts.values() if part.draw is not _NOTHING]
-        self._means = [part.draw.mean for part in drawing]  # a rail asks often before it finds its voltage
+        self._means = [part.draw.mean for part in self._parts.values() if part.draw is not _NOTHING]
+        self._running_by = None
 
     def _enter(self, part: _Part, stages: Course) -> None:
         if part.next is not None:

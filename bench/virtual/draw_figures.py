@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy
 
@@ -126,6 +127,7 @@ def course(kind: str, activity: str, tx_power: float) -> Course:
     return COURSES[kind][activity]
 
 
+@lru_cache(maxsize=256)  # asked at every burst, nearly always at the same power
 def transmission(kind: str, dbm: float) -> Draw:
     """While data goes up. LTE-M sends in subframes of 1 ms: its mean consists of short high peaks."""
     points = _TRANSMISSION[kind]

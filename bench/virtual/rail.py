@@ -169,7 +169,10 @@ class Rail:
         return self._lowest
 
     def _current(self, volts: float) -> float:
-        return sum(load.load(volts) for load in self._loads)
+        amps = 0.0  # a plain loop: this is asked at every step towards a voltage, at every change of any load
+        for load in self._loads:
+            amps += load.load(volts)
+        return amps
 
     def _running(self) -> tuple[Running, ...]:
         """What is drawn through the terminals; in a collapse the limit, which charges the capacitor."""
@@ -180,11 +183,14 @@ class Rail:
         return self._draws(self._board_volts)
 
     def _draws(self, volts: float) -> tuple[Running, ...]:
-        return tuple(running for load in self._loads for running in self._of(load, volts))
+        if len(self._loads) == 1:
+            return self._of(self._loads[0], volts)
+        return tuple([running for load in self._loads for running in self._of(load, volts)])
 
     def _of(self, load: Load, volts: float) -> tuple[Running, ...]:
-        if load in self._bursty:
-            return self._bursty[load].draws(volts)
+        bursty = self._bursty.get(load)
+        if bursty is not None:
+            return bursty.draws(volts)
         return (Running(Draw(load.load(volts)), 0.0),)
 
     def _recover(self) -> None:
@@ -206,11 +212,13 @@ class Rail:
         elif self._falls >= _FALLS and found[0] > self._lowest:
             self._collapse(self._lowest)  # each fall kills a load, without which the rail rises
         else:
-            dip = self._dip(found[0])
-            taken = self._current(found[0])
-            self._settle_at(*found, dip)
-            if dip > 0 and self._current(found[0]) < taken:
-                self._collapse(found[0] - dip)  # a burst killed a load; the capacitor must charge again
+            volts, mode = found
+            draws = self._draws(volts)
+            dip = self._dip(volts, draws)
+            taken = self._current(volts) if dip > 0 else 0.0
+            self._settle_at(volts, mode, dip)
+            if dip > 0 and self._again and self._current(volts) < taken:
+                self._collapse(volts - dip)  # a burst killed a load; the capacitor must charge again
 
     def _collapse(self, volts: float) -> None:
         """Nothing is stable at this moment: stay low until the limit current has charged the rail."""
@@ -245,15 +253,22 @@ class Rail:
                 high = middle
         return low
 
-    def _dip(self, volts: float) -> float:
-        """Volts by which the bursts that run now take the boards below the steady voltage."""
+    def _dip(self, volts: float, draws: tuple[Running, ...]) -> float:
+        """Volts by which the bursts among `draws` take the boards below the steady voltage."""
         if self._burst_end is not None:
             self._burst_end.cancel()
             self._burst_end = None
-        draws = self._draws(volts)
-        mean = sum(running.mean for running in draws)
-        peak = sum(running.peak for running in draws)
-        dip = (min(peak, self._limit) - mean) * self.resistance
+        mean = peak = 0.0
+        for running in draws:
+            mean += running.draw.mean * running.factor
+            peak += running.draw.peak * running.factor
+        if peak <= self._limit:  # then no burst asks for more than the limit either
+            return min(volts, max(0.0, (peak - mean) * self.resistance))
+        return min(volts, max(0.0, (self._limit - mean) * self.resistance + self._emptied(draws, mean)))
+
+    def _emptied(self, draws: tuple[Running, ...], mean: float) -> float:
+        """Volts that bursts above the limit take out of the capacitor, and a look again when the next has."""
+        dip = 0.0
         first_ends = []
         for running in draws:
             for train in running.draw.pulses:
@@ -268,7 +283,7 @@ class Rail:
                     first_ends.append(end)
         if first_ends:
             self._burst_end = self._scheduler.after(min(first_ends) - self._scheduler.now, self.load_changed)
-        return min(volts, max(0.0, dip))
+        return dip
 
     def _settle_at(self, volts: float, mode: Mode, dip: float = 0.0) -> None:
         self._mode, self._board_volts = mode, volts
@@ -276,6 +291,8 @@ class Rail:
         if lowest != self._lowest:
             self._falls += lowest < self._lowest
             self._lowest = lowest
-            self._again = True  # a load may have come up or died at this voltage
+            before = self._draws(volts)
             for load in tuple(self._loads):
                 load.set_supply(lowest)
+            if self._falls >= _FALLS or self._draws(volts) != before:
+                self._again = True  # a load has come up or died at this voltage; else the same would be found

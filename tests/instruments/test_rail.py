@@ -65,3 +65,27 @@ def test_boards_on_one_rail_share_its_limit():
     assert not boards[0].powered
     assert boards[1].powered
     assert rail.measure()[2] == "CV"
+
+
+def test_a_load_that_changes_nothing_by_its_supply_is_not_solved_for_again():
+    class Resistor:
+        asked = 0
+
+        def set_supply(self, volts: float) -> None:
+            pass
+
+        def load(self, volts: float) -> float:
+            self.asked += 1
+            return volts / 37
+
+    scheduler = Scheduler(1)
+    rail, resistor = Rail(scheduler), Resistor()
+    rail.attach(resistor)
+    rail.drive(3.7, 1.0)
+    first, resistor.asked = rail.board_voltage, 0
+    rail.drive(3.6, 1.0)  # the voltage falls
+    fallen = resistor.asked
+    assert rail.board_voltage == pytest.approx(first * 3.6 / 3.7)
+    resistor.asked = 0
+    rail.load_changed()  # the same voltage
+    assert resistor.asked >= fallen - 2  # to find it, and to see that the board is as it was
