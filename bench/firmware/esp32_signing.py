@@ -9,11 +9,8 @@ import io
 import tempfile
 from pathlib import Path
 
-import espsecure
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from esptool.bin_image import ESP32FirmwareImage
-from esptool.util import FatalError
 
 from bench.errors import ImageError
 from bench.firmware.esp32 import SECTOR, parse
@@ -36,6 +33,8 @@ def signature_sector(data: bytes) -> bytes:
 
 def sealed(content: bytes) -> bytes:
     """A plain image whose contents were changed, with the checksum and the SHA-256 that now fit."""
+    from esptool.bin_image import ESP32FirmwareImage  # a fifth of a second, for which other boards need not wait
+
     built = ESP32FirmwareImage(io.BytesIO(content))
     end = len(content) - (_DIGEST if parse(content).hash_right is not None else 0)
     return hashed(content[: end - 1] + bytes([built.calculate_checksum()]) + content[end:])
@@ -53,6 +52,9 @@ def signed(content: bytes, key: bytes) -> bytes:
 
     Raises `ImageError` when espsecure does not take the key.
     """
+    import espsecure  # as in `sealed`
+    from esptool.util import FatalError
+
     with tempfile.TemporaryDirectory(prefix="bench-build-") as work:
         source, pem, out = (Path(work) / name for name in ("image", "key.pem", "signed"))
         source.write_bytes(content)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bench.clock import Clock
 from bench.errors import ServerError
 from bench.packages.certificates import Authority, Shown
 from bench.packages.coap_tcp import CoapTcpDoor
-from bench.packages.http import HttpDoor
 from bench.packages.shelf import Shelf
+
+if TYPE_CHECKING:
+    from bench.packages.http import HttpDoor
 
 SCHEMES = ("http", "https", "coap+tcp")
 """Those with a door of their own; coap and coaps go through the LwM2M server's."""
@@ -61,10 +64,14 @@ class PackageServer:
             door = CoapTcpDoor(self._shelf)
             await door.start(self._host, port)
         elif scheme == "https":
+            from bench.packages.http import HttpDoor  # aiohttp takes a fifth of a second, which PUSH need not wait for
+
             door = HttpDoor(self._shelf, "https")
             hosts = sorted({self._host, _host_of(self._doors.get("https", Door()).advertise or self._host)})
             await door.start(self._host, port, self._trusted().server_context(hosts, shown))
         else:
+            from bench.packages.http import HttpDoor
+
             door = HttpDoor(self._shelf)
             await door.start(self._host, port)
         self._open[scheme] = door

@@ -15,7 +15,6 @@ import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
-import espsecure
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -44,7 +43,8 @@ def _derived_key() -> rsa.RSAPrivateKey:
         private % (q - 1),
         pow(q, -1, p),
         rsa.RSAPublicNumbers(_EXPONENT, p * q),
-    ).private_key()
+        # checking it takes a tenth of a second at each start, and espsecure verifies every signature by it
+    ).private_key(unsafe_skip_rsa_key_validation=True)
 
 
 RSA_KEY = _derived_key()
@@ -53,6 +53,8 @@ RSA_KEY = _derived_key()
 
 def key_digest() -> bytes:
     """SHA-256 of the public key as a signature block holds it: what a chip's eFuses would keep."""
+    import espsecure  # a fifth of a second, for which other boards need not wait
+
     with tempfile.TemporaryDirectory(prefix="bench-build-") as work, contextlib.ExitStack() as open_files:
         key = open_files.enter_context(_file(Path(work) / "key.pem", _public_pem()))
         out = Path(work) / "digest"
@@ -63,6 +65,8 @@ def key_digest() -> bytes:
 
 def signed(image: bytes) -> bytes:
     """The image, padded to a whole sector, and the sector with its signature block."""
+    import espsecure  # as above
+
     padded = image.ljust(-(-len(image) // SECTOR) * SECTOR, b"\xff")
     with tempfile.TemporaryDirectory(prefix="bench-build-") as work, contextlib.ExitStack() as open_files:
         files = {"image": padded, "key.pem": _public_pem(), "signature": _signature(padded)}

@@ -17,11 +17,11 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from esptool.bin_image import ELFSection, ESP32FirmwareImage, ESP32S2FirmwareImage
 from imgtool import version as imgtool_version
 from imgtool.image import Image
 from imgtool.keys import ECDSA256P1
@@ -222,11 +222,15 @@ def _app_descriptor(version: str, project: str) -> bytes:
     return fixed.ljust(256, b"\0")
 
 
-def _section(name: str, address: int, data: bytes) -> ELFSection:
+def _section(name: str, address: int, data: bytes) -> Any:
+    from esptool.bin_image import ELFSection  # a fifth of a second, for which other boards need not wait
+
     return ELFSection(name.encode(), address, data, 0)
 
 
-def _save_esp32(segments: list[ELFSection], entry: int, out: Path) -> Path:
+def _save_esp32(segments: list[Any], entry: int, out: Path) -> Path:
+    from esptool.bin_image import ESP32FirmwareImage  # as above
+
     image = ESP32FirmwareImage()
     image.flash_mode = 2  # DIO
     image.flash_size_freq = 0x20  # 4 MB, 40 MHz
@@ -258,6 +262,8 @@ def _unsigned_esp32(board: str, version: str, traits: Mapping[str, object], size
 
 def _build_for_other_esp(out: Path) -> Path:
     """The same build for an ESP32-S2: another chip ID in the extended header."""
+    from esptool.bin_image import ESP32S2FirmwareImage  # as above
+
     built = _unsigned_esp32("esp32", "1.1.0", {}, DEFAULT_SIZE["esp32"], out)
     image = bytearray(built.read_bytes()[:-32])  # without its SHA-256, which covers the header
     struct.pack_into("<H", image, 12, ESP32S2FirmwareImage.ROM_LOADER.IMAGE_CHIP_ID)
