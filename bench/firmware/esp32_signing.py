@@ -33,7 +33,8 @@ def signature_sector(data: bytes) -> bytes:
 
 def sealed(content: bytes) -> bytes:
     """A plain image whose contents were changed, with the checksum and the SHA-256 that now fit."""
-    from esptool.bin_image import ESP32FirmwareImage  # a fifth of a second, for which other boards need not wait
+    # esptool takes a fifth of a second, which other boards need not wait for
+    from esptool.bin_image import ESP32FirmwareImage
 
     built = ESP32FirmwareImage(io.BytesIO(content))
     end = len(content) - (_DIGEST if parse(content).hash_right is not None else 0)

@@ -64,7 +64,8 @@ class PackageServer:
             door = CoapTcpDoor(self._shelf)
             await door.start(self._host, port)
         elif scheme == "https":
-            from bench.packages.http import HttpDoor  # aiohttp takes a fifth of a second, which PUSH need not wait for
+            # aiohttp takes a fifth of a second, which PUSH need not wait for
+            from bench.packages.http import HttpDoor
 
             door = HttpDoor(self._shelf, "https")
             hosts = sorted({self._host, _host_of(self._doors.get("https", Door()).advertise or self._host)})

@@ -223,7 +223,8 @@ def _app_descriptor(version: str, project: str) -> bytes:
 
 
 def _section(name: str, address: int, data: bytes) -> Any:
-    from esptool.bin_image import ELFSection  # a fifth of a second, for which other boards need not wait
+    # esptool takes a fifth of a second, which other boards need not wait for
+    from esptool.bin_image import ELFSection
 
     return ELFSection(name.encode(), address, data, 0)
 
