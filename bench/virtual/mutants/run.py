@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from bench.virtual.defects.defect import Defect
+from bench.virtual.many_runs import quick_starts
 
 LIMIT = 5400.0
 """Wall seconds after which a mutant's run counts as hung. A survivor runs the whole suite."""
@@ -56,7 +58,14 @@ def command(defect: Defect, testcases: Path, bench: Path, work: Path, seed: int)
     ]
 
 
-def judge(defect: Defect, testcases: Path, bench: Path, seed: int = 0, limit: float = LIMIT) -> Outcome:
+def judge(
+    defect: Defect,
+    testcases: Path,
+    bench: Path,
+    seed: int = 0,
+    limit: float = LIMIT,
+    environment: Mapping[str, str] = os.environ,
+) -> Outcome:
     """Run one mutant."""
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
@@ -65,6 +74,7 @@ def judge(defect: Defect, testcases: Path, bench: Path, seed: int = 0, limit: fl
             ended = subprocess.run(
                 command(defect, testcases, bench, work, seed),
                 cwd=testcases.parent,
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -109,8 +119,10 @@ def run(
     """Run mutants, `jobs` at a time; `told` hears of each as it ends. The outcomes keep the order given."""
     wanted = list(defects)
     found: dict[str, Outcome] = {}
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
-        running = [pool.submit(judge, defect, testcases, bench, seed) for defect in wanted]
+    with quick_starts() as environment, ThreadPoolExecutor(max_workers=jobs) as pool:
+        running = [
+            pool.submit(judge, defect, testcases, bench, seed, LIMIT, environment) for defect in wanted
+        ]
         try:
             for ended in as_completed(running):
                 outcome = ended.result()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from bench.errors import BenchError, PlantError
 from bench.evidence.ledger import FILE, latest_run, read
 from bench.evidence.run_verdict import RunVerdict, judge_run
+from bench.virtual.many_runs import quick_starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,14 @@ def load(folder: Path, seed: int) -> SeedRun:
     return SeedRun(seed, judge_run(record), str(first.get("git_revision", "")), seconds)
 
 
-def run_one(seed: int, testcases: Path, bench: Path, folder: Path, selected: Iterable[str]) -> SeedRun:
+def run_one(
+    seed: int,
+    testcases: Path,
+    bench: Path,
+    folder: Path,
+    selected: Iterable[str],
+    environment: Mapping[str, str] = os.environ,
+) -> SeedRun:
     """Run one seed. Its ledger is kept; of a run that is not GO, everything.
 
     Raises `PlantError` when the run left no ledger.
@@ -57,6 +66,7 @@ def run_one(seed: int, testcases: Path, bench: Path, folder: Path, selected: Ite
     ended = subprocess.run(
         command(seed, testcases, bench, results, selected),
         cwd=testcases.parent,
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -91,8 +101,11 @@ def run(
     """Run them, `jobs` at a time, ledgers into `folder`; `told` hears of each as it ends. Ordered by seed."""
     folder.mkdir(parents=True, exist_ok=True)
     found = []
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
-        running = [pool.submit(run_one, seed, testcases, bench, folder, tuple(selected)) for seed in seeds]
+    with quick_starts() as environment, ThreadPoolExecutor(max_workers=jobs) as pool:
+        running = [
+            pool.submit(run_one, seed, testcases, bench, folder, tuple(selected), environment)
+            for seed in seeds
+        ]
         try:
             for ended in as_completed(running):
                 found.append(ended.result())
