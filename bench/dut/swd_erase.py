@@ -1,8 +1,8 @@
 """Many flash pages erased in one call of pyOCD's flash algorithm.
 
-pyOCD calls the algorithm's EraseSector for one page at a time: some 40 SWD transactions and ten round
-trips of the probe a page, which costs more than a tenth of the page's own erase time. Here a loop
-beside the algorithm in RAM calls the same EraseSector for one page after another.
+pyOCD calls the algorithm's EraseSector for one page at a time: some 40 SWD transactions a page,
+several of them waited for, come on top of the page's own erase time. Here a loop beside the algorithm
+in RAM calls the same EraseSector for one page after another.
 """
 
 from __future__ import annotations
