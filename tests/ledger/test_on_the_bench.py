@@ -13,7 +13,7 @@ from bench.evidence.ledger import read
 from bench.evidence.run_verdict import Decision
 
 ROOT = pathlib.Path(__file__).parents[2]
-BENCH = ("--bench", str(ROOT / "boards" / "virtual.toml"))
+BENCH = ("--bench", str(ROOT / "boards" / "virtual.toml"), "--pictures=none")
 
 SOLDER = """
 import pytest

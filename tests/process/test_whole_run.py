@@ -21,7 +21,7 @@ def run_testcases(bench: Path, folder: Path, *only: str) -> subprocess.Completed
     """`pytest testcases/` in a process of its own, its results in `folder`."""
     command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider"]
     command += ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(folder), "--bench", str(bench)]
-    command += [str(ROOT / "testcases"), "-k", " or ".join(only)]
+    command += [str(ROOT / "testcases"), "-k", " or ".join(only), "--pictures=none"]
     return subprocess.run(
         command,
         cwd=ROOT,

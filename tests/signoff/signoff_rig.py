@@ -113,7 +113,7 @@ class Rig:
     ) -> Path:
         """Run the testcases; returns the folder of the run."""
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_suite.py"]
-        command += [f"--rootdir={self.folder}", "--bench", bench, "--results", results]
+        command += [f"--rootdir={self.folder}", "--bench", bench, "--results", results, "--pictures=none"]
         done = subprocess.run(
             [*command, "--alluredir", f"{results}/allure", *options],
             cwd=self.folder,

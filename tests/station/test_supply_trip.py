@@ -161,7 +161,8 @@ def test_testcase_is_broken_not_failed(tmp_path: Path, testcase: str) -> None:
     (tmp_path / "solder.py").write_text(PLUGIN, "utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "solder"]
     command += ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path), "--board", "nrf9160"]
-    command += ["--bench", str(boards / "virtual.toml"), str(ROOT / "testcases"), "-k", testcase]
+    command += ["--bench", str(boards / "virtual.toml"), "--pictures=none"]
+    command += [str(ROOT / "testcases"), "-k", testcase]
     path = os.pathsep.join([str(ROOT), str(tmp_path), str(Path(__file__).parent)])
     run = subprocess.run(
         command,
