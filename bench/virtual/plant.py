@@ -58,6 +58,7 @@ class VirtualBench:
         self.rails: dict[str, Rail] = {}
         self.paths: dict[str, RfPath] = {}
         self._routes = Routes()
+        self._ports = _FreePorts()
         self._closing = contextlib.ExitStack()
         self._closing.callback(self.clock.close)
         if defect is not None:
@@ -94,8 +95,8 @@ class VirtualBench:
         server = settings.server
         server = server.model_copy(
             update={
-                "port": server.port or _free_port(server.host),
-                "secure_port": server.secure_port or _free_port(server.host),
+                "port": server.port or self._ports.take(server.host),
+                "secure_port": server.secure_port or self._ports.take(server.host),
             }
         )
         self._lead(self._routes.datagrams, server.advertise, (server.host, server.port))
@@ -109,7 +110,7 @@ class VirtualBench:
             network = board.network
             if network is not None:
                 host = settings.server.host
-                network = network.model_copy(update={"port": network.port or _free_port(host)})
+                network = network.model_copy(update={"port": network.port or self._ports.take(host)})
                 self._lead(self._routes.datagrams, network.advertise, (host, network.port))
             boards[name] = board.model_copy(update={"network": network})
         return settings.model_copy(update={"boards": boards})
@@ -119,7 +120,7 @@ class VirtualBench:
         host = settings.server.host
         doors = {}
         for scheme, door in settings.packages.items():
-            port = door.port or _free_port(host, socket.SOCK_STREAM)
+            port = door.port or self._ports.take(host, socket.SOCK_STREAM)
             doors[scheme] = door.model_copy(update={"port": port})
             self._lead(self._routes.streams, door.advertise, (host, port))
         return settings.model_copy(update={"packages": doors})
@@ -190,13 +191,20 @@ our own, could be given one of them between the choice and its use."""
 TRIES = 100
 
 
-def _free_port(host: str, kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
-    """Raises `PlantError` where none is found."""
-    for port in random.SystemRandom().sample(PORTS, TRIES):
-        with socket.socket(socket.AF_INET, kind) as probe, contextlib.suppress(OSError):
-            probe.bind((host, port))
-            return port
-    raise PlantError(
-        f"none of {TRIES} ports from {PORTS.start} on is free on {host}",
-        help="name free ports in the bench file, or end what holds so many",
-    )
+class _FreePorts:
+    """Ports by chance, none given twice: it is bound only later, and until then nobody can see it is taken."""
+
+    def __init__(self) -> None:
+        self._untried = random.SystemRandom().sample(PORTS, len(PORTS))
+
+    def take(self, host: str, kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
+        """Raises `PlantError` where none is found."""
+        for _ in range(min(TRIES, len(self._untried))):
+            port = self._untried.pop()
+            with socket.socket(socket.AF_INET, kind) as probe, contextlib.suppress(OSError):
+                probe.bind((host, port))
+                return port
+        raise PlantError(
+            f"none of {TRIES} ports from {PORTS.start} on is free on {host}",
+            help="name free ports in the bench file, or end what holds so many",
+        )
