@@ -192,7 +192,7 @@ TRIES = 100
 
 
 class _FreePorts:
-    """Ports by chance, none given twice: it is bound only later, and until then nobody can see it is taken."""
+    """Ports by chance, none given twice: they are bound later, and until then look free."""
 
     def __init__(self) -> None:
         self._untried = random.SystemRandom().sample(PORTS, len(PORTS))
