@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from typing import Literal
 
+from bench import garbage
 from bench.config import Bench
 from bench.dut.hardware import HardwareDut
 from bench.errors import BenchError, ConfigError, NotApplicable, PlantError
@@ -151,6 +152,7 @@ def _work(order: Order, part: int, parts: int, messages: Queue[tuple[int, int, _
     try:
         total = 0
         with Station(order.bench, seed=order.seed, defect=order.defect) as station:
+            garbage.seldom()
             cuts, results = _run(station, order, part, parts)
             total = 1 if order.only is not None else sum(cut.phase in order.phases for cut in cuts)
             for result in results:
