@@ -20,7 +20,7 @@ def test_push_succeeds(dut, server, images, delivery):
     assert update.violations == []
     assert update.states == update.shown(*WHOLE_CYCLE), update.failure
     assert update.result is Result.SUCCESS
-    assert update.push.complete
+    assert update.push.complete, f"{update.push.outcome.value}: {update.push.reason}"
     assert_runs_and_stays(dut, server, images.update)
 
 

@@ -23,8 +23,8 @@ def test_energy_of_an_update(dut, server, images, delivery, current):
     energy = current.note("energy of the update", sum(c.energy for c in costs[1:4]), "J", limits.update)
     peak = current.note("peak current", max(c.peak for c in costs), "A", limits.peak)
     sending = current.note("peak while downloading at good signal", costs[1].peak, "A", limits.sending)
-    assert energy.within, energy
-    assert peak.within, peak
+    assert energy.within, str(energy)
+    assert peak.within, str(peak)
     assert sending.within, f"{sending}: does it send at full power?"
 
 
@@ -62,7 +62,7 @@ def test_floor_after_an_update_that(dut, server, images, current, update):
 
     current.note("floor before", before.amps, "A", limits.floor)
     floor = current.note("floor after", after.amps, "A", limits.floor)
-    assert before.settled
-    assert after.settled, f"{after.amps:.3g} A, and it does not come to rest"
-    assert floor.within, floor
+    assert before.settled, f"{before.amps:.3g} A before the update, and it does not come to rest"
+    assert after.settled, f"{after.amps:.3g} A after the update, and it does not come to rest"
+    assert floor.within, str(floor)
     assert after.amps <= before.amps * (1 + limits.tolerance), f"{before.amps:.3g} A before"

@@ -16,6 +16,7 @@ from bench.errors import ServerError, WaitTimeout
 from bench.firmware_update.expected import UPDATE_REFUSALS
 from bench.firmware_update.gate import SignalGate
 from bench.firmware_update.judge import Rules
+from bench.firmware_update.met import Met, shown
 from bench.firmware_update.object5 import INSTANCE, Object5
 from bench.firmware_update.record import UpdateRecord
 from bench.firmware_update.states import Delivery, Result, State, Transport
@@ -209,7 +210,7 @@ class Update:
         failed = self._watch.result not in (Result.INITIAL, Result.SUCCESS)
         return begun or (failed and len(self.record.transitions) > 1)
 
-    def await_downloaded(self) -> bool:
+    def await_downloaded(self) -> Met:
         """Wait until the device says Downloaded, or falls back to Idle. Returns whether it is Downloaded."""
         with self._timeline.step(self._endpoint, "verify the package"):
             settled = self._settle(
@@ -219,7 +220,11 @@ class Update:
             )
         if settled:
             self._confirm_pair()
-        return settled and self._watch.state is State.DOWNLOADED
+        return self._met(settled and self._watch.state is State.DOWNLOADED, "DOWNLOADED")
+
+    def _met(self, yes: bool, wanted: str) -> Met:
+        told = f"wanted {wanted}; it shows {shown(self._watch.state, self._watch.result)}"
+        return Met(yes, f"{told}; {self.record.stuck}" if self.record.stuck else told)
 
     def _confirm_pair(self) -> None:
         """State and result arrive as two notifications, in either order: read both before judging."""
@@ -228,7 +233,7 @@ class Update:
         except (CoapError, ServerError, WaitTimeout) as lost:
             self._timeline.record(self._endpoint, "warning", f"the outcome could not be read: {lost}")
 
-    def execute(self, arguments: str = "") -> bool:
+    def execute(self, arguments: str = "") -> Met:
         """Execute Update. Returns whether the device took it."""
         with self._timeline.step(self._endpoint, "execute the update"):
             self._executed = self._clock.now()
@@ -236,10 +241,10 @@ class Update:
                 self._client().execute(self.object5.update, arguments)
             except CoapError as refusal:
                 self.record.refused = str(refusal)
-                return False
+                return self._met(False, f"Update to be taken, answered {refusal}")
             except NotReachable:
                 pass  # it may have restarted before its answer arrived: its state will tell
-        return True
+        return self._met(True, "Update to be taken")
 
     @property
     def executed(self) -> float | None:
@@ -281,7 +286,7 @@ class Update:
         failed = last.state is State.DOWNLOADED and last.result in UPDATE_REFUSALS
         return (last.state is State.IDLE or failed) and last.time > self._executed
 
-    def await_restart(self, after: float) -> bool:
+    def await_restart(self, after: float) -> Met:
         """Wait for a registration later than `after` (bench seconds), and look at the object again."""
         try:
             self._cycle.server.wait_registered(
@@ -289,8 +294,8 @@ class Update:
             )
         except WaitTimeout as timeout:
             self.record.stuck = timeout.message
-            return False
-        return self._look_again()
+            return self._met(False, "a new registration")
+        return self._met(self._look_again(), "to be observed after its new registration")
 
     def _look_again(self) -> bool:
         """The device has registered anew: no observation survives that."""
@@ -312,13 +317,14 @@ class Update:
         """Cancel every observation at the device; from here on it is only asked, or sends by itself."""
         self._run(self._watch.cancel_observations(), READ_LIMIT, "cancel observations")
 
-    def await_pair(self, state: State, result: Result | None = None, *, timeout: float) -> bool:
-        """Wait until the device shows `state` (and `result`); False after `timeout` seconds."""
-        return self._settle(
+    def await_pair(self, state: State, result: Result | None = None, *, timeout: float) -> Met:
+        """Wait until the device shows `state` (and `result`); not met after `timeout` seconds."""
+        reached = self._settle(
             lambda: self._watch.state is state and result in (None, self._watch.result),
             timeout,
-            f"the device to reach {state.name}",
+            f"the device to reach {shown(state, result)}",
         )
+        return self._met(reached, shown(state, result))
 
     def _settle(self, done: Callable[[], bool], timeout: float, what: str, *, poll: float = POLL) -> bool:
         """Wait for `done`; ask the device when nothing has been heard from it for `poll` seconds."""
