@@ -6,6 +6,7 @@ must not wait for what draws pictures.
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import click
@@ -31,6 +32,7 @@ for command in (check, up, calibrate, coverage, verdict, baseline, mutants, seed
 
 def main() -> None:
     """Entry point of the console script: faults of the bench are one message, not a traceback."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended, as by Ctrl-C
     try:
         commands()
     except BenchError as error:

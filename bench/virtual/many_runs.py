@@ -1,23 +1,68 @@
-"""What `bench mutants` and `bench seeds` share: an environment in which one pytest after the other starts."""
+"""What `bench mutants` and `bench seeds` share: one pytest after the other, several at a time."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+
+class Runs:
+    """Starts processes and waits for them, from any thread."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._alive: set[subprocess.Popen[bytes]] = set()
+        self._over = False
+
+    def run(self, command: Sequence[str], folder: Path, limit: float | None = None) -> tuple[int, bytes]:
+        """The exit status, and what was written to stdout and stderr together.
+
+        Raises `subprocess.TimeoutExpired` after `limit` wall seconds, with the process ended.
+        """
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self._alive.add(process)
+        try:
+            if self._over:
+                process.terminate()
+            said, _ = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
+        finally:
+            self._alive.discard(process)
+        return process.returncode, said
+
+    def end(self) -> None:
+        """Ask every process that still runs to end: a pytest then sets its bench safe first."""
+        self._over = True
+        for process in tuple(self._alive):
+            process.terminate()
 
 
 @contextlib.contextmanager
-def quick_starts() -> Iterator[Mapping[str, str]]:
-    """The environment of this process, but with bytecode kept from one start to the next.
+def runs() -> Iterator[Runs]:
+    """Processes in the environment of this one, but with bytecode kept from one start to the next.
 
     Where the user wants none beside the sources it is kept in a folder of its own, which goes at the end:
     compiling everything anew, assertions rewritten, takes longer than many a testcase.
     """
-    if not os.environ.get("PYTHONDONTWRITEBYTECODE"):
-        yield os.environ
-        return
-    with tempfile.TemporaryDirectory(prefix="bytecode-", ignore_cleanup_errors=True) as kept:
-        without = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        yield {**without, "PYTHONPYCACHEPREFIX": kept}
+    with contextlib.ExitStack() as ending:
+        environment: Mapping[str, str] = os.environ
+        if os.environ.get("PYTHONDONTWRITEBYTECODE"):
+            folder = tempfile.TemporaryDirectory(prefix="bytecode-", ignore_cleanup_errors=True)
+            kept = ending.enter_context(folder)
+            without = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+            environment = {**without, "PYTHONPYCACHEPREFIX": kept}
+        yield Runs(environment)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -15,6 +19,13 @@ TESTCASE = """
 from bench.firmware_update.states import State
 def test_readable(dut, object5, seed):
     assert State(object5.read()[3]) is (State.IDLE if seed != 1 else State.DOWNLOADED)
+"""
+
+STAYS = """
+import os, pathlib, time
+def test_stays(dut):
+    pathlib.Path(os.environ["PID_FILE"]).write_text(str(os.getpid()))
+    time.sleep(300)
 """
 
 
@@ -66,3 +77,19 @@ def test_what_is_no_range_is_one_message(testcases: pathlib.Path, text: str) -> 
     ended = seeds(testcases, "--seeds", text)
     assert ended.returncode == 2
     assert "Invalid value for '--seeds'" in ended.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process is ended there without being asked")
+def test_nothing_outlives_the_command(testcases: pathlib.Path) -> None:
+    (testcases / "test_one.py").write_text(STAYS, encoding="utf-8")
+    file = testcases.parent / "pid"
+    command = [*COMMAND, str(testcases), "--seeds", "0", "--bench", str(ROOT / "boards" / "virtual.toml")]
+    command += ["--folder", str(testcases.parent / "kept")]
+    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PID_FILE": str(file)}) as started:
+        end = time.monotonic() + 120
+        while not (file.exists() and file.read_text()) and time.monotonic() < end:
+            time.sleep(0.1)
+        pid = int(file.read_text())
+        started.send_signal(signal.SIGTERM)
+        assert started.wait(60) != 0
+    assert not psutil.pid_exists(pid)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from bench.virtual import many_runs
 from bench.virtual.defects.defect import Defect
-from bench.virtual.many_runs import quick_starts
+from bench.virtual.many_runs import Runs
 
 LIMIT = 5400.0
 """Wall seconds after which a mutant's run counts as hung. A survivor runs the whole suite."""
@@ -64,29 +64,23 @@ def judge(
     bench: Path,
     seed: int = 0,
     limit: float = LIMIT,
-    environment: Mapping[str, str] = os.environ,
+    *,
+    runs: Runs,
 ) -> Outcome:
     """Run one mutant."""
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         work = Path(folder)
         try:
-            ended = subprocess.run(
-                command(defect, testcases, bench, work, seed),
-                cwd=testcases.parent,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=limit,
-            )
+            started = command(defect, testcases, bench, work, seed)
+            status, output = runs.run(started, testcases.parent, limit)
         except subprocess.TimeoutExpired:
             return Outcome(defect, Fate.NOT_JUDGED, message=f"did not end within {limit:g} s", seconds=limit)
         seconds = time.monotonic() - begun
         findings = work / "findings.json"
-        if not findings.exists() or ended.returncode not in (0, 1, 2, COLLECTED_NOTHING):
-            said = ended.stdout.decode("utf-8", "replace").strip().splitlines()
-            why = f"pytest ended with {ended.returncode}: {' '.join(said[-3:])}"
+        if not findings.exists() or status not in (0, 1, 2, COLLECTED_NOTHING):
+            said = output.decode("utf-8", "replace").strip().splitlines()
+            why = f"pytest ended with {status}: {' '.join(said[-3:])}"
             return Outcome(defect, Fate.NOT_JUDGED, message=why, seconds=seconds)
         return _outcome(defect, json.loads(findings.read_text(encoding="utf-8")), seconds)
 
@@ -119,10 +113,8 @@ def run(
     """Run mutants, `jobs` at a time; `told` hears of each as it ends. The outcomes keep the order given."""
     wanted = list(defects)
     found: dict[str, Outcome] = {}
-    with quick_starts() as environment, ThreadPoolExecutor(max_workers=jobs) as pool:
-        running = [
-            pool.submit(judge, defect, testcases, bench, seed, LIMIT, environment) for defect in wanted
-        ]
+    with many_runs.runs() as processes, ThreadPoolExecutor(max_workers=jobs) as pool:
+        running = [pool.submit(judge, defect, testcases, bench, seed, runs=processes) for defect in wanted]
         try:
             for ended in as_completed(running):
                 outcome = ended.result()
@@ -131,6 +123,7 @@ def run(
         except BaseException:
             for waiting in running:
                 waiting.cancel()
+            processes.end()
             raise
     return list(_in_order(wanted, found))
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,8 @@ from pathlib import Path
 from bench.errors import BenchError, PlantError
 from bench.evidence.ledger import FILE, latest_run, read
 from bench.evidence.run_verdict import RunVerdict, judge_run
-from bench.virtual.many_runs import quick_starts
+from bench.virtual import many_runs
+from bench.virtual.many_runs import Runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +49,7 @@ def load(folder: Path, seed: int) -> SeedRun:
 
 
 def run_one(
-    seed: int,
-    testcases: Path,
-    bench: Path,
-    folder: Path,
-    selected: Iterable[str],
-    environment: Mapping[str, str] = os.environ,
+    seed: int, testcases: Path, bench: Path, folder: Path, selected: Iterable[str], *, runs: Runs
 ) -> SeedRun:
     """Run one seed. Its ledger is kept; of a run that is not GO, everything.
 
@@ -63,20 +57,13 @@ def run_one(
     """
     results = folder / f"seed-{seed}"
     shutil.rmtree(results, ignore_errors=True)
-    ended = subprocess.run(
-        command(seed, testcases, bench, results, selected),
-        cwd=testcases.parent,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    status, output = runs.run(command(seed, testcases, bench, results, selected), testcases.parent)
     try:
         shutil.copyfile(latest_run(results) / FILE, ledger_of(folder, seed))
     except (BenchError, OSError):
-        said = ended.stdout.decode("utf-8", "replace").strip().splitlines()
+        said = output.decode("utf-8", "replace").strip().splitlines()
         raise PlantError(
-            f"seed {seed}: pytest ended with {ended.returncode} and left no ledger: {' '.join(said[-3:])}",
+            f"seed {seed}: pytest ended with {status} and left no ledger: {' '.join(said[-3:])}",
             help="run the same by hand: pytest testcases/ --seed N",
         ) from None
     found = load(folder, seed)
@@ -84,7 +71,7 @@ def run_one(
         shutil.rmtree(results, ignore_errors=True)
     else:
         results.mkdir(exist_ok=True)
-        (results / "pytest.txt").write_bytes(ended.stdout)
+        (results / "pytest.txt").write_bytes(output)
     return found
 
 
@@ -101,9 +88,9 @@ def run(
     """Run them, `jobs` at a time, ledgers into `folder`; `told` hears of each as it ends. Ordered by seed."""
     folder.mkdir(parents=True, exist_ok=True)
     found = []
-    with quick_starts() as environment, ThreadPoolExecutor(max_workers=jobs) as pool:
+    with many_runs.runs() as processes, ThreadPoolExecutor(max_workers=jobs) as pool:
         running = [
-            pool.submit(run_one, seed, testcases, bench, folder, tuple(selected), environment)
+            pool.submit(run_one, seed, testcases, bench, folder, tuple(selected), runs=processes)
             for seed in seeds
         ]
         try:
@@ -113,5 +100,6 @@ def run(
         except BaseException:
             for waiting in running:
                 waiting.cancel()
+            processes.end()
             raise
     return sorted(found, key=lambda run: run.seed)
