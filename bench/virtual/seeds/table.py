@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from bench.evidence.verdict import Verdict
+from bench.power_cuts.bound import CONFIDENCE, upper_bound
 from bench.virtual.seeds.run import SeedRun
 
 
@@ -29,11 +30,15 @@ def line(run: SeedRun) -> str:
 
 
 def score(runs: Sequence[SeedRun]) -> str:
-    """All of them in a line."""
-    tests = sum(run.verdict.counts[Verdict.PASSED] for run in runs)
+    """All of them in a line, and what so many tests without a false alarm prove."""
+    passed = sum(run.verdict.counts[Verdict.PASSED] for run in runs)
     false = sum(1 for run in runs for _ in alarms(run))
     clean = sum(run.verdict.exit_status == 0 for run in runs)
-    return f"{clean} of {len(runs)} seeds without a false alarm: {tests} tests passed, {false} false alarms"
+    bound = upper_bound(false, passed + false)
+    return (
+        f"{clean} of {len(runs)} seeds without a false alarm: {false} of {passed + false} tests; "
+        f"below {100 * bound:.2g} % of tests with {100 * CONFIDENCE:g} % confidence"
+    )
 
 
 def markdown(runs: Iterable[SeedRun]) -> str:
