@@ -9,7 +9,7 @@ from itertools import pairwise
 from bench.config import DeviationName, UpdateProfile
 from bench.firmware_update.deviations import DEVIATIONS
 from bench.firmware_update.expected import COMPONENT_ROWS, COMPONENTS, FAILED_UPDATE, MACHINES, Row
-from bench.firmware_update.states import Result, State
+from bench.firmware_update.states import Result, State, in_words
 
 HALF_STEP_LIMIT = 60.0
 """Seconds by which retransmissions may part the two notifications of one step."""
@@ -126,7 +126,7 @@ def judge(transitions: Sequence[Transition], rules: Rules, lost: int = 0) -> Jud
     for before, after in pairwise(settled(transitions, rules.known)):
         if before.pair == after.pair or is_allowed(rows, before.pair, after.pair):
             continue
-        step = f"{_name(before.pair)} -> {_name(after.pair)}"
+        step = f"{in_words(*before.pair)} -> {in_words(*after.pair)}"
         excuse = _excuse(rules, before.pair, after.pair)
         if excuse is not None:
             text = f"{excuse}: {DEVIATIONS[excuse].text} ({rules.deviations[excuse]})"
@@ -159,7 +159,3 @@ def _reachable(rows: tuple[Row, ...], start: State, goal: tuple[State, Result]) 
                 seen.add(row.target)
                 waiting.append(row.target)
     return False
-
-
-def _name(pair: tuple[State, Result]) -> str:
-    return f"{pair[0].name} with result {pair[1].value} ({pair[1].name})"

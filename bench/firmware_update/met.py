@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.firmware_update.states import Result, State
+from bench.firmware_update.states import Result, State, in_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,4 +25,4 @@ def shown(state: State | None, result: Result | None) -> str:
     """A pair in words."""
     if state is None:
         return "nothing yet"
-    return state.name if result is None else f"{state.name} with result {result.value} ({result.name})"
+    return state.name if result is None else in_words(state, result)

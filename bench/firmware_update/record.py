@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from bench.firmware_update.judge import Judgement, Rules, Transition, judge, settled
-from bench.firmware_update.states import Delivery, Result, State, Transport
+from bench.firmware_update.states import Delivery, Result, State, Transport, in_words
 from bench.lwm2m.push import PushResult
 
 
@@ -95,7 +95,7 @@ class UpdateRecord:
         """What kept this from being a success by the book; "" when it was one."""
         problems = self.violations
         if self.transitions and self.outcome != (State.IDLE, Result.SUCCESS):
-            problems.append(f"ended {self.state.name} with result {self.result.value} ({self.result.name})")
+            problems.append(f"ended {in_words(*self.outcome)}")
         problems += [text for text in (self.refused, self.stuck) if text]
         return "; ".join(problems)
 

@@ -61,3 +61,8 @@ class Transport(Enum):
     @property
     def protocol(self) -> int:
         return list(Transport).index(self)
+
+
+def in_words(state: State, result: Result) -> str:
+    """Such as "IDLE with result 8 (UPDATE_FAILED)"."""
+    return f"{state.name} with result {result.value} ({result.name})"
