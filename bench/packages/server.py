@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -63,19 +64,17 @@ class PackageServer:
         if scheme == "coap+tcp":
             door = CoapTcpDoor(self._shelf)
             await door.start(self._host, port)
-        elif scheme == "https":
+        else:
             # aiohttp takes a fifth of a second, which PUSH need not wait for
             from bench.packages.http import HttpDoor
 
-            door = HttpDoor(self._shelf, "https")
-            hosts = sorted({self._host, _host_of(self._doors.get("https", Door()).advertise or self._host)})
-            await door.start(self._host, port, self._trusted().server_context(hosts, shown))
-        else:
-            from bench.packages.http import HttpDoor
-
-            door = HttpDoor(self._shelf)
-            await door.start(self._host, port)
+            door = HttpDoor(self._shelf, scheme)
+            await door.start(self._host, port, self._context(shown) if scheme == "https" else None)
         self._open[scheme] = door
+
+    def _context(self, shown: Shown) -> ssl.SSLContext:
+        hosts = {self._host, _host_of(self._doors.get("https", Door()).advertise or self._host)}
+        return self._trusted().server_context(sorted(hosts), shown)
 
     def _trusted(self) -> Authority:
         if self._authority is None:
