@@ -6,8 +6,13 @@ import contextlib
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import TypeVar
+
+Wanted = TypeVar("Wanted")
+Result = TypeVar("Result")
 
 
 class Runs:
@@ -51,8 +56,32 @@ class Runs:
             process.terminate()
 
 
+def each(
+    wanted: Iterable[Wanted],
+    work: Callable[[Runs, Wanted], Result],
+    *,
+    jobs: int,
+    told: Callable[[Result], None],
+) -> list[Result]:
+    """`work` on each, `jobs` at a time; `told` hears of each result as it comes. In the order wanted.
+
+    Whatever ends it early ends the processes that still run.
+    """
+    with _runs() as runs, ThreadPoolExecutor(max_workers=jobs) as pool:
+        running = [pool.submit(work, runs, one) for one in wanted]
+        try:
+            for ended in as_completed(running):
+                told(ended.result())
+        except BaseException:
+            for waiting in running:
+                waiting.cancel()
+            runs.end()
+            raise
+        return [ended.result() for ended in running]
+
+
 @contextlib.contextmanager
-def runs() -> Iterator[Runs]:
+def _runs() -> Iterator[Runs]:
     """Processes in the environment of this one, but with bytecode kept from one start to the next.
 
     Where the user wants none beside the sources it is kept in a folder of its own, which goes at the end:

@@ -6,11 +6,10 @@ import pathlib
 import subprocess
 import sys
 
+import bench_command
 import pytest
+from bench_command import BENCH, ROOT
 
-ROOT = pathlib.Path(__file__).parents[2]
-BENCH = ("--bench", str(ROOT / "boards" / "virtual.toml"))
-COMMAND = (sys.executable, "-c", "from bench.cli import main; main()", "mutants")
 PYTEST = (sys.executable, "-m", "pytest")
 KILLING = """
 from bench.firmware_update.states import State
@@ -29,13 +28,7 @@ def test_broken(dut):
 
 
 def mutants(testcases: pathlib.Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, str(testcases), "--jobs", "1", *BENCH, *options],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    return bench_command.ended("mutants", testcases, *options)
 
 
 @pytest.fixture

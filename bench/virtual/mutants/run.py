@@ -7,15 +7,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from bench.virtual import many_runs
 from bench.virtual.defects.defect import Defect
-from bench.virtual.many_runs import Runs
+from bench.virtual.many_runs import Runs, each
 
 LIMIT = 5400.0
 """Wall seconds after which a mutant's run counts as hung. A survivor runs the whole suite."""
@@ -111,23 +109,9 @@ def run(
     told: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
     """Run mutants, `jobs` at a time; `told` hears of each as it ends. The outcomes keep the order given."""
-    wanted = list(defects)
-    found: dict[str, Outcome] = {}
-    with many_runs.runs() as processes, ThreadPoolExecutor(max_workers=jobs) as pool:
-        running = [pool.submit(judge, defect, testcases, bench, seed, runs=processes) for defect in wanted]
-        try:
-            for ended in as_completed(running):
-                outcome = ended.result()
-                found[outcome.defect.name] = outcome
-                told(outcome)
-        except BaseException:
-            for waiting in running:
-                waiting.cancel()
-            processes.end()
-            raise
-    return list(_in_order(wanted, found))
-
-
-def _in_order(defects: Iterable[Defect], found: dict[str, Outcome]) -> Iterator[Outcome]:
-    for defect in defects:
-        yield found[defect.name]
+    return each(
+        defects,
+        lambda runs, defect: judge(defect, testcases, bench, seed, runs=runs),
+        jobs=jobs,
+        told=told,
+    )

@@ -5,15 +5,13 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import BenchError, PlantError
 from bench.evidence.ledger import FILE, latest_run, read
 from bench.evidence.run_verdict import RunVerdict, judge_run
-from bench.virtual import many_runs
-from bench.virtual.many_runs import Runs
+from bench.virtual.many_runs import Runs, each
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +83,11 @@ def run(
     selected: Iterable[str] = (),
     told: Callable[[SeedRun], None] = lambda run: None,
 ) -> list[SeedRun]:
-    """Run them, `jobs` at a time, ledgers into `folder`; `told` hears of each as it ends. Ordered by seed."""
+    """Run them, `jobs` at a time, ledgers into `folder`; `told` hears of each. In the order given."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = []
-    with many_runs.runs() as processes, ThreadPoolExecutor(max_workers=jobs) as pool:
-        running = [
-            pool.submit(run_one, seed, testcases, bench, folder, tuple(selected), runs=processes)
-            for seed in seeds
-        ]
-        try:
-            for ended in as_completed(running):
-                found.append(ended.result())
-                told(found[-1])
-        except BaseException:
-            for waiting in running:
-                waiting.cancel()
-            processes.end()
-            raise
-    return sorted(found, key=lambda run: run.seed)
+    return each(
+        seeds,
+        lambda runs, seed: run_one(seed, testcases, bench, folder, tuple(selected), runs=runs),
+        jobs=jobs,
+        told=told,
+    )

@@ -9,11 +9,10 @@ import subprocess
 import sys
 import time
 
+import bench_command
 import psutil
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[2]
-COMMAND = (sys.executable, "-c", "from bench.cli import main; main()", "seeds")
 # fails with seed 1 alone: what depends on chance is what seeds are for
 TESTCASE = """
 from bench.firmware_update.states import State
@@ -30,15 +29,7 @@ def test_stays(dut):
 
 
 def seeds(testcases: pathlib.Path, *options: str) -> subprocess.CompletedProcess[str]:
-    bench = ("--bench", str(ROOT / "boards" / "virtual.toml"))
-    folder = ("--folder", str(testcases.parent / "kept"))
-    return subprocess.run(
-        [*COMMAND, str(testcases), "--jobs", "1", *bench, *folder, *options],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    return bench_command.ended("seeds", testcases, "--folder", str(testcases.parent / "kept"), *options)
 
 
 @pytest.fixture
@@ -86,9 +77,11 @@ def test_what_is_no_range_is_one_message(testcases: pathlib.Path, text: str) -> 
 def test_nothing_outlives_the_command(testcases: pathlib.Path) -> None:
     (testcases / "test_one.py").write_text(STAYS, encoding="utf-8")
     file = testcases.parent / "pid"
-    command = [*COMMAND, str(testcases), "--seeds", "0", "--bench", str(ROOT / "boards" / "virtual.toml")]
-    command += ["--folder", str(testcases.parent / "kept")]
-    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PID_FILE": str(file)}) as started:
+    kept = ("--folder", str(testcases.parent / "kept"))
+    command = bench_command.command("seeds", testcases, "--seeds", "0", *kept)
+    with subprocess.Popen(
+        command, cwd=bench_command.ROOT, env={**os.environ, "PID_FILE": str(file)}
+    ) as started:
         end = time.monotonic() + 120
         while not (file.exists() and file.read_text()) and time.monotonic() < end:
             time.sleep(0.1)
