@@ -16,6 +16,13 @@ def broken(*_):
 bench.evidence.picture.draw.timeline_png = broken
 """
 
+CHANGED = """
+from bench.dut.hardware import HardwareDut
+def changed(self):
+    raise AssertionError("changed since the baseline was installed")
+HardwareDut.assert_unchanged = changed
+"""
+
 
 def run(folder: Path, *options: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
     """One push to the virtual nRF9160; results in `folder`. Modules in `path` can be loaded with `-p`."""
@@ -65,3 +72,18 @@ def test_a_picture_that_cannot_be_drawn_changes_no_verdict(tmp_path: Path) -> No
     note = files["no timeline picture"]
     assert "ZeroDivisionError: no picture today" in note
     assert "help: " in note
+
+
+def test_only_what_did_not_pass_is_drawn(tmp_path: Path) -> None:
+    made = run(tmp_path, "--pictures", "failed")
+    assert made.returncode == 0, made.stdout[-3000:] + made.stderr[-1000:]
+    files = attached(tmp_path)
+    assert "timeline" not in files
+    assert "timeline, to zoom in" in files
+
+
+def test_a_failed_teardown_did_not_pass(tmp_path: Path) -> None:
+    (tmp_path / "changed.py").write_text(CHANGED, encoding="utf-8")
+    made = run(tmp_path, "--pictures", "failed", "-p", "changed", path=tmp_path)
+    assert made.returncode == 1, made.stdout[-3000:] + made.stderr[-1000:]
+    assert attached(tmp_path)["timeline"][1:4] == "PNG"
