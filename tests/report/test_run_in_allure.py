@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import textwrap
 
 import pytest
 
@@ -142,8 +143,24 @@ def test_run_is_described_though_it_was_killed(testcases):
     assert {"run", "git_revision", "git_dirty", "packages", "seed"} <= provenance.keys()
 
 
-def test_described_once_by_the_process_that_keeps_the_ledger(testcases):
+LATE_WORKER = """
+    import os, pathlib, time
+    import pytest
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(config):
+        if os.environ.get("PYTEST_XDIST_WORKER") != "gw1":
+            return
+        folder = pathlib.Path(config.option.allure_report_dir)
+        latest = time.monotonic() + 60
+        while not list(folder.glob("*-globals.json")):
+            assert time.monotonic() < latest, "the controller has not told Allure of the run"
+            time.sleep(0.01)
+"""
+
+
+def test_described_once_by_the_process_that_keeps_the_ledger(testcases, tmp_path):
     pytest.importorskip("xdist")
+    (tmp_path / "conftest.py").write_text(textwrap.dedent(LATE_WORKER), encoding="utf-8")
     run = testcases("def test_a(): pass\ndef test_b(): pass\n", "-n2")
     assert run.status == 0, run.output
     assert len(list((run.results / "allure").glob("*-globals.json"))) == 1
