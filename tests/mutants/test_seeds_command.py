@@ -79,13 +79,18 @@ def test_nothing_outlives_the_command(testcases: pathlib.Path) -> None:
     file = testcases.parent / "pid"
     kept = ("--folder", str(testcases.parent / "kept"))
     command = bench_command.command("seeds", testcases, "--seeds", "0", *kept)
-    with subprocess.Popen(
-        command, cwd=bench_command.ROOT, env={**os.environ, "PID_FILE": str(file)}
-    ) as started:
+    started = subprocess.Popen(command, cwd=bench_command.ROOT, env={**os.environ, "PID_FILE": str(file)})
+    try:
         end = time.monotonic() + 120
         while not (file.exists() and file.read_text()) and time.monotonic() < end:
             time.sleep(0.1)
         pid = int(file.read_text())
         started.send_signal(signal.SIGTERM)
         assert started.wait(60) != 0
-    assert not psutil.pid_exists(pid)
+    finally:
+        started.kill()
+        started.wait()
+    left = psutil.pid_exists(pid)
+    if left:  # else it would sleep on
+        psutil.Process(pid).kill()
+    assert not left
