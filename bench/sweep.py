@@ -22,6 +22,7 @@ from bench.errors import BenchError, ConfigError, NotApplicable, PlantError
 from bench.firmware.image import FirmwareImage
 from bench.firmware.image_set import ImageSet
 from bench.firmware_update.states import Delivery, Result
+from bench.power_cuts.part import WHOLE, SweepPart
 from bench.power_cuts.report import PHASES, Cut, CutResult
 from bench.power_cuts.sweep import Sweep
 from bench.station import Station
@@ -46,8 +47,8 @@ IMAGES: dict[ImageName, tuple[Callable[[ImageSet], FirmwareImage], Result]] = {
 class Order:
     """What to sweep: one board of a bench file, an update to one of `IMAGES`, the phases of it.
 
-    `only` is the number of a single cut, or None for all. Numbers do not depend on the phases. `defect` is
-    one to be seeded in the board.
+    `only` is the number of a single cut, or None for all of the `part`. Numbers depend neither on the phases
+    nor on the part. `defect` is one to be seeded in the board.
     """
 
     bench: Bench
@@ -57,6 +58,7 @@ class Order:
     phases: tuple[str, ...] = PHASES
     seed: int = 0
     only: int | None = None
+    part: SweepPart = WHOLE
     defect: str | None = None
 
 
@@ -154,7 +156,7 @@ def _work(order: Order, part: int, parts: int, messages: Queue[tuple[int, int, _
         with Station(order.bench, seed=order.seed, defect=order.defect) as station:
             garbage.seldom()
             cuts, results = _run(station, order, part, parts)
-            total = 1 if order.only is not None else sum(cut.phase in order.phases for cut in cuts)
+            total = len(_wanted(order, cuts))
             for result in results:
                 messages.put((part, total, result))
         messages.put((part, total, _End(len(cuts))))
@@ -170,15 +172,18 @@ def _run(station: Station, order: Order, part: int, parts: int) -> tuple[Sequenc
     sweep = Sweep(dut, station.updates, stage, station.clock, order.seed)
     choose, result = IMAGES[order.image]
     sweep.prepare(order.delivery, choose(dut.images), result)
-    if order.only is None:
-        wanted = [cut for cut in sweep.cuts if cut.phase in order.phases]
-        mine = [cut for place, cut in enumerate(wanted) if place // _RUN % parts == part]
-    elif order.only < len(sweep.cuts):
-        mine = [sweep.cuts[order.only]]
-    else:
-        raise ConfigError(
-            f"there is no cut {order.only}: the update of {order.board} by {order.delivery} has "
-            f"{len(sweep.cuts)}, from 0",
-            help="give --cut a number from the table of the sweep, with the same --seed",
-        )
+    wanted = _wanted(order, sweep.cuts)
+    mine = [cut for place, cut in enumerate(wanted) if place // _RUN % parts == part]
     return sweep.cuts, (sweep.run(cut) for cut in mine)
+
+
+def _wanted(order: Order, cuts: Sequence[Cut]) -> Sequence[Cut]:
+    if order.only is None:
+        return [cut for cut in cuts if cut.phase in order.phases and order.part.holds(cut.operation)]
+    if order.only < len(cuts):
+        return [cuts[order.only]]
+    raise ConfigError(
+        f"there is no cut {order.only}: the update of {order.board} by {order.delivery} has "
+        f"{len(cuts)}, from 0",
+        help="give --cut a number from the table of the sweep, with the same --seed",
+    )

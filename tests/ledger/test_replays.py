@@ -13,7 +13,7 @@ import xml.etree.ElementTree
 
 import pytest
 
-from bench.evidence.ledger import BEGAN
+from bench.evidence.ledger import BEGAN, read
 from bench.evidence.run_verdict import Decision
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -438,6 +438,38 @@ def test_one_cut_is_no_sweep(replay):
     ended = replay("def test_a(): pass\n", "--cut=3")
     assert ended.status == 6, ended.output
     assert "only this cut was done" in ended.output
+
+
+def test_a_part_of_a_sweep_is_none(replay):
+    ended = replay("def test_a(): pass\n", "--sweep-part=3/8")
+    assert ended.status == 6, ended.output
+    assert "--sweep-part 3/8: of every 8 flash operations the sweeps cut one" in ended.output
+
+
+def test_the_one_part_of_one_is_the_sweep(replay):
+    assert replay("def test_a(): pass\n", "--sweep-part=1/1").status == 0
+
+
+@pytest.mark.parametrize("part", ["0/8", "9/8", "3", "3/0", "x/y", ""])
+def test_what_is_no_part_is_told_before_anything_runs(replay, part):
+    ended = replay("def test_a(): pass\n", f"--sweep-part={part}")
+    assert ended.status == 4, ended.output
+    assert "is no part of a sweep" in ended.output
+
+
+def test_sweeps_come_last(replay):
+    ended = replay(
+        """
+        import pytest
+        @pytest.fixture
+        def cut_everywhere(): pass
+        def test_sweep(cut_everywhere): pass
+        def test_a(): pass
+        """
+    )
+    assert ended.status == 0, ended.output
+    starts = [line["node"] for line in read(ended.ledger).lines if line["kind"] == "start"]
+    assert [node.rpartition("::")[2] for node in starts] == ["test_a", "test_sweep"]
 
 
 def test_ended_at_the_first_failure(replay):

@@ -56,8 +56,17 @@ def test_a_false_alarm_is_told_and_kept(testcases: pathlib.Path) -> None:
     assert "test_readable" in (kept / "seed-1" / "pytest.txt").read_text("utf-8")
     told = seeds(testcases, "--seeds", "0-5", "--kept", "--markdown")
     assert told.returncode == 1
-    assert "| 0 | GO | 2 | 0 | 0 | none |" in told.stdout
+    assert "| 0 | GO | 1/1 | 2 | 0 | 0 | none |" in told.stdout
     assert "`FAILED test_one.py::test_readable[esp32]`<br>" in told.stdout
+
+
+def test_a_part_of_the_sweeps_is_told_and_counts(testcases: pathlib.Path) -> None:
+    ended = seeds(testcases, "--seeds", "2,5", "--sweep-parts", "4")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "2 of 2 seeds without a false alarm" in ended.stdout
+    told = seeds(testcases, "--seeds", "2,5", "--kept", "--markdown")
+    assert "| 2 | GO | 3/4 | 2 |" in told.stdout
+    assert "| 5 | GO | 2/4 | 2 |" in told.stdout
 
 
 def test_a_selection_is_no_proof(testcases: pathlib.Path) -> None:

@@ -11,25 +11,44 @@ from pathlib import Path
 from bench.errors import BenchError, PlantError
 from bench.evidence.ledger import FILE, latest_run, read
 from bench.evidence.run_verdict import RunVerdict, judge_run
+from bench.power_cuts.part import WHOLE, SweepPart, parse_part
 from bench.virtual.many_runs import Runs, each
+
+OPTION = "--sweep-part"
 
 
 @dataclass(frozen=True, slots=True)
 class SeedRun:
-    """One run: its verdict by its ledger, the commit it ran on ("" when unknown), and wall seconds."""
+    """One run: its verdict by its ledger, the part of the sweeps that it made, the commit it ran on ("" when
+    unknown), and wall seconds.
+    """
 
     seed: int
     verdict: RunVerdict
+    part: SweepPart
     revision: str
     seconds: float
 
+    @property
+    def is_clean(self) -> bool:
+        """GO, or kept from it by nothing but the cuts that were left out of the sweeps on purpose."""
+        return all(why == self.part.left_out and not self.part.is_whole for why in self.verdict.why)
 
-def command(seed: int, testcases: Path, bench: Path, results: Path, selected: Iterable[str]) -> list[str]:
+
+def part_of(seed: int, parts: int) -> SweepPart:
+    """Seeds that follow each other make different parts, so that so many of them make a sweep."""
+    return SweepPart(seed % parts + 1, parts)
+
+
+def command(
+    seed: int, testcases: Path, bench: Path, results: Path, part: SweepPart, selected: Iterable[str]
+) -> list[str]:
     """The pytest of one seed; `selected` goes to it as it is."""
     return [
         *(sys.executable, "-m", "pytest", str(testcases), "-q", "-p", "no:cacheprovider"),
         *(f"--rootdir={testcases.parent}", "--bench", str(bench), "--seed", str(seed)),
         *("--pictures=failed", "--results", str(results), *selected),
+        *(() if part.is_whole else (f"{OPTION}={part}",)),
     ]
 
 
@@ -43,19 +62,28 @@ def load(folder: Path, seed: int) -> SeedRun:
     record = read(ledger_of(folder, seed))
     first = record.lines[0] if record.lines else {}
     seconds = float(record.lines[-1]["mono"]) if record.lines else 0.0
-    return SeedRun(seed, judge_run(record), str(first.get("git_revision", "")), seconds)
+    given = [str(text).partition("=") for text in first.get("arguments", ())]
+    part = next((parse_part(value) for name, _, value in given if name == OPTION), WHOLE)
+    return SeedRun(seed, judge_run(record), part, str(first.get("git_revision", "")), seconds)
 
 
 def run_one(
-    seed: int, testcases: Path, bench: Path, folder: Path, selected: Iterable[str], *, runs: Runs
+    seed: int,
+    testcases: Path,
+    bench: Path,
+    folder: Path,
+    part: SweepPart,
+    selected: Iterable[str],
+    *,
+    runs: Runs,
 ) -> SeedRun:
-    """Run one seed. Its ledger is kept; of a run that is not GO, everything.
+    """Run one seed. Its ledger is kept; of a run that is not clean, everything.
 
     Raises `PlantError` when the run left no ledger.
     """
     results = folder / f"seed-{seed}"
     shutil.rmtree(results, ignore_errors=True)
-    status, output = runs.run(command(seed, testcases, bench, results, selected), testcases.parent)
+    status, output = runs.run(command(seed, testcases, bench, results, part, selected), testcases.parent)
     try:
         shutil.copyfile(latest_run(results) / FILE, ledger_of(folder, seed))
     except (BenchError, OSError):
@@ -65,7 +93,7 @@ def run_one(
             help="run the same by hand: pytest testcases/ --seed N",
         ) from None
     found = load(folder, seed)
-    if found.verdict.exit_status == 0:
+    if found.is_clean:
         shutil.rmtree(results, ignore_errors=True)
     else:
         results.mkdir(exist_ok=True)
@@ -80,14 +108,20 @@ def run(
     folder: Path,
     *,
     jobs: int,
+    parts: int = 1,
     selected: Iterable[str] = (),
     told: Callable[[SeedRun], None] = lambda run: None,
 ) -> list[SeedRun]:
-    """Run them, `jobs` at a time, ledgers into `folder`; `told` hears of each. In the order given."""
+    """Run them, `jobs` at a time, ledgers into `folder`; `told` hears of each. In the order given.
+
+    Each makes one of `parts` of the sweeps.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     return each(
         seeds,
-        lambda runs, seed: run_one(seed, testcases, bench, folder, tuple(selected), runs=runs),
+        lambda runs, seed: run_one(
+            seed, testcases, bench, folder, part_of(seed, parts), tuple(selected), runs=runs
+        ),
         jobs=jobs,
         told=told,
     )
