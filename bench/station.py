@@ -266,15 +266,16 @@ class Station:
 
     def _build_flasher(self, name: str, board: BoardSettings) -> Flasher:
         """pyOCD and esptool are imported where a board needs them: they take longer than all the rest."""
+        pause = partial(self.clock.sleep, reason=f"{name}: a pause of its flasher")
         match board.flasher:
             case SwdAttachment(uid=uid, target=target, frequency=frequency):
                 from bench.dut.swd import SwdFlasher
 
-                return SwdFlasher(name, uid, self.timeline, target=target, frequency=frequency)
+                return SwdFlasher(name, uid, self.timeline, target=target, frequency=frequency, pause=pause)
             case RomSerialAttachment(mac=mac, baud=baud):
                 from bench.dut.rom_serial import RomSerialFlasher
 
-                return RomSerialFlasher(name, board.console, self.timeline, baud=baud, mac=mac)
+                return RomSerialFlasher(name, board.console, self.timeline, baud=baud, mac=mac, pause=pause)
 
     def _open_packages(self, settings: BenchSettings) -> None:
         """The doors that the attached boards can use."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 
 from bench.errors import ProbeError
@@ -39,6 +40,14 @@ class Flasher(ABC):
 
     @abstractmethod
     def read(self, address: int, length: int) -> bytes: ...
+
+    def holds(self, address: int, data: bytes) -> bool:
+        """Whether the range at `address` holds exactly `data`."""
+        return self.read(address, len(data)) == data
+
+    def digest(self, address: int, length: int) -> str:
+        """A hash of the range, to be compared with other hashes by the same way into the flash only."""
+        return hashlib.sha256(self.read(address, length)).hexdigest()
 
     @abstractmethod
     def verify(self, address: int, data: bytes) -> None:

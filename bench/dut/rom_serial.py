@@ -9,11 +9,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import esp_pylib.serial_reset
 import esptool.loader
+import esptool.reset
 import serial
 from esp_pylib.logger import EspLog
 from esptool import cmds
@@ -22,6 +26,7 @@ from esptool.targets import CHIP_DEFS, ROM_LIST
 from esptool.util import FatalError, flash_size_bytes
 
 from bench.dut.flasher import Flasher
+from bench.dut.pauses import Pause, pausing_by
 from bench.errors import BenchError, ConfigError, ConsoleError, FlashError, ProbeError
 from bench.timeline import Timeline
 
@@ -39,14 +44,16 @@ _WALL_LINE = re.compile(r"^Took [\d.]+s to ")
 
 _ESPTOOL = threading.RLock()
 """esptool keeps its logger and its configuration in globals: one board at a time."""
+_CHIPS = {sys.modules[chip.__module__] for chip in ROM_LIST}
+_PAUSING = (esp_pylib.serial_reset, esptool.loader, esptool.reset, cmds, *_CHIPS)
 
 
 class RomSerialFlasher(Flasher):
     """The flash of one Espressif board on serial port `port` (a device name or a pyserial URL).
 
     `chip` is esptool's chip name, `baud` the rate once the flasher stub runs, `mac` the base MAC
-    the board must have ("aa:bb:cc:dd:ee:ff"; None: any). What esptool says goes to the timeline,
-    source "<name>.rom", less its wall-clock figures.
+    the board must have ("aa:bb:cc:dd:ee:ff"; None: any). esptool's pauses are `pause`. What it says
+    goes to the timeline, source "<name>.rom", less its wall-clock figures.
 
     Raises `ConsoleError` when the port is missing, in use or lost, `ProbeError` when no chip, the
     wrong chip or the wrong board answers, `FlashError` when an operation fails.
@@ -61,6 +68,7 @@ class RomSerialFlasher(Flasher):
         chip: str = "esp32",
         baud: int = 460800,
         mac: str | None = None,
+        pause: Pause = time.sleep,
     ) -> None:
         if chip not in CHIP_DEFS:
             raise ConfigError(
@@ -69,6 +77,7 @@ class RomSerialFlasher(Flasher):
         self.name, self.port, self.chip, self.baud = name, port, chip, baud
         self.mac = mac.lower() if mac else None
         self._timeline = timeline
+        self._pause = pause
         self._opened = False
         self._loader: Any = None
         self._failed = False
@@ -120,7 +129,7 @@ class RomSerialFlasher(Flasher):
 
         What the flash already holds is not written again: that spares the flash, and the time.
         """
-        if not data or self._holds(address, data):
+        if not data or self.holds(address, data):
             return
         start, end = _sectors(address, len(data))
         head = self.read(start, address - start) if start < address else b""
@@ -128,13 +137,21 @@ class RomSerialFlasher(Flasher):
         with self._operation("program", address, len(data)) as loader:
             cmds.write_flash(loader, [(start, head + data + tail)], compress=True, no_progress=True)
 
-    def _holds(self, address: int, data: bytes) -> bool:
+    def holds(self, address: int, data: bytes) -> bool:
+        """By MD5, which the chip computes itself: far quicker than the range over the wire."""
+        if not data:
+            return True
         with self._operation("compare", address, len(data)) as loader:
             size = flash_size_bytes(cmds.detect_flash_size(loader))
             if size is not None and address + len(data) > size:
                 return False
             digest: str = loader.flash_md5sum(address, len(data))
         return digest == hashlib.md5(data).hexdigest()
+
+    def digest(self, address: int, length: int) -> str:
+        with self._operation("hash", address, length) as loader:
+            digest: str = loader.flash_md5sum(address, length)
+        return digest
 
     def read(self, address: int, length: int) -> bytes:
         if length == 0:
@@ -145,7 +162,7 @@ class RomSerialFlasher(Flasher):
 
     def verify(self, address: int, data: bytes) -> None:
         """Compare by MD5; only when that differs is the range read back to find where."""
-        if self._holds(address, data):
+        if self.holds(address, data):
             return
         found = self.read(address, len(data))
         first = next((i for i, (a, b) in enumerate(zip(found, data, strict=True)) if a != b), None)
@@ -263,7 +280,7 @@ class RomSerialFlasher(Flasher):
     @contextlib.contextmanager
     def _session(self, action: str, error: type[BenchError]) -> Iterator[None]:
         """esptool at work: its output goes to the timeline, its ways to fail become the bench's."""
-        with _ESPTOOL, _captured(self._line):
+        with _ESPTOOL, _captured(self._line), pausing_by(self._pause, _PAUSING):
             try:
                 yield
             except serial.SerialException as fault:

@@ -28,9 +28,12 @@ from typing import Any, TypeVar
 from pyocd.core import exceptions
 from pyocd.core.session import Session
 from pyocd.core.target import Target
+from pyocd.coresight import cortex_m
 from pyocd.probe.aggregator import DebugProbeAggregator
+from pyocd.target.family import target_nRF91
 
 from bench.dut.flasher import Flasher
+from bench.dut.pauses import Pause, pausing_by
 from bench.dut.swd_erase import erase_pages
 from bench.errors import FlashError, LockedError, ProbeError
 from bench.timeline import Timeline
@@ -62,7 +65,8 @@ logging.getLogger("pyocd").setLevel(logging.CRITICAL)  # its findings come back 
 
 
 class SwdFlasher(Flasher):
-    """One board behind one debug probe. `frequency` is SWCLK in hertz, `target` pyOCD's target name.
+    """One board behind one debug probe. `frequency` is SWCLK in hertz, `target` pyOCD's target name;
+    pyOCD's pauses are `pause`.
 
     The core keeps running while the session is open, but for `halt()` and while flash is written;
     `close()` leaves it running. Flash algorithms overwrite the RAM of the firmware, so that after
@@ -73,9 +77,16 @@ class SwdFlasher(Flasher):
     """
 
     def __init__(
-        self, name: str, uid: str, timeline: Timeline, *, target: str = "nrf91", frequency: int = 4_000_000
+        self,
+        name: str,
+        uid: str,
+        timeline: Timeline,
+        *,
+        target: str = "nrf91",
+        frequency: int = 4_000_000,
+        pause: Pause = time.sleep,
     ) -> None:
-        self._name, self._uid, self._timeline = name, uid, timeline
+        self._name, self._uid, self._timeline, self._pause = name, uid, timeline, pause
         self._options = {**OPTIONS, "target_override": target, "frequency": frequency}
         self._session: Session | None = None
         self._firmware_lost = False
@@ -119,7 +130,8 @@ class SwdFlasher(Flasher):
             )
         session = self._make_session()
         try:
-            session.open()
+            with self._pausing():
+                session.open()
         except _FAILURES as error:
             with contextlib.suppress(*_FAILURES):
                 session.close()
@@ -158,7 +170,8 @@ class SwdFlasher(Flasher):
             return
         with contextlib.suppress(*_FAILURES):  # the board may have lost its supply
             if self._firmware_lost:
-                session.target.reset()
+                with self._pausing():
+                    session.target.reset()
         with contextlib.suppress(*_FAILURES):
             session.close()
         self._note("session closed")
@@ -172,7 +185,8 @@ class SwdFlasher(Flasher):
 
     def _guard(self, what: str, operation: Callable[[], T]) -> T:
         try:
-            result = operation()
+            with self._pausing():
+                result = operation()
         except _FAILURES as error:
             self._note(f"{what}: failed")
             raise FlashError(
@@ -181,6 +195,9 @@ class SwdFlasher(Flasher):
             ) from None
         self._note(what)
         return result
+
+    def _pausing(self) -> contextlib.AbstractContextManager[None]:
+        return pausing_by(self._pause, (cortex_m, target_nRF91))
 
     def _note(self, text: str) -> None:
         self._timeline.record(f"{self._name}.swd", "swd", text)
@@ -344,7 +361,7 @@ class SwdFlasher(Flasher):
                     f"{self._name}: erasing everything over CTRL-AP took more than {ERASEALL_LIMIT:g} s",
                     help="switch the board's supply off and on and recover again",
                 )
-            time.sleep(0.02)
+            self._pause(0.02)
         port.write_ap(CTRL_AP | RESET, 1)
         port.write_ap(CTRL_AP | RESET, 0)
         port.probe.reset()  # chips before revision 3 want the pin to let go of the protection

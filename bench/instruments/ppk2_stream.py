@@ -121,7 +121,7 @@ class WordStream:
         at = int(bad[0])
         if len(words) - at < RUN:
             # what follows is too short to judge by
-            self._emit(words[: max(0, at - 1)])
+            self._emit(words[: max(0, at - 2)])
             if final:
                 self._bytes.clear()
             return False
@@ -130,8 +130,9 @@ class WordStream:
             self._emit(words[:at])
             self._miss(missing)
             return True
-        # a byte slipped; the word before may hold one of another word at its end
-        before = max(0, at - 1)
+        # a byte slipped; the word before may hold one of another word at its end, or count up by chance (one
+        # in 64) though all of it is shifted, and then the one before that holds it
+        before = max(0, at - 2)
         if self._found_after(4 * before + 1) is None and not final:
             self._emit(words[: max(0, before - 1)])
             return False
@@ -141,8 +142,9 @@ class WordStream:
         if not self._align(1):
             self._bytes.clear()
             return False
-        # the first word found may be counter and logic of one sample behind the reading of another
-        del self._bytes[:4]
+        # the first word found may be counter and logic of one sample behind the reading of another, or
+        # count up by chance in front of such a one
+        del self._bytes[:8]
         self._miss((int.from_bytes(self._bytes[:4], "little") >> 18) - last - 1 & 63)
         return True
 
