@@ -89,7 +89,8 @@ def sweep(
     if order.bench.settings.bench.plant is None:
         raise NotApplicable("only the flash of a virtual board can be looked into while it works")
     context = multiprocessing.get_context("spawn")
-    parts = 1 if order.only is not None else min(workers, os.cpu_count() or 1)
+    # each lays out the whole update first, which takes as long as some hundred cuts
+    parts = min(workers, os.cpu_count() or 1) if order.only is None and order.part.is_whole else 1
     messages: Queue[tuple[int, int, _Message]] = context.Queue()
     running = [
         context.Process(target=_work, args=(order, part, parts, messages), daemon=True)

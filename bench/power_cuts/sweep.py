@@ -36,6 +36,9 @@ class Sweep:
         self._dut, self._server, self._stage, self._clock = dut, server, stage, clock
         self._seed = seed
         self._proved: dict[str, int] = {}
+        self._recoveries: dict[
+            int, int
+        ] = {}  # flash operations of the recovery from a cut before an operation
         self._image = dut.images.update
         self._transport = Transport.HTTP if "http" in dut.type.profile.transports else None
         self.operations: Sequence[FlashOperation] = ()
@@ -89,10 +92,15 @@ class Sweep:
         dut, stage = self._dut, self._stage
         second = None
         try:
-            self._restore(cut)
             if cut.again:
                 second = self._cut_recovery(cut)
-            booted, problem = self._judge()
+                booted, problem = self._judge()
+            else:
+                self._restore(cut)
+                stage.count()
+                booted, problem = self._judge()
+                if booted != "nothing":
+                    self._recoveries[cut.operation] = stage.counted
             proved_by = None
             if not problem:
                 proved_by, problem = self._prove(cut)
@@ -107,19 +115,13 @@ class Sweep:
         self._stage.put(cut.operation, cut.share, f"{self._seed}/cut {cut.number}")
 
     def _cut_recovery(self, cut: Cut) -> tuple[int, float] | None:
-        """Let the board recover once to see what it does, then again and cut it in the middle of that.
+        """Let the board recover from the cut, and cut it in the middle of that.
 
-        None, with the board switched off as after the first cut, when the recovery writes nothing.
+        None, with the board switched off as after the first cut, when the recovery writes nothing, or less
+        than that from the cut before the operation, from which the moment is drawn.
         """
         dut, stage = self._dut, self._stage
-        stage.count()
-        try:
-            self._boot()
-        except WaitTimeout:
-            pass  # the judgement of the single cut beside it tells
-        self._clock.sleep(QUIET, "the board comes to rest")
-        count = stage.counted
-        dut.power_off()
+        count = self._recovery(cut)
         self._restore(cut)
         if not count:
             return None
@@ -128,13 +130,33 @@ class Sweep:
         stage.expect(operation, share)
         dut.power_on()
         timeouts = dut.type.timeouts
-        self._clock.wait_for(
-            lambda: stage.reached,
-            timeout=timeouts.boot + timeouts.update + timeouts.registration + QUIET,
-            reason=f"{dut.name}: operation {operation} of the recovery",
-        )
+        try:
+            self._clock.wait_for(
+                lambda: stage.reached,
+                timeout=timeouts.boot + timeouts.update + timeouts.registration + QUIET,
+                reason=f"{dut.name}: operation {operation} of the recovery",
+            )
+        except WaitTimeout:  # whether that was well is judged without a second cut
+            dut.power_off()
+            self._restore(cut)
+            return None
         dut.power_off()
         return operation, share
+
+    def _recovery(self, cut: Cut) -> int:
+        """How many flash operations the recovery from the cut before this operation has."""
+        if cut.operation not in self._recoveries:  # that cut was not made yet
+            before = next(one for one in self.cuts if one.operation == cut.operation and not one.again)
+            self._restore(before)
+            self._stage.count()
+            try:
+                self._boot()
+            except WaitTimeout:
+                pass  # the judgement of that cut tells
+            self._clock.sleep(QUIET, "the board comes to rest")
+            self._recoveries[cut.operation] = self._stage.counted
+            self._dut.power_off()
+        return self._recoveries[cut.operation]
 
     def _boot(self) -> None:
         before = self._clock.now()
