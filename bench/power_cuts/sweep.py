@@ -117,31 +117,35 @@ class Sweep:
     def _cut_recovery(self, cut: Cut) -> tuple[int, float] | None:
         """Let the board recover from the cut, and cut it in the middle of that.
 
-        None, with the board switched off as after the first cut, when the recovery writes nothing, or less
-        than that from the cut before the operation, from which the moment is drawn.
+        None, with the board switched off as after the first cut, when the recovery writes nothing.
         """
-        dut, stage = self._dut, self._stage
+        rng = random.Random(f"{self._seed}/second cut {cut.number}")
         count = self._recovery(cut)
         self._restore(cut)
-        if not count:
-            return None
-        rng = random.Random(f"{self._seed}/second cut {cut.number}")
-        operation, share = rng.randrange(count), round(rng.random(), 4)
+        while count:
+            operation, share = rng.randrange(count), round(rng.random(), 4)
+            if self._is_cut(operation, share):
+                return operation, share
+            count = self._stage.counted  # from the torn operation it is less than from before it
+            self._restore(cut)
+        return None
+
+    def _is_cut(self, operation: int, share: float) -> bool:
+        """Cut the board off in this operation of its recovery; whether it came to that. It ends off."""
+        dut, stage, timeouts = self._dut, self._stage, self._dut.type.timeouts
         stage.expect(operation, share)
         dut.power_on()
-        timeouts = dut.type.timeouts
         try:
             self._clock.wait_for(
                 lambda: stage.reached,
                 timeout=timeouts.boot + timeouts.update + timeouts.registration + QUIET,
                 reason=f"{dut.name}: operation {operation} of the recovery",
             )
-        except WaitTimeout:  # whether that was well is judged without a second cut
+        except WaitTimeout:  # whether it recovered is judged afterwards
+            return False
+        finally:
             dut.power_off()
-            self._restore(cut)
-            return None
-        dut.power_off()
-        return operation, share
+        return True
 
     def _recovery(self, cut: Cut) -> int:
         """How many flash operations the recovery from the cut before this operation has."""
