@@ -222,9 +222,12 @@ class SwdFlasher(Flasher):
         return self._guard("read the identity", read)
 
     def program(self, address: int, data: bytes) -> None:
-        """Erase page by page, write, verify by reading back; the rest of the pages touched is kept."""
+        """Erase page by page, write, verify by reading back; the rest of the pages touched is kept.
+
+        What the flash already holds is not written again: that spares the flash, and the time.
+        """
         target = self._flash_target(address, len(data))
-        if not data:
+        if not data or self.holds(address, data):
             return
 
         def write() -> None:

@@ -59,6 +59,17 @@ def test_programming_runs_the_algorithm_from_ram_and_takes_the_flashs_time(
     assert board.chip.flash.wear == {0x30: 1, 0x31: 1, 0x32: 1}
 
 
+def test_what_is_there_is_not_programmed_again(board: Board, flasher: SwdFlasher) -> None:
+    board.load(0x30000, IMAGE)
+    flasher.program(0x30000, IMAGE)
+    assert board.chip.flash.wear == {}
+    assert board.is_running()
+    board.chip.flash.view[0x30805] ^= 0x10
+    flasher.program(0x30000, IMAGE)
+    assert board.chip.flash.read(0x30000, len(IMAGE)) == IMAGE
+    assert board.chip.flash.wear == {0x30: 1, 0x31: 1, 0x32: 1}
+
+
 def test_read_takes_any_alignment_and_leaves_the_core_running(board: Board, flasher: SwdFlasher) -> None:
     board.load(0x30000, IMAGE)
     assert flasher.read(0x30003, 0x1001) == IMAGE[3 : 3 + 0x1001]
@@ -162,6 +173,7 @@ def test_operations_are_on_the_timeline_without_wall_time(board: Board, flasher:
     flasher.close()
     assert texts(board) == [
         "session open",
+        "read 0x30000+0x3000",
         "program 0x30000+0x3000",
         "verify 0x30000+0x3000",
         "session closed",
