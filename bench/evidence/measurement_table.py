@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from bench.evidence.measurements import Measurement
+from bench.evidence.measurements import Measurement, in_words
 
 _STYLE = """
 body{font:14px/1.5 system-ui,sans-serif;margin:16px;color:#1b1f24;background:#fff}
@@ -36,7 +36,7 @@ def as_html(found: Iterable[Measurement]) -> str:
 
 def _row(row: Measurement) -> str:
     limit = "for information" if row.limit is None else f"{row.limit:.4g} {row.unit}"
-    margin = "" if row.margin is None else f"{row.margin:+.0%}"
+    margin = "" if row.margin is None else in_words(row.margin)
     within = "" if row.limit is None else "yes" if row.within else "NO"
     kind = ' class="over"' if not row.within else ""
     cells = (f"{row.value:.4g} {row.unit}", limit, margin)

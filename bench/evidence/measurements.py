@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from bench.timeline import Entry, Timeline
 
 KIND = "measurement"
+FAR = -1.0
+"""A margin from which on it is told how many times the limit was reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,22 @@ class Measurement:
         text = f"{self.name}: {self.value:.4g} {self.unit}"
         if self.limit is None:
             return text
-        return f"{text}, limit {self.limit:.4g} {self.unit} ({self.margin:+.0%} margin)"
+        text += f", limit {self.limit:.4g} {self.unit}"
+        if self.margin is None:
+            return text
+        far = self.margin <= FAR
+        return f"{text} ({in_words(self.margin)})" if far else f"{text} ({in_words(self.margin)} margin)"
 
     def record(self, timeline: Timeline, source: str) -> None:
         """Put it on the timeline."""
         timeline.record(
             source, KIND, str(self), name=self.name, value=self.value, unit=self.unit, limit=self.limit
         )
+
+
+def in_words(margin: float) -> str:
+    """`+25%`; far beyond the limit a percentage says nothing, and it is `600 x limit`."""
+    return f"{margin:+.0%}" if margin > FAR else f"{1 - margin:.3g} x limit"
 
 
 def measurements(entries: Iterable[Entry]) -> list[Measurement]:

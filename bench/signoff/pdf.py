@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.evidence.measurements import in_words
 from bench.signoff.sheet import COLOURS, GREY, Sheet
 
 SHOWN = 9
@@ -242,12 +243,12 @@ def _measurements(sheet: Sheet, told: Told) -> None:
             f"{row['test']}\n{row['name']}",
             f"{row['value']:.4g} {row['unit']}",
             "" if row["limit"] is None else f"{row['limit']:.4g} {row['unit']}",
-            "" if row["margin"] is None else f"{row['margin']:+.0%}",
+            "" if row["margin"] is None else in_words(row["margin"]),
             "" if row["limit"] is None else "PASSED" if row["within"] else "FAILED",
         )
         for row in sorted(told["measurements"], key=lambda row: row["limit"] is None)
     ]
-    sheet.table(("measured", "value", "limit", "margin", "within"), rows, (60, 18, 18, 12, 12))
+    sheet.table(("measured", "value", "limit", "margin", "within"), rows, (58, 18, 18, 15, 11))
 
 
 def _comparison(sheet: Sheet, told: Told) -> None:

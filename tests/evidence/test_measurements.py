@@ -23,6 +23,21 @@ def test_limits(value, limit, within, margin):
     assert made.margin == (None if margin is None else pytest.approx(margin))
 
 
+@pytest.mark.parametrize(
+    ("value", "limit", "told"),
+    [
+        (7.5, 10.0, "energy: 7.5 J, limit 10 J (+25% margin)"),
+        (12.0, 10.0, "energy: 12 J, limit 10 J (-20% margin)"),
+        (6000.0, 10.0, "energy: 6000 J, limit 10 J (600 x limit)"),
+        (0.0, 0.0, "energy: 0 J, limit 0 J"),
+    ],
+)
+def test_told_in_words(value, limit, told):
+    made = Measurement("energy", value, "J", limit)
+    assert str(made) == told
+    assert told.partition(" (")[2].split(" margin")[0].rstrip(")") in as_html([made])
+
+
 def test_they_come_back_from_the_timeline_as_a_table():
     clock = WallClock()
     try:
