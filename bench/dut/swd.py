@@ -9,7 +9,7 @@ Defences against what is known of pyOCD on this chip:
   readout protection erases it all (also on a false alarm: pyOCD issue 1766). Here CTRL-AP is asked
   first, without any other access; a locked chip is a `LockedError`, and only `recover()` erases.
 - Probes are chosen by their whole unique id, never by position or by a part of it.
-- Pages are erased one by one by the flash algorithm (`swd_erase`). Erase-all over CTRL-AP, on which pyOCD has
+- Pages are erased one by one by the flash algorithm (`swd_pages`). Erase-all over CTRL-AP, on which pyOCD has
   hung (issue 1458) or has needed nRESET (issue 1576), is done by `recover()` alone, with a time
   limit, with a reset over CTRL-AP and over the pin, and with a look whether it worked.
 - No pyocd.yaml and no user script of the working directory takes part.
@@ -34,7 +34,7 @@ from pyocd.target.family import target_nRF91
 
 from bench.dut.flasher import Flasher
 from bench.dut.pauses import Pause, pausing_by
-from bench.dut.swd_erase import erase_pages
+from bench.dut.swd_pages import erase_pages, write_pages
 from bench.errors import FlashError, LockedError, ProbeError
 from bench.timeline import Timeline
 
@@ -238,7 +238,7 @@ class SwdFlasher(Flasher):
             tail = _read(target, address + len(data), end - address - len(data))
             if target.memory_map.get_region_for_address(address).is_erasable:
                 erase_pages(target, start, end)
-            _write(target, start, head + data + tail)
+            write_pages(target, start, head + data + tail)
 
         self._guard(f"program {address:#x}+{len(data):#x}", write)
         self.verify(address, data)
@@ -249,7 +249,7 @@ class SwdFlasher(Flasher):
         self.erase(address, max(length, len(data)))
         if not data:
             return
-        self._guard(f"write {address:#x}+{len(data):#x}", lambda: _write(target, address, data))
+        self._guard(f"write {address:#x}+{len(data):#x}", lambda: write_pages(target, address, data))
         self.verify(address, data)
 
     def read(self, address: int, length: int) -> bytes:
@@ -387,13 +387,6 @@ def _pages(target: Any, address: int, length: int) -> tuple[int, int]:
     flash = target.memory_map.get_region_for_address(address).flash
     first, last = flash.get_sector_info(address), flash.get_sector_info(address + length - 1)
     return first.base_addr, last.base_addr + last.size
-
-
-def _write(target: Any, address: int, data: bytes) -> None:
-    """Into erased pages, by the flash algorithm."""
-    builder = target.memory_map.get_region_for_address(address).flash.get_flash_builder()
-    builder.add_data(address, data)
-    builder.program(smart_flash=False, keep_unwritten=False)
 
 
 def _read(target: Any, address: int, length: int) -> bytes:

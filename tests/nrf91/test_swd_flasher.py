@@ -59,6 +59,15 @@ def test_programming_runs_the_algorithm_from_ram_and_takes_the_flashs_time(
     assert board.chip.flash.wear == {0x30: 1, 0x31: 1, 0x32: 1}
 
 
+def test_more_than_one_call_of_the_algorithm(board: Board, flasher: SwdFlasher) -> None:
+    data = random.Random(3).randbytes(0x14321)
+    board.load(0x30000, bytes(0x1000))
+    flasher.program(0x30103, data)
+    assert board.chip.flash.read(0x30103, len(data)) == data
+    assert board.chip.flash.read(0x30000, 0x103) == bytes(0x103)
+    assert board.chip.flash.wear == dict.fromkeys(range(0x30, 0x45), 1)
+
+
 def test_what_is_there_is_not_programmed_again(board: Board, flasher: SwdFlasher) -> None:
     board.load(0x30000, IMAGE)
     flasher.program(0x30000, IMAGE)
@@ -120,7 +129,7 @@ def test_rewrite_fails_where_the_erase_left_something(
         board.chip.flash.view[0x30100] = 0x00
 
     monkeypatch.setattr(board.chip.flash, "erase_now", weakly)
-    with pytest.raises(FlashError, match=r"write 0x30000.*page failure.*0x00030000"):
+    with pytest.raises(FlashError, match=r"write 0x30000.*page not written.*0x00030000"):
         flasher.rewrite(0x30000, 0x3000, IMAGE)
 
 
