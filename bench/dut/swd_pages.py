@@ -66,8 +66,7 @@ def write_pages(target: Any, address: int, data: bytes) -> None:
     before = address % size
     data = b"\xff" * before + data  # as pyOCD does: such bytes write nothing
     data += b"\xff" * (-len(data) % size)
-    buffer, room = _free_ram(target, flash, size)
-    block = min(room, BLOCK) // size * size
+    buffer, block = _free_ram(target, flash, size)
     for done in range(0, len(data), block):
         part, start = data[done : done + block], address - before + done
         target.write_memory_block32(buffer, struct.unpack(f"<{len(part) // 4}I", part))
@@ -78,11 +77,15 @@ def write_pages(target: Any, address: int, data: bytes) -> None:
 
 
 def _free_ram(target: Any, flash: Flash, size: int) -> tuple[int, int]:
-    """Where RAM is free behind the algorithm with its stack and page buffers, and how many bytes."""
+    """Where whole pages fit into RAM, at most a block of them, and how many bytes.
+
+    At its end: the algorithm is at the beginning, and into the lowest 128 KiB a modem that is on may write
+    though the core stands (nRF Connect SDK, Modem library, shared memory configuration).
+    """
     used = max(flash.begin_stack, flash.end_flash_algo, max(flash.page_buffers) + size)
-    start: int = -(-used // size) * size
     ram = target.memory_map.get_region_for_address(flash.page_buffers[0])
-    return start, ram.end + 1 - start
+    room = min(BLOCK, ram.end + 1 - used) // size * size
+    return ram.end + 1 - room, room
 
 
 def _load(target: Any, flash: Flash, operation: Flash.Operation) -> None:
