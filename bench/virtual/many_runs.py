@@ -23,6 +23,11 @@ class Runs:
         self._alive: set[subprocess.Popen[bytes]] = set()
         self._over = False
 
+    @property
+    def over(self) -> bool:
+        """Whether what still runs was asked to end: what it leaves is half a run."""
+        return self._over
+
     def run(self, command: Sequence[str], folder: Path, limit: float | None = None) -> tuple[int, bytes]:
         """The exit status, and what was written to stdout and stderr together.
 

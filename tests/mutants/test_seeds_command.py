@@ -99,6 +99,7 @@ def test_nothing_outlives_the_command(testcases: pathlib.Path) -> None:
     finally:
         started.kill()
         started.wait()
+    assert not list((testcases.parent / "kept").glob("*.jsonl")), "half a run is kept as one"
     left = psutil.pid_exists(pid)
     if left:  # else it would sleep on
         psutil.Process(pid).kill()

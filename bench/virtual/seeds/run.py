@@ -79,11 +79,13 @@ def run_one(
 ) -> SeedRun:
     """Run one seed. Its ledger is kept; of a run that is not clean, everything.
 
-    Raises `PlantError` when the run left no ledger.
+    Raises `PlantError` when the run left no ledger, or was ended with the command.
     """
     results = folder / f"seed-{seed}"
     shutil.rmtree(results, ignore_errors=True)
     status, output = runs.run(command(seed, testcases, bench, results, part, selected), testcases.parent)
+    if runs.over:
+        raise PlantError(f"seed {seed} was ended with the command", help="run it again: it is not kept")
     try:
         shutil.copyfile(latest_run(results) / FILE, ledger_of(folder, seed))
     except (BenchError, OSError):
