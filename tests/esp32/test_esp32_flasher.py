@@ -6,6 +6,7 @@ import contextlib
 import io
 import random
 import re
+import time
 import zlib
 
 import esptool
@@ -35,6 +36,33 @@ def test_program_read_verify_erase(bench: Bench, data: bytes) -> None:
     assert bench.chip.flash.read(0x12000, 0x1000) == data[0x2000:0x3000]
     with pytest.raises(FlashError, match="first at 0x11000"):
         flasher.verify(0x10000, data)
+    flasher.close()
+
+
+def test_pauses_of_esptool_are_the_bench_s(bench: Bench) -> None:
+    pauses: list[float] = []
+    flasher = bench.flasher(pause=pauses.append, baud=460800)
+    flasher.open()
+    assert pauses[:2] == [0.1, 0.05]  # EN low, then GPIO0 low
+    assert pauses[-1] == 0.05  # the change of the baud rate
+    pauses.clear()
+    flasher.reset()
+    assert pauses == [0.1]
+    for module in (esptool.loader, esptool.reset, cmds):
+        assert module.time is time, "esptool's own clock is not given back"
+
+
+def test_a_hash_tells_contents_apart_without_reading_them_over_the_wire(bench: Bench) -> None:
+    flasher = bench.flasher()
+    flasher.open()
+    flasher.program(0x10000, RANDOM)
+    before, begin = flasher.digest(0x10000, len(RANDOM)), bench.clock.now()
+    assert flasher.holds(0x10000, RANDOM)
+    assert flasher.digest(0x10000, len(RANDOM)) == before
+    assert bench.clock.now() - begin < len(RANDOM) * 10 / flasher.baud / 10
+    bench.chip.flash.view[0x10000 + 4711] ^= 0x01
+    assert not flasher.holds(0x10000, RANDOM)
+    assert flasher.digest(0x10000, len(RANDOM)) != before
     flasher.close()
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
+import time
 from dataclasses import dataclass, field
 
+from bench.dut.pauses import Pause
 from bench.dut.swd import SwdFlasher
 from bench.timeline import Timeline
 from bench.virtual.clock import VirtualClock
@@ -74,8 +76,8 @@ class Board:
         """Put bytes into the array as the factory would."""
         self.chip.flash.view[address : address + len(data)] = data
 
-    def flasher(self, uid: str = UID) -> SwdFlasher:
-        return SwdFlasher("dut", uid, self.timeline)
+    def flasher(self, uid: str = UID, pause: Pause = time.sleep) -> SwdFlasher:
+        return SwdFlasher("dut", uid, self.timeline, pause=pause)
 
     def is_running(self) -> bool:
         before = self.ticks

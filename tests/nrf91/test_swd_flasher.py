@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import struct
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from nrf91_rig import DEVICE_ID, UID, VECTORS, Board
+from pyocd.coresight import cortex_m
 
 from bench.dut.swd import SwdFlasher
 from bench.errors import BenchError, FlashError, LockedError, ProbeError
@@ -154,6 +156,17 @@ def test_close_after_programming_starts_the_firmware_anew(board: Board, flasher:
     flasher.close()
     assert board.boots == ["power", "swd"]
     assert board.is_running()
+
+
+def test_pauses_of_pyocd_are_the_bench_s(board: Board) -> None:
+    pauses: list[float] = []
+    flasher = board.flasher(pause=pauses.append)
+    flasher.open()
+    assert pauses == []
+    flasher.reset_by_debugger()
+    assert pauses == [0.1]  # reset.post_delay
+    flasher.close()
+    assert cortex_m.sleep is time.sleep, "pyOCD's own is not given back"
 
 
 def test_close_without_programming_disturbs_nothing(board: Board, flasher: SwdFlasher) -> None:

@@ -32,7 +32,7 @@ class SeedRun:
     @property
     def is_clean(self) -> bool:
         """GO, or kept from it by nothing but the cuts that were left out of the sweeps on purpose."""
-        return all(why == self.part.left_out and not self.part.is_whole for why in self.verdict.why)
+        return set(self.verdict.why) <= {self.part.left_out}
 
 
 def part_of(seed: int, parts: int) -> SweepPart:
