@@ -84,7 +84,7 @@ def sweep(
     """Every cut of one update and what came of it, by number.
 
     `on_progress(done, total, result)` is called after each. Raises `NotApplicable` for a board that is
-    not virtual, and `PlantError` when a worker cannot do its work.
+    not virtual and for a part that holds no operation, and `PlantError` when a worker cannot do its work.
     """
     if order.bench.settings.bench.plant is None:
         raise NotApplicable("only the flash of a virtual board can be looked into while it works")
@@ -99,12 +99,15 @@ def sweep(
     for process in running:
         process.start()
     try:
-        return _gathered(running, messages, on_progress)
+        results = _gathered(running, messages, on_progress)
     finally:
         for process in running:
             process.terminate()
             process.join()
         messages.close()
+    if not results:  # which is no finding about the board
+        raise NotApplicable(f"part {order.part} of this sweep holds none of its flash operations")
+    return results
 
 
 def _gathered(

@@ -36,9 +36,7 @@ class Sweep:
         self._dut, self._server, self._stage, self._clock = dut, server, stage, clock
         self._seed = seed
         self._proved: dict[str, int] = {}
-        self._recoveries: dict[
-            int, int
-        ] = {}  # flash operations of the recovery from a cut before an operation
+        self._recoveries: dict[int, int] = {}  # operation -> how many the recovery from a cut before it has
         self._image = dut.images.update
         self._transport = Transport.HTTP if "http" in dut.type.profile.transports else None
         self.operations: Sequence[FlashOperation] = ()

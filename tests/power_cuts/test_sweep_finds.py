@@ -11,8 +11,9 @@ import pytest
 
 from bench.config import load_bench
 from bench.dut.hardware import HardwareDut
-from bench.errors import PlantError
+from bench.errors import NotApplicable, PlantError
 from bench.firmware_update.states import Delivery
+from bench.power_cuts.part import SweepPart
 from bench.power_cuts.report import CutResult, as_json, as_table, describe, failed
 from bench.power_cuts.sweep import Sweep
 from bench.station import Station
@@ -72,6 +73,12 @@ def test_settings_that_do_not_survive_a_torn_write_are_found(monkeypatch: pytest
     assert problems
     assert all("did not boot and register" in result.problem for result in problems)
     assert f"--cut {problems[0].cut.number} repeats it" in describe(problems[0])
+
+
+def test_a_part_without_operations_is_no_finding() -> None:
+    empty = Order(load_bench(FILE, ("esp32",)), "esp32", Delivery.PUSH, part=SweepPart(1000, 1000))
+    with pytest.raises(NotApplicable, match="part 1000/1000 of this sweep holds none"):
+        sweep(empty)
 
 
 def test_one_cut_alone_has_the_outcome_that_it_has_among_all() -> None:
