@@ -11,14 +11,14 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any, Self
 
 from bench.errors import InstrumentError
+from bench.side_process import side_process
 
 DISMISSED = "dismissed"
 READY = "ready"
@@ -52,12 +52,10 @@ class OutputGuard:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.instruments.guarding"],
+            **side_process("bench.instruments.guarding"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
-            **_apart(),
         )
         self._tell({"owner": os.getpid(), "supplies": [asdict(s) for s in self._supplies]})
         return self
@@ -103,10 +101,3 @@ class OutputGuard:
         with contextlib.suppress(OSError):  # it has ended; `await_ready` tells
             self._process.stdin.write(json.dumps(what) + "\n")
             self._process.stdin.flush()
-
-
-def _apart() -> Mapping[str, Any]:
-    """Ctrl-C, and a signal to the bench's process group, are not for the guard."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"start_new_session": True}

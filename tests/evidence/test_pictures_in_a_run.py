@@ -8,12 +8,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
-BROKEN = """
-import bench.evidence.picture.draw
+NOT_READABLE = """
+import bench.evidence.picture.page
 def broken(*_):
-    raise ZeroDivisionError("no picture today")
-bench.evidence.picture.draw.timeline_png = broken
+    raise ZeroDivisionError("no page today")
+bench.evidence.picture.page.timeline_html = broken
+"""
+UNFIT = """
+import dataclasses
+from bench.evidence.picture.content import Picture
+whole = Picture.of
+def broken(found, *others):
+    return whole(dataclasses.replace(found, states=[(0.0,)]), *others)
+Picture.of = broken
 """
 
 CHANGED = """
@@ -62,16 +72,34 @@ def test_a_failed_test_shows_where_it_failed(tmp_path: Path) -> None:
     assert any(text.startswith("failed (test_successful_update.py, line ") for text in moment), moment
 
 
-def test_a_picture_that_cannot_be_drawn_changes_no_verdict(tmp_path: Path) -> None:
-    (tmp_path / "broken_picture.py").write_text(BROKEN, encoding="utf-8")
-    made = run(tmp_path, "-p", "broken_picture", path=tmp_path)
+def test_a_page_that_cannot_be_made_changes_no_verdict(tmp_path: Path) -> None:
+    (tmp_path / "not_readable.py").write_text(NOT_READABLE, encoding="utf-8")
+    made = run(tmp_path, "-p", "not_readable", path=tmp_path)
     assert made.returncode == 0, made.stdout[-3000:] + made.stderr[-1000:]
     assert "1 passed" in made.stdout
     files = attached(tmp_path)
     assert "timeline" not in files
     note = files["no timeline picture"]
-    assert "ZeroDivisionError: no picture today" in note
+    assert "ZeroDivisionError: no page today" in note
     assert "help: " in note
+
+
+@pytest.mark.parametrize(
+    "how", [(), ("-n", "1", "-W", "error::pytest.PytestWarning")], ids=["alone", "xdist"]
+)
+def test_a_picture_that_cannot_be_drawn_changes_no_verdict(tmp_path: Path, how: tuple[str, ...]) -> None:
+    (tmp_path / "unfit.py").write_text(UNFIT, encoding="utf-8")
+    made = run(tmp_path, "-p", "unfit", *how, path=tmp_path)
+    assert made.returncode == 0, made.stdout[-3000:] + made.stderr[-1000:]
+    assert "1 passed, 1 warning" in made.stdout
+    why = "no timeline picture: ValueError: not enough values to unpack"
+    assert why in made.stdout
+    files = attached(tmp_path)
+    assert files["timeline"][1:4] == "PNG"
+    assert "timeline, to zoom in" in files
+    notes = [text for file in (tmp_path / "allure").glob("*.txt") if why in (text := file.read_text("utf-8"))]
+    assert len(notes) == 1
+    assert notes[0].startswith("testcases/test_successful_update.py::test_push_succeeds")
 
 
 def test_only_what_did_not_pass_is_drawn(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from matplotlib.image import imread
 from bench.current.phases import Phase, measure
 from bench.current.trace import MemoryTrace, TraceInfo, to_counts
 from bench.evidence.picture import draw
-from bench.evidence.picture.content import About, spans
+from bench.evidence.picture.content import About, Picture, spans
 from bench.evidence.picture.draw import timeline_png
 from bench.evidence.picture.lanes import MOST_EVENTS, Event, Lanes, chosen, lanes
 from bench.evidence.picture.page import thinned, timeline_html
@@ -171,9 +171,9 @@ def drawn_figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
 def test_lanes_without_data_are_left_out(monkeypatch):
     figures = drawn_figures(monkeypatch)
-    timeline_png(lanes(UPDATE), ABOUT)
-    timeline_png(lanes(UPDATE), ABOUT, trace(numpy.full(30_000, 0.01)))
-    timeline_png(lanes(entries((0.0, "dk", "power", "on", {}))), ABOUT)
+    timeline_png(Picture.of(lanes(UPDATE), ABOUT))
+    timeline_png(Picture.of(lanes(UPDATE), ABOUT, trace(numpy.full(30_000, 0.01))))
+    timeline_png(Picture.of(lanes(entries((0.0, "dk", "power", "on", {}))), ABOUT))
     labels = [[axes.get_ylabel() for axes in figure.axes] for figure in figures]
     assert "current" not in labels[0]
     assert "current" in labels[1]
@@ -184,7 +184,7 @@ def test_no_text_of_an_event_lies_over_another(monkeypatch):
     figures = drawn_figures(monkeypatch)
     text = "with a rather long text to it"
     rows = [(9.0 + n * 0.05, "dk", "reset", f"event number {n} {text}", {}) for n in range(40)]
-    timeline_png(lanes(entries(*rows)), ABOUT)
+    timeline_png(Picture.of(lanes(entries(*rows)), ABOUT))
     figure = figures[0]
     renderer = FigureCanvasAgg(figure).get_renderer()
     boxes = [text.get_window_extent(renderer) for text in figure.axes[-1].texts]
@@ -198,14 +198,14 @@ def test_a_one_sample_peak_is_in_the_picture_and_named(monkeypatch):
     figures = drawn_figures(monkeypatch)
     amps = numpy.full(2_000_000, 3e-6)
     amps[1_234_567] = 0.3
-    png = timeline_png(lanes(UPDATE), ABOUT, trace(amps, rate=100_000.0))
+    png = timeline_png(Picture.of(lanes(UPDATE), ABOUT, trace(amps, rate=100_000.0)))
     assert imread(BytesIO(png)).shape[1] == 1080
     (axes,) = [a for a in figures[0].axes if a.get_ylabel() == "current"]
     assert any("peak 300.0 mA" in text.get_text() for text in axes.texts)
 
 
 def test_a_test_that_saw_nothing_still_has_a_picture():
-    assert imread(BytesIO(timeline_png(Lanes(), ABOUT))).shape[1] == 1080
+    assert imread(BytesIO(timeline_png(Picture.of(Lanes(), ABOUT)))).shape[1] == 1080
 
 
 def page_data(text: str) -> dict[str, Any]:
@@ -255,7 +255,7 @@ def test_where_a_test_failed_is_an_event_that_is_never_left_out(monkeypatch):
     found = lanes(rows, (40.5, "failed (test_push.py, line 12): assert 5 == 1"))
     assert found.failure in found.events
     assert len(found.events) == MOST_EVENTS
-    timeline_png(found, ABOUT)
+    timeline_png(Picture.of(found, ABOUT))
     marked = [a for a in figures[0].axes if any(list(x.get_xdata()) == [40.5, 40.5] for x in a.lines)]
     assert len(marked) == 4  # states, download, supply, events
     assert any("40.5 s  failed (test_push.py, line 12)" in t.get_text() for t in marked[-1].texts)
@@ -293,7 +293,7 @@ def test_attenuation_is_shown_as_such_where_no_strength_was_ever_reported():
 def test_a_trace_of_which_nothing_arrived_is_drawn_as_that(monkeypatch):
     figures = drawn_figures(monkeypatch)
     lost = trace(numpy.full(30_000, numpy.nan))
-    timeline_png(lanes(UPDATE), ABOUT, lost)
+    timeline_png(Picture.of(lanes(UPDATE), ABOUT, lost))
     assert any("every sample was lost" in t.get_text() for axes in figures[0].axes for t in axes.texts)
     (lane,) = [
         x for x in page_data(timeline_html(lanes(UPDATE), ABOUT, lost))["lanes"] if x["kind"] == "current"
@@ -305,7 +305,7 @@ def test_the_charge_of_a_narrow_phase_is_told_too(monkeypatch):
     figures = drawn_figures(monkeypatch)
     measured = trace(numpy.full(30_000, 0.01))
     costs = measure(measured, [Phase("downloading", 17, 25.5), Phase("downloaded", 25.5, 26)])
-    timeline_png(lanes(UPDATE), ABOUT, measured, costs)
+    timeline_png(Picture.of(lanes(UPDATE), ABOUT, measured, costs))
     (axes,) = [a for a in figures[0].axes if a.get_ylabel() == "current"]
     texts = [text.get_text() for text in axes.texts]
     assert any(text.startswith("downloading: 85 mC, 0.315 J") for text in texts)
@@ -346,7 +346,7 @@ def test_no_text_of_the_current_lies_over_another(monkeypatch):
     amps[12_000] = 0.3
     measured = trace(amps)
     phases = [Phase("downloading", 17, 25.5), Phase("downloaded", 25.5, 26), Phase("updating", 26, 40)]
-    timeline_png(lanes(UPDATE), ABOUT, measured, measure(measured, phases))
+    timeline_png(Picture.of(lanes(UPDATE), ABOUT, measured, measure(measured, phases)))
     figure = figures[0]
     renderer = FigureCanvasAgg(figure).get_renderer()
     (axes,) = [a for a in figure.axes if a.get_ylabel() == "current"]

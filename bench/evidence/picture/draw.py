@@ -12,35 +12,29 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from bench.current.envelope import Envelope, envelope
+from bench.current.envelope import Envelope
 from bench.current.phases import PhaseCost
 from bench.current.plot import draw_current
-from bench.current.trace import Trace
 from bench.evidence.attachments import RESULTS, STATES
-from bench.evidence.picture.content import SOURCE_COLOURS, STATE_COLOURS, About, spans
+from bench.evidence.picture.content import SOURCE_COLOURS, STATE_COLOURS, Picture, spans
 from bench.evidence.picture.event_lane import draw_events, height
 from bench.evidence.picture.lanes import Lanes, Series
 from bench.evidence.picture.signal_line import radio
 
 WIDTH, DPI = 12.0, 90
 """Inches; pixels an inch."""
-COLUMNS = 1200
 CAPTION = 0.13
 """Share of the width that a phase needs for a caption inside it."""
 MOST_NARROW = 8
 """Narrower phases than this are only counted."""
 
 
-def timeline_png(
-    found: Lanes, about: About, trace: Trace | None = None, costs: Sequence[PhaseCost] = ()
-) -> bytes:
-    """Draw one test. Raises `MeasurementError` for an empty trace."""
-    measured = None
-    if trace is not None:
-        start, end = min(found.start, trace.start), max(found.end, trace.end)
-        measured = envelope(trace, COLUMNS)
-    else:
-        start, end = found.start, found.end
+def timeline_png(picture: Picture) -> bytes:
+    """Draw one test."""
+    found, about, measured, costs = picture.found, picture.about, picture.measured, picture.costs
+    start, end = found.start, found.end
+    if measured is not None:
+        start, end = min(start, float(measured.edges[0])), max(end, float(measured.edges[-1]))
     rows: list[tuple[float, Callable[[Axes], None]]] = []
     if found.states:
         rows.append((0.5, lambda axes: _states(axes, found, end)))
