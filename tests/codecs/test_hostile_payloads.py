@@ -109,10 +109,10 @@ HOSTILE: dict[str, tuple[int, bytes]] = {
 
 @pytest.mark.parametrize(("content_format", "payload"), HOSTILE.values(), ids=HOSTILE.keys())
 def test_refused_soon_and_in_bounded_memory(content_format: int, payload: bytes) -> None:
-    begin = time.perf_counter()
+    begin = time.thread_time()  # of the processor: what it would keep the server from answering
     with pytest.raises(CodecError):
         content.decode(content_format, (3, 0) if content_format == content.TLV else (), payload)
-    assert time.perf_counter() - begin < 5
+    assert time.thread_time() - begin < 5
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,8 @@ if sys.platform != "win32":
         os.close(host)
         return board, path
 
-    def test_posix_pty_output_input_loss_and_return(wall, tmp_path):
+    def test_posix_pty_output_input_loss_and_return(wall, tmp_path, monkeypatch):
+        monkeypatch.setattr("bench.dut.console.READ_TIMEOUT", 6.0)
         board, path = new_pty()
         link = tmp_path / "ttyBOARD"  # as udev names a port; the device behind it comes and goes
         link.symlink_to(path)
@@ -63,7 +64,7 @@ if sys.platform != "win32":
             start = time.monotonic()
             console.close()
             os.close(board)
-        assert time.monotonic() - start < 0.4  # the blocked read was cancelled, not waited out
+        assert time.monotonic() - start < 5  # the blocked read was cancelled, not waited out
 
     def test_posix_pty_is_held_exclusively(wall):
         board, path = new_pty()

@@ -206,6 +206,6 @@ def test_supply_switched_off_at_the_wall(bench, supply):
 
 def test_no_nagle_stall(supply):
     start = time.monotonic()
-    for _ in range(20):
-        supply.set("VOLT 3.3,(@1)")  # write, write, read: the pattern that stalls 40 ms each
-    assert time.monotonic() - start < 0.4
+    for _ in range(200):
+        supply.set("VOLT 3.3,(@1)")  # write, write, read: the pattern that stalls 40 ms each, 8 s in all
+    assert time.monotonic() - start < 6

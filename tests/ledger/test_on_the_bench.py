@@ -9,6 +9,7 @@ import signal
 
 import pytest
 
+from bench.evidence import measured_runs
 from bench.evidence.ledger import read
 from bench.evidence.run_verdict import Decision
 
@@ -162,3 +163,76 @@ def test_interrupted_in_the_middle_of_a_board(suite, number):
     told = (suite.folder / "results" / "timeline.jsonl").read_text("utf-8").splitlines()
     powers = [entry["text"] for entry in map(json.loads, told) if entry["kind"] == "power"]
     assert powers[-1] == "off"
+
+
+def test_what_workers_leave_behind_is_put_together(suite):
+    suite.write(
+        """
+        import os
+        import pytest
+        @pytest.mark.requirement("LightweightM2M-1.0-int-770")
+        def test_one(dut, current): current.note("charge", len(dut.name), "C")
+        @pytest.mark.requirement("LightweightM2M-1.0-int-771")
+        def test_two(dut, current): current.note("charge", 2.0, "C")
+        """
+    )
+    ended = suite.run(*BENCH, "-n2", ledger=False)
+    assert ended.status == 0, ended.output
+    results = ended.folder / "results"
+    names = {f"test_{n}[{board}]" for n in ("one", "two") for board in ("nrf9160", "esp32")}
+    figures = measured_runs.read(results)
+    assert {figure.test for figure in figures} == names
+    assert len(figures) == 4
+    covered = json.loads((results / "coverage.json").read_text())
+    assert (
+        sorted(row["name"] for row in covered)
+        == ["test_suite.py::test_one"] * 2 + ["test_suite.py::test_two"] * 2
+    )
+    lines = [json.loads(line) for line in (results / "timeline.jsonl").read_text().splitlines()]
+    charges = [(line["worker"], line["source"]) for line in lines if line["kind"] == "measurement"]
+    assert len(charges) == 4
+    assert {worker for worker, _ in charges} == {"gw0", "gw1"}
+    # each worker has a clock of its own, so its lines stay together
+    workers = [line["worker"] for line in lines]
+    assert workers == sorted(workers)
+    (listed,) = [line for line in read(ended.ledger).lines if line["kind"] == "results"]
+    assert {"results/timeline.jsonl", "results/coverage.json"} <= set(listed["files"])
+    assert not list(ended.run.glob("part-*"))
+
+
+def test_why_a_worker_began_nothing_is_in_the_ledger(suite):
+    suite.write(
+        """
+        import pytest
+        @pytest.mark.requirement("R1")
+        def test_one(dut): pass
+        """
+    )
+    ended = suite.run(*BENCH, "-n2", ledger=False)
+    assert ended.found.decision is Decision.INCONCLUSIVE
+    assert "requirement 'R1' is not listed in" in ended.output
+
+
+CUTS_OFF = """
+import os
+import pytest
+from fixtures import left_behind
+whole = left_behind.leave
+def cut_off(config, station):
+    whole(config, station)
+    if os.environ.get("PYTEST_XDIST_WORKER") == "gw1":
+        (left_behind.run_folder_of(config) / "part-gw1" / "measurements.json").write_text("[{")
+left_behind.leave = cut_off
+import fixtures.station
+fixtures.station.leave = cut_off
+"""
+
+
+def test_a_part_that_cannot_be_read_is_no_go_and_is_kept(suite):
+    suite.write(CUTS_OFF, "conftest.py")
+    suite.write("def test_one(dut, current): current.note('charge', 1.0, 'C')")
+    ended = suite.run(*BENCH, "-n2", ledger=False)
+    assert ended.found.decision is Decision.INCONCLUSIVE
+    assert "measurements.json of part-gw1 cannot be read" in ended.output
+    assert len(measured_runs.read(ended.folder / "results")) == 1
+    assert (ended.run / "part-gw1" / "timeline.jsonl").exists()

@@ -96,6 +96,9 @@ class DrawingProcess:
             self._ends.append(
                 f"the drawing process ended with {status}: {' '.join(said) or 'it said nothing'}"
             )
+        except BaseException:  # interrupted: what is listed of this run must not change any more
+            process.kill()
+            raise
         process.wait()
         process.stdout.close()
         complaints.close()
