@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from bench.firmware_update.judge import Judgement, Rules, Transition, judge, settled
 from bench.firmware_update.states import Delivery, Result, State, Transport, in_words
-from bench.lwm2m.push import PushResult
+from bench.lwm2m.management.push import PushResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from bench.firmware_update.record import UpdateRecord
 from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.firmware_update.watch import Watch
 from bench.lwm2m.client import Client, CoapError, NotReachable
-from bench.lwm2m.push import BlockPush, Outcome
+from bench.lwm2m.management.push import BlockPush, Outcome
 from bench.lwm2m.server import LwM2mServer
 from bench.packages.shelf import Package
 from bench.timeline import Timeline

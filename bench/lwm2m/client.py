@@ -7,13 +7,13 @@ from typing import Any
 
 from bench.lwm2m.codecs import link_format
 from bench.lwm2m.codecs.values import Value
-from bench.lwm2m.composite import CompositeOperations
-from bench.lwm2m.exchange import Exchange
-from bench.lwm2m.observation import Observation
-from bench.lwm2m.operations import Operations
-from bench.lwm2m.push import BlockPush
-from bench.lwm2m.registration import Registration
-from bench.lwm2m.requests import REQUEST_LIMIT, CoapError, NotReachable, Requester
+from bench.lwm2m.interfaces.registration import Registration
+from bench.lwm2m.management.composite import CompositeOperations
+from bench.lwm2m.management.exchange import Exchange
+from bench.lwm2m.management.observation import Observation
+from bench.lwm2m.management.operations import Operations
+from bench.lwm2m.management.push import BlockPush
+from bench.lwm2m.management.requests import REQUEST_LIMIT, CoapError, NotReachable, Requester
 
 __all__ = ["Client", "CoapError", "NotReachable", "Observation"]
 

@@ -12,23 +12,23 @@ from aiocoap.resource import Resource
 
 from bench.clock import Clock
 from bench.errors import DeviceError, ServerError, WaitTimeout
-from bench.lwm2m.assembly import RepeatableSpool
-from bench.lwm2m.bootstrap import Bootstrapped, BootstrapServer, Plan
-from bench.lwm2m.capture import Capture
 from bench.lwm2m.client import Client
+from bench.lwm2m.coap.assembly import RepeatableSpool
+from bench.lwm2m.coap.capture import Capture
+from bench.lwm2m.coap.endpoint import Address, UdpEndpoint, hostinfo
+from bench.lwm2m.coap.layers import PeerMessageManager, PeerTokenManager
+from bench.lwm2m.coap.queue_mode import AWAKE_WINDOW, Sleepers
+from bench.lwm2m.coap.site import GuardedSite
+from bench.lwm2m.coap.succession import Succession
+from bench.lwm2m.coap.trace import Trace
+from bench.lwm2m.coap.transports import Transports
 from bench.lwm2m.dtls.context import ServerContext
 from bench.lwm2m.dtls.credentials import Credentials
 from bench.lwm2m.dtls.endpoint import DtlsEndpoint
-from bench.lwm2m.endpoint import Address, UdpEndpoint, hostinfo
-from bench.lwm2m.exchange import Exchange
-from bench.lwm2m.layers import PeerMessageManager, PeerTokenManager
-from bench.lwm2m.queue_mode import AWAKE_WINDOW, Sleepers
-from bench.lwm2m.registration import Directory, Registration
-from bench.lwm2m.reports import ReportInterface
-from bench.lwm2m.site import GuardedSite
-from bench.lwm2m.succession import Succession
-from bench.lwm2m.trace import Trace
-from bench.lwm2m.transports import Transports
+from bench.lwm2m.interfaces.bootstrap import Bootstrapped, BootstrapServer, Plan
+from bench.lwm2m.interfaces.registration import Directory, Registration
+from bench.lwm2m.interfaces.reports import ReportInterface
+from bench.lwm2m.management.exchange import Exchange
 from bench.packages.coap import CoapDoor
 from bench.packages.shelf import Package, Shelf
 from bench.timeline import Timeline

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.lwm2m import content, objects
 from bench.lwm2m.codecs import link_format
 from bench.lwm2m.codecs.error import CodecError
 from bench.lwm2m.codecs.names import path_of
 from bench.lwm2m.codecs.shapes import flat, nested
 from bench.lwm2m.codecs.values import ObjectLink
+from bench.lwm2m.model import content, objects
 
 DEVICE: content.Values = {
     (3, 0, 0): "Open Mobile Alliance",

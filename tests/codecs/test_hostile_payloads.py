@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.lwm2m import content, objects
 from bench.lwm2m.codecs import cbor, link_format, strict_json
 from bench.lwm2m.codecs.error import CodecError
 from bench.lwm2m.codecs.names import name_of, path_of
 from bench.lwm2m.codecs.shapes import flat
 from bench.lwm2m.codecs.values import ObjectLink
+from bench.lwm2m.model import content, objects
 
 HUGE = 1_000_000
 

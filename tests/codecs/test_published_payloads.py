@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bench.lwm2m import content
 from bench.lwm2m.codecs.error import CodecError
 from bench.lwm2m.codecs.names import path_of
 from bench.lwm2m.codecs.values import ObjectLink
+from bench.lwm2m.model import content
 
 DEVICE: dict[str, Any] = {
     "/3/0/0": "Open Mobile Alliance",

@@ -32,7 +32,7 @@ from coap_peer import (
 from bench.clock import Clock
 from bench.errors import ServerError
 from bench.lwm2m.client import NotReachable, Observation
-from bench.lwm2m.push import PushResult
+from bench.lwm2m.management.push import PushResult
 from bench.lwm2m.server import LwM2mServer
 from bench.timeline import Timeline
 

@@ -24,10 +24,10 @@ from coap_peer import (
 
 from bench.clock import Clock
 from bench.errors import WaitTimeout
-from bench.lwm2m import content
-from bench.lwm2m.bootstrap import Account, Plan, Security
-from bench.lwm2m.capture import pcap
+from bench.lwm2m.coap.capture import pcap
 from bench.lwm2m.codecs import tlv
+from bench.lwm2m.interfaces.bootstrap import Account, Plan, Security
+from bench.lwm2m.model import content
 from bench.lwm2m.server import LwM2mServer
 from bench.timeline import Timeline
 

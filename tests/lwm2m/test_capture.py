@@ -10,7 +10,7 @@ import pytest
 from coap_peer import GET, Packet, Peer
 
 from bench.clock import Clock
-from bench.lwm2m.capture import Capture, Frame, pcap
+from bench.lwm2m.coap.capture import Capture, Frame, pcap
 from bench.lwm2m.server import LwM2mServer
 
 

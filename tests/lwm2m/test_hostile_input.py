@@ -37,10 +37,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bench.clock import Clock
-from bench.lwm2m import wire
-from bench.lwm2m.assembly import MAX_BODIES, MAX_BODY
-from bench.lwm2m.duplicates import PEERS, PER_PEER, RecentMessages
-from bench.lwm2m.registration import MAX_REGISTRATIONS
+from bench.lwm2m.coap import wire
+from bench.lwm2m.coap.assembly import MAX_BODIES, MAX_BODY
+from bench.lwm2m.coap.duplicates import PEERS, PER_PEER, RecentMessages
+from bench.lwm2m.interfaces.registration import MAX_REGISTRATIONS
 from bench.lwm2m.server import LwM2mServer
 from bench.timeline import Timeline
 

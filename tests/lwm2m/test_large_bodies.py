@@ -26,8 +26,8 @@ from coap_peer import (
 
 from bench.clock import Clock
 from bench.errors import ServerError
-from bench.lwm2m import bodies
 from bench.lwm2m.client import CoapError
+from bench.lwm2m.coap import bodies
 from bench.lwm2m.server import LwM2mServer
 
 TEXT = "0123456789abcdef" * 4096

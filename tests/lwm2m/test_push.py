@@ -21,7 +21,7 @@ from coap_peer import (
     uint,
 )
 
-from bench.lwm2m.push import MAX_BUSY, MAX_RESTARTS, BlockPush, Outcome, PushResult
+from bench.lwm2m.management.push import MAX_BUSY, MAX_RESTARTS, BlockPush, Outcome, PushResult
 from bench.lwm2m.server import LwM2mServer
 
 IMAGE = bytes(range(256)) * 20 + b"end"

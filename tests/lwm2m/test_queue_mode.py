@@ -26,7 +26,7 @@ from bench.firmware_update.judge import rules_for
 from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.firmware_update.update import Cycle, Update
 from bench.lwm2m.client import NotReachable
-from bench.lwm2m.queue_mode import AWAKE_WINDOW
+from bench.lwm2m.coap.queue_mode import AWAKE_WINDOW
 from bench.lwm2m.server import LwM2mServer
 from bench.timeline import Timeline
 

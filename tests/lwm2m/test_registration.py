@@ -20,7 +20,7 @@ from coap_peer import (
 )
 
 from bench.clock import Clock
-from bench.lwm2m.registration import EXPIRY_MARGIN, MAX_REGISTRATIONS, Registration
+from bench.lwm2m.interfaces.registration import EXPIRY_MARGIN, MAX_REGISTRATIONS, Registration
 from bench.lwm2m.server import LwM2mServer
 from bench.timeline import Timeline
 

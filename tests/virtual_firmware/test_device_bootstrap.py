@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from firmware_rig import ENDPOINT, Rig
 
-from bench.lwm2m.bootstrap import Account, Plan, Security
+from bench.lwm2m.interfaces.bootstrap import Account, Plan, Security
 from bench.lwm2m.server import LwM2mServer
 from bench.timeline import Timeline
 from bench.virtual.clock import VirtualClock

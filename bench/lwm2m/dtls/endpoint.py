@@ -10,12 +10,12 @@ from typing import Any, cast
 from aiocoap import Message, error, interfaces
 from OpenSSL import SSL
 
-from bench.lwm2m import wire
+from bench.lwm2m.coap import wire
+from bench.lwm2m.coap.endpoint import Address, Peer, hostinfo
+from bench.lwm2m.coap.trace import Trace
 from bench.lwm2m.dtls.context import ServerContext
 from bench.lwm2m.dtls.records import HANDSHAKE, Hello, Record, client_hello, datagrams, records
 from bench.lwm2m.dtls.session import HandshakeFailed, Session
-from bench.lwm2m.endpoint import Address, Peer, hostinfo
-from bench.lwm2m.trace import Trace
 
 HANDSHAKE_LIMIT = 60.0
 """Seconds within which a handshake must be over."""

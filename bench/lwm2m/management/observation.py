@@ -9,8 +9,8 @@ from typing import Any
 from aiocoap import Message
 
 from bench.errors import ServerError
-from bench.lwm2m import bodies
-from bench.lwm2m.requests import REQUEST_LIMIT, CoapError, Requester
+from bench.lwm2m.coap import bodies
+from bench.lwm2m.management.requests import REQUEST_LIMIT, CoapError, Requester
 
 Heard = Callable[[Message], None]
 """Takes a whole notification. Raises `ServerError` when it cannot be read."""

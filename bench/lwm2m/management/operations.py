@@ -8,15 +8,15 @@ from typing import Any
 from aiocoap import DELETE, GET, POST, PUT, Message
 from aiocoap.numbers.codes import Code
 
-from bench.lwm2m import content, objects
 from bench.lwm2m.codecs import link_format
 from bench.lwm2m.codecs.error import CodecError
 from bench.lwm2m.codecs.names import name_of, path_of
 from bench.lwm2m.codecs.shapes import flat, nested
 from bench.lwm2m.codecs.values import Path, Value
-from bench.lwm2m.negotiation import READ_REFUSALS, WRITE_REFUSALS, Formats, first_accepted
-from bench.lwm2m.observation import Observation
-from bench.lwm2m.requests import CoapError, Requester
+from bench.lwm2m.management.negotiation import READ_REFUSALS, WRITE_REFUSALS, Formats, first_accepted
+from bench.lwm2m.management.observation import Observation
+from bench.lwm2m.management.requests import CoapError, Requester
+from bench.lwm2m.model import content, objects
 
 MAX_ID = 65534
 """65535 is reserved (OMA LwM2M 1.0, 6.2)."""

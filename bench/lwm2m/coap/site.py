@@ -8,7 +8,7 @@ from aiocoap.resource import Site
 
 
 class GuardedSite(Site):
-    """Refuses what the decoder found that no resource may see (`bench.lwm2m.wire`)."""
+    """Refuses what the decoder found that no resource may see (`bench.lwm2m.coap.wire`)."""
 
     async def render_to_pipe(self, pipe: Pipe) -> None:
         refusal: error.Error | None = getattr(pipe.request, "refusal", None)

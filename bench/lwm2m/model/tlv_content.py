@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bench.lwm2m import objects
 from bench.lwm2m.codecs import tlv
 from bench.lwm2m.codecs.error import CodecError
 from bench.lwm2m.codecs.names import name_of
 from bench.lwm2m.codecs.tlv import Kind, Record
 from bench.lwm2m.codecs.values import Entry, Path, Single
+from bench.lwm2m.model import objects
 
 
 def decode(base: Path, payload: bytes) -> list[Entry]:

@@ -9,8 +9,8 @@ from typing import Any
 from aiocoap import Context, Message
 
 from bench.clock import Clock
-from bench.lwm2m.queue_mode import Sleepers
-from bench.lwm2m.registration import EXPIRY_MARGIN, Registration
+from bench.lwm2m.coap.queue_mode import Sleepers
+from bench.lwm2m.interfaces.registration import EXPIRY_MARGIN, Registration
 from bench.timeline import Timeline
 
 FOR_EVER = 86400.0

@@ -7,15 +7,15 @@ from typing import Any
 
 from aiocoap import FETCH, Message, iPATCH
 
-from bench.lwm2m import content
 from bench.lwm2m.codecs.error import CodecError
 from bench.lwm2m.codecs.names import path_of
 from bench.lwm2m.codecs.shapes import flat, nested
 from bench.lwm2m.codecs.values import Path
-from bench.lwm2m.negotiation import READ_REFUSALS, WRITE_REFUSALS, Formats, first_accepted
-from bench.lwm2m.observation import Observation
-from bench.lwm2m.operations import payload_of
-from bench.lwm2m.requests import Requester
+from bench.lwm2m.management.negotiation import READ_REFUSALS, WRITE_REFUSALS, Formats, first_accepted
+from bench.lwm2m.management.observation import Observation
+from bench.lwm2m.management.operations import payload_of
+from bench.lwm2m.management.requests import Requester
+from bench.lwm2m.model import content
 
 REFUSALS = READ_REFUSALS + WRITE_REFUSALS
 

@@ -8,10 +8,10 @@ from typing import Any
 from aiocoap import CHANGED, Message, error
 from aiocoap.resource import Resource
 
-from bench.lwm2m import content
-from bench.lwm2m.assembly import RepeatableSpool
+from bench.lwm2m.coap.assembly import RepeatableSpool
 from bench.lwm2m.codecs.error import CodecError
 from bench.lwm2m.codecs.names import name_of
+from bench.lwm2m.model import content
 
 FORMATS = (content.SENML_JSON, content.SENML_CBOR, content.LWM2M_CBOR)
 

@@ -9,11 +9,11 @@ from aiocoap import Message, error
 from aiocoap.numbers.codes import Code
 
 from bench.errors import DeviceError
-from bench.lwm2m import bodies
+from bench.lwm2m.coap import bodies
+from bench.lwm2m.coap.tuning import BlockTuning
 from bench.lwm2m.codecs.error import CodecError
-from bench.lwm2m.exchange import Exchange
-from bench.lwm2m.registration import Registration
-from bench.lwm2m.tuning import BlockTuning
+from bench.lwm2m.interfaces.registration import Registration
+from bench.lwm2m.management.exchange import Exchange
 
 REQUEST_LIMIT = 300.0
 """Bench seconds for one request, retransmissions and a separate response included."""

@@ -13,8 +13,8 @@ from typing import Any, cast
 
 from aiocoap import Message, interfaces
 
-from bench.lwm2m import wire
-from bench.lwm2m.trace import Trace
+from bench.lwm2m.coap import wire
+from bench.lwm2m.coap.trace import Trace
 
 Address = tuple[str, int]
 

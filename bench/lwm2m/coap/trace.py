@@ -10,7 +10,7 @@ from typing import Any
 from aiocoap import Message
 from aiocoap.numbers.codes import EMPTY
 
-from bench.lwm2m.capture import Capture
+from bench.lwm2m.coap.capture import Capture
 from bench.timeline import Timeline
 
 SHOWN_PAYLOAD = 48

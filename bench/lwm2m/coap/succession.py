@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from bench.lwm2m.layers import (
+from bench.lwm2m.coap.layers import (
     DeviceGone,
     DeviceRestarted,
     PeerMessageManager,
@@ -13,7 +13,7 @@ from bench.lwm2m.layers import (
     RegistrationEnded,
     Unsent,
 )
-from bench.lwm2m.queue_mode import Sleepers
+from bench.lwm2m.coap.queue_mode import Sleepers
 
 
 class Succession:

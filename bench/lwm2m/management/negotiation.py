@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from bench.lwm2m import content
 from bench.lwm2m.codecs.values import Path, Single
-from bench.lwm2m.registration import Registration
-from bench.lwm2m.requests import CoapError
+from bench.lwm2m.interfaces.registration import Registration
+from bench.lwm2m.management.requests import CoapError
+from bench.lwm2m.model import content
 
 Wish = TypeVar("Wish", bound=int | None)
 Found = TypeVar("Found")

@@ -12,10 +12,10 @@ from aiocoap import CHANGED, CREATED, DELETED, Message, error
 from aiocoap.numbers.codes import SERVICE_UNAVAILABLE
 from aiocoap.resource import PathCapable, Resource
 
-from bench.lwm2m import parameters
-from bench.lwm2m.assembly import RepeatableSpool
+from bench.lwm2m.coap.assembly import RepeatableSpool
 from bench.lwm2m.codecs import link_format
 from bench.lwm2m.codecs.error import CodecError
+from bench.lwm2m.interfaces import parameters
 
 LINK_FORMAT = 40
 EXPIRY_MARGIN = 93.0

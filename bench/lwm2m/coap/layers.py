@@ -29,9 +29,9 @@ from aiocoap import ACK, CON, GET, NON, RST, Context, Message, error
 from aiocoap.messagemanager import MessageManager
 from aiocoap.tokenmanager import TokenManager
 
-from bench.lwm2m.duplicates import PEERS, RecentMessages
-from bench.lwm2m.queue_mode import Sleepers
-from bench.lwm2m.tuning import BlockTuning
+from bench.lwm2m.coap.duplicates import PEERS, RecentMessages
+from bench.lwm2m.coap.queue_mode import Sleepers
+from bench.lwm2m.coap.tuning import BlockTuning
 
 Unsent = tuple[Message, Callable[[], None]]
 """A message, and who hears that the peer reset it."""

@@ -26,9 +26,9 @@ from aiocoap.numbers.codes import (
     Code,
 )
 
-from bench.lwm2m.exchange import Exchange
-from bench.lwm2m.registration import Registration
-from bench.lwm2m.tuning import BlockTuning
+from bench.lwm2m.coap.tuning import BlockTuning
+from bench.lwm2m.interfaces.registration import Registration
+from bench.lwm2m.management.exchange import Exchange
 
 __all__ = ["BlockPush", "BlockTuning", "Outcome", "PushResult"]
 

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from aiocoap import CONTINUE, Message
 from aiocoap.numbers.codes import REQUEST_ENTITY_INCOMPLETE, REQUEST_ENTITY_TOO_LARGE
 
+from bench.lwm2m.coap.tuning import BlockTuning
 from bench.lwm2m.codecs.error import CodecError
-from bench.lwm2m.tuning import BlockTuning
 
 Ask = Callable[[Message], Awaitable[Message]]
 """Sends one message and returns its response, whatever its code."""

@@ -21,7 +21,7 @@ from bench.lwm2m.codecs.values import (
     checked_text,
     checked_unsigned,
 )
-from bench.lwm2m.object_tables import TABLES
+from bench.lwm2m.model.object_tables import TABLES
 
 __all__ = ["OBJECTS", "Resource", "Single", "Value", "from_bytes", "from_text", "kind_of", "resource"]
 

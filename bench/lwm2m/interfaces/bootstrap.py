@@ -15,15 +15,16 @@ from typing import Any
 from aiocoap import CHANGED, DELETE, GET, POST, PUT, Context, Message, error
 from aiocoap.resource import Resource
 
-from bench.lwm2m import content, parameters
-from bench.lwm2m.assembly import RepeatableSpool
+from bench.lwm2m.coap.assembly import RepeatableSpool
+from bench.lwm2m.coap.layers import DeviceRestarted
+from bench.lwm2m.coap.tuning import BlockTuning
 from bench.lwm2m.codecs import link_format
 from bench.lwm2m.codecs.error import CodecError
 from bench.lwm2m.codecs.names import path_of
 from bench.lwm2m.codecs.shapes import flat
 from bench.lwm2m.codecs.values import Single
-from bench.lwm2m.layers import DeviceRestarted
-from bench.lwm2m.tuning import BlockTuning
+from bench.lwm2m.interfaces import parameters
+from bench.lwm2m.model import content
 from bench.timeline import Timeline
 
 FORMATS = (content.TLV, content.SENML_CBOR, content.SENML_JSON, content.LWM2M_CBOR, content.JSON)

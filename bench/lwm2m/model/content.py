@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.lwm2m import objects, tlv_content
 from bench.lwm2m.codecs import cbor, json_1_0, lwm2m_cbor, senml
 from bench.lwm2m.codecs.error import CodecError
 from bench.lwm2m.codecs.names import name_of
 from bench.lwm2m.codecs.values import Entry, ObjectLink, Path, Single
+from bench.lwm2m.model import objects, tlv_content
 
 Values = dict[Path, Single]
 

@@ -1,0 +1,1 @@
+"""What devices ask the server for: bootstrap, registration, information reporting."""

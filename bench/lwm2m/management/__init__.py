@@ -1,0 +1,1 @@
+"""What the bench asks of a registered device: operations, observations, PUSH."""

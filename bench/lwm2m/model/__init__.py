@@ -1,0 +1,1 @@
+"""The object model, and payloads as values typed by it."""
