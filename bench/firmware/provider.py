@@ -39,7 +39,7 @@ def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> Imag
     return ImageSet(
         baseline=load_image(baseline, container=container, slot_size=slot),
         update=load_image(update, container=container, slot_size=slot),
-        factory=factory,
+        factory=_placed(factory, board_type),
         limit=slot,
         slot_size=min(board_type.regions[name].size for name in board_type.firmware.slots),
         variants={
@@ -52,6 +52,26 @@ def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> Imag
 
 def _factory(items: Iterable[tuple[str, Path]]) -> tuple[FactoryPart, ...]:
     return tuple(FactoryPart(int(address, 0), path) for address, path in items)
+
+
+def _placed(parts: tuple[FactoryPart, ...], board_type: BoardType) -> tuple[FactoryPart, ...]:
+    """What lies over something else would be erased with it, and the board be another than it seems."""
+    slot = board_type.firmware.slots[0]
+    region = board_type.regions[slot]
+    taken = [(region.offset, region.offset + region.size, f"the slot {slot!r}")]
+    for part in parts:
+        start, end = part.address, part.address + len(_read(part.path))
+        if start == end:
+            raise ImageError(f"factory part {part.path} is empty", help="name the file that was built")
+        for begin, until, what in taken:
+            if start < until and begin < end:
+                raise ImageError(
+                    f"factory part {part.path} lies at {start:#x} to {end:#x}, over {what} at {begin:#x} to "
+                    f"{until:#x}",
+                    help="give the parts beside the application alone, for example the bootloader",
+                )
+        taken.append((start, end, f"the factory part {part.path}"))
+    return parts
 
 
 def load_packages(process: ProcessType) -> ImageSet:
