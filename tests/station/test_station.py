@@ -13,6 +13,7 @@ from bench.errors import BenchError, ImageError, LockedError, ProbeError, Server
 from bench.firmware_update.service import UpdateService
 from bench.firmware_update.states import Delivery, Result, State
 from bench.station import Station
+from bench.station.fitting import Fitter
 from bench.virtual.images import build
 from bench.virtual.nrf91 import memory_map as mem
 from bench.virtual.nrf91.registry import PROBES
@@ -54,14 +55,14 @@ def test_port_in_use_is_named_and_nothing_stays_open() -> None:
 
 def test_an_absent_probe_stops_the_station_before_power(monkeypatch: pytest.MonkeyPatch) -> None:
     station = Station(bench_for("nrf9160"))
-    opened = station._build_dut
+    fit = Fitter.fit
 
     def unplug(*arguments: object) -> object:
-        dut = opened(*arguments)  # type: ignore[arg-type]
+        dut = fit(*arguments)  # type: ignore[arg-type]
         PROBES.clear()
         return dut
 
-    monkeypatch.setattr(station, "_build_dut", unplug)
+    monkeypatch.setattr(Fitter, "fit", unplug)
     with pytest.raises(ProbeError, match="no debug probe with UID VNRF960012345; present: none"):
         station.__enter__()
     assert not [e for e in station.timeline if e.kind == "scpi" and "OUTP 1" in e.text]

@@ -13,41 +13,26 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from bench.clock import Clock, WallClock
 from bench.config import (
-    AnyBoardSettings,
     Bench,
     BenchSettings,
     BoardSettings,
     BoardType,
     NetworkSettings,
     ProcessSettings,
-    ProcessType,
-    RomSerialAttachment,
-    SwdAttachment,
 )
 from bench.config.names import load_name
-from bench.dut.console import Console
 from bench.dut.dut import Dut
-from bench.dut.esp32 import Esp32
-from bench.dut.flasher import Flasher
-from bench.dut.hardware import HardwareDut
-from bench.dut.nrf9160 import Nrf9160
-from bench.dut.process import ProcessDut
 from bench.errors import BenchError, ConfigError, NotApplicable
-from bench.firmware.image_set import ImageSet
-from bench.firmware.provider import load_images, load_packages
 from bench.firmware_update.service import UpdateService
 from bench.firmware_update.states import Transport
-from bench.instruments.attenuator import Attenuator
-from bench.instruments.current_meter import CurrentMeter, InlineMeter
 from bench.instruments.instrument import Instrument
 from bench.instruments.models import is_supply, open_instrument
 from bench.instruments.output_guard import GuardedSupply, OutputGuard
 from bench.instruments.power_supply import PowerSupply
-from bench.lwm2m.dtls.credentials import Certificates, Credentials
 from bench.lwm2m.server import LwM2mServer
 from bench.network.address import coap_uri, reachable
 from bench.network.impairment import Impairment
@@ -57,25 +42,11 @@ from bench.power_cuts.stage import FlashStage
 from bench.radio.report import CesqReporter, ConevalReporter, ObjectReporter, Reporter
 from bench.radio.rf import Rf
 from bench.radio.store import load_valid
+from bench.station.credentials import credentials_of
+from bench.station.fitting import Fitter
+from bench.station.images import images_of
+from bench.station.plant import Plant
 from bench.timeline import Timeline
-
-DUT_DRIVERS: dict[str, type[HardwareDut]] = {"nrf9160": Nrf9160, "esp32": Esp32}
-
-
-class Plant(Protocol):
-    """What stands behind the wires when no hardware does; named in the bench file."""
-
-    clock: Clock
-
-    def start(self) -> BenchSettings:
-        """Bring it up; returns the settings with the addresses it chose filled in."""
-        ...
-
-    def flash_stage(self, board: str) -> FlashStage:
-        """A board's flash, to be watched and put into the state that a power cut leaves."""
-        ...
-
-    def close(self) -> None: ...
 
 
 class Station:
@@ -92,8 +63,6 @@ class Station:
         self.duts: dict[str, Dut] = {}
         self.instruments: dict[str, Instrument[Any]] = {}
         self.supplies: dict[str, PowerSupply] = {}
-        self.attenuators: dict[str, Attenuator] = {}
-        self.inline_meters: dict[str, InlineMeter] = {}
         self._uris: dict[str, str] = {}
         self._plant: Plant | None = None
         self.clock: Clock
@@ -139,16 +108,11 @@ class Station:
             if isinstance(opened, PowerSupply):
                 self.supplies[name] = opened
                 self._closing.callback(opened.switch_off)
-            elif isinstance(opened, Attenuator):
-                self.attenuators[name] = opened
-            elif isinstance(opened, InlineMeter):
-                self.inline_meters[name] = opened
         if guard is not None:
             guard.await_ready()
+        fitter = Fitter(self.bench, self.instruments, self.clock, self.timeline)
         for name, board in settings.boards.items():
-            dut = self._build_dut(name, board, images[name])
-            if isinstance(board, BoardSettings):
-                self._connect(dut, board)
+            dut = fitter.fit(name, board, images[name])
             self._closing.callback(_quietly(dut.close))
             self.duts[name] = dut
             dut.on_gone = partial(self._forget, dut.endpoint)
@@ -159,7 +123,7 @@ class Station:
             host=server.host,
             port=server.port,
             seed=self.seed,
-            credentials=_credentials(settings),
+            credentials=credentials_of(settings),
             secure_port=server.secure_port,
         )
         self.server.start()
@@ -204,78 +168,6 @@ class Station:
         self._plant = plant
         self.clock = plant.clock
         return plant.start()
-
-    def _build_dut(self, name: str, board: AnyBoardSettings, images: ImageSet) -> Dut:
-        match board, self.bench.type_of(name):
-            case ProcessSettings(), ProcessType() as process:
-                return ProcessDut(name, board, process, images, clock=self.clock, timeline=self.timeline)
-            case BoardSettings(), BoardType() as board_type:
-                return self._build_board(name, board, board_type, images)
-        raise AssertionError("the settings were checked when they were read")
-
-    def _build_board(
-        self, name: str, board: BoardSettings, board_type: BoardType, images: ImageSet
-    ) -> HardwareDut:
-        instrument, _, channel = board.supply.partition(":")
-        if instrument not in self.supplies:
-            raise self._wrong_kind(name, "supply", board.supply, "power supply")
-        return DUT_DRIVERS[board_type.driver](
-            name,
-            board,
-            board_type,
-            images,
-            supply=self.supplies[instrument].channel(int(channel)),
-            console=Console(name, board.console, self.clock, self.timeline, baud=board_type.console.baud),
-            flasher=self._build_flasher(name, board),
-            clock=self.clock,
-            timeline=self.timeline,
-        )
-
-    def _connect(self, dut: Dut, board: BoardSettings) -> None:
-        """The attenuator and the meter of a board, where the bench file gives them."""
-        if board.attenuator is not None:
-            instrument, _, path = board.attenuator.partition(":")
-            if instrument not in self.attenuators:
-                raise self._wrong_kind(dut.name, "attenuator", board.attenuator, "attenuator")
-            dut.attenuator = self.attenuators[instrument].path(path)
-        if board.meter is not None:
-            dut.meter = self._meter(dut, board, board.meter)
-
-    def _meter(self, dut: Dut, board: BoardSettings, named: str) -> CurrentMeter:
-        instrument, _, number = named.partition(":")
-        if instrument in self.inline_meters:
-            inline = self.inline_meters[instrument]
-            meter = inline.meter(int(number))
-            inline.pass_through(self.bench.board_type_of(dut.name).supply.voltage)
-            return meter
-        if instrument not in self.supplies:
-            raise self._wrong_kind(dut.name, "meter", named, "meter or power supply")
-        if named != board.supply:
-            raise ConfigError(
-                f"{self.bench.path}: boards.{dut.name}.meter = {named!r}: a supply measures only "
-                f"what it feeds, and this board is fed by {board.supply!r}",
-                help="name the same output, or a meter in the board's lead",
-            )
-        return self.supplies[instrument].meter(int(number))
-
-    def _wrong_kind(self, board: str, key: str, value: str, kind: str) -> ConfigError:
-        return ConfigError(
-            f"{self.bench.path}: boards.{board}.{key} = {value!r}: {value.partition(':')[0]!r} is no {kind}",
-            help=f"name an instrument whose driver is a {kind}",
-        )
-
-    def _build_flasher(self, name: str, board: BoardSettings) -> Flasher:
-        """pyOCD and esptool are imported where a board needs them: they take longer than all the rest."""
-        pause = partial(self.clock.sleep, reason=f"{name}: a pause of its flasher")
-        match board.flasher:
-            case SwdAttachment(uid=uid, target=target, frequency=frequency):
-                from bench.dut.swd import SwdFlasher
-
-                return SwdFlasher(name, uid, self.timeline, target=target, frequency=frequency, pause=pause)
-            case RomSerialAttachment(mac=mac, baud=baud):
-                from bench.dut.rom_serial import RomSerialFlasher
-
-                return RomSerialFlasher(name, board.console, self.timeline, baud=baud, mac=mac, pause=pause)
 
     def _open_packages(self, settings: BenchSettings) -> None:
         """The doors that the attached boards can use."""
@@ -414,29 +306,3 @@ def _quietly(close: Callable[[], None]) -> Callable[[], None]:
 def calibration_file(bench: Bench, board: str) -> Path:
     """Where the calibration of a board's radio path is kept: beside the bench file."""
     return bench.path.parent / "calibration" / f"{board}.json"
-
-
-def images_of(bench: Bench, name: str, work: Path) -> ImageSet:
-    """The images of one board of a bench file. Raises `ImageError` or `ConfigError`."""
-    match bench.settings.boards[name], bench.type_of(name):
-        case BoardSettings() as board, BoardType() as board_type:
-            return load_images(board_type, board, work)
-        case _, ProcessType() as process:
-            return load_packages(process)
-    raise AssertionError("the settings were checked when they were read")
-
-
-def _credentials(settings: BenchSettings) -> Credentials | None:
-    """Those of every board that has some, and the server's; None when there are none."""
-    credentials, server = Credentials(), settings.server
-    if server.certificate is not None and server.certificate_key is not None:
-        credentials.certificates = Certificates(server.certificate, server.certificate_key, server.client_ca)
-    for board in settings.boards.values():
-        security = board.security
-        if security is None:
-            continue
-        if security.key:
-            credentials.add_psk(security.identity, bytes.fromhex(security.key), board.endpoint)
-        else:
-            credentials.endpoints[security.identity] = board.endpoint
-    return credentials if credentials.keys or credentials.certificates else None
