@@ -12,7 +12,7 @@ from bench.background import Background
 from bench.clock import Clock
 from bench.errors import InstrumentError
 from bench.instruments.instrument import Instrument, W
-from bench.instruments.wire import Wire
+from bench.instruments.wires.wire import Wire
 
 _EXACT = 1e-6
 """dB within which a setting counts as on its step, and a read-back as the same."""

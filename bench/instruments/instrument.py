@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeVar
 
 from bench.clock import Clock
-from bench.instruments.transport import Transport
-from bench.instruments.wire import Wire
+from bench.instruments.wires.transport import Transport
+from bench.instruments.wires.wire import Wire
 
 W = TypeVar("W", bound=Wire)
 

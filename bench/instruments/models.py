@@ -6,19 +6,19 @@ from typing import Any
 
 from bench.clock import Clock
 from bench.errors import ConfigError
-from bench.instruments.adaura import Adaura
+from bench.instruments.drivers.adaura import Adaura
+from bench.instruments.drivers.keysight_e36312a import KeysightE36312A
+from bench.instruments.drivers.keysight_j7211 import KeysightJ7211
+from bench.instruments.drivers.keysight_n6705c import KeysightN6705C
+from bench.instruments.drivers.korad_ka3005p import KoradKa3005p
+from bench.instruments.drivers.minicircuits_rcdat import MiniCircuitsRcdat
+from bench.instruments.drivers.nordic_ppk2 import NordicPpk2
+from bench.instruments.drivers.rigol_dp832 import RigolDp832
+from bench.instruments.drivers.rs_ngm202 import RsNgm202
+from bench.instruments.drivers.scpi_attenuator import ScpiAttenuator
+from bench.instruments.drivers.siglent_spd3303x import SiglentSpd3303x
 from bench.instruments.instrument import Instrument
-from bench.instruments.keysight_e36312a import KeysightE36312A
-from bench.instruments.keysight_j7211 import KeysightJ7211
-from bench.instruments.keysight_n6705c import KeysightN6705C
-from bench.instruments.korad_ka3005p import KoradKa3005p
-from bench.instruments.minicircuits_rcdat import MiniCircuitsRcdat
-from bench.instruments.nordic_ppk2 import NordicPpk2
 from bench.instruments.power_supply import PowerSupply
-from bench.instruments.rigol_dp832 import RigolDp832
-from bench.instruments.rs_ngm202 import RsNgm202
-from bench.instruments.scpi_attenuator import ScpiAttenuator
-from bench.instruments.siglent_spd3303x import SiglentSpd3303x
 from bench.timeline import Timeline
 
 DRIVERS: dict[str, type[Instrument[Any]]] = {

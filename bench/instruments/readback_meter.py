@@ -15,7 +15,7 @@ from bench.background import Background
 from bench.clock import Clock
 from bench.instruments.current_meter import CurrentMeter, Measuring, MeterRatings
 from bench.instruments.samples import Samples, Sampling
-from bench.instruments.wire import Spacing
+from bench.instruments.wires.wire import Spacing
 
 RATINGS = MeterRatings(slowest=0.01, fastest=10, modes=(Sampling.POINT,))
 

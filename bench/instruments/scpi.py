@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.clock import Clock
 from bench.instruments.instrument import Instrument
-from bench.instruments.transport import Transport
+from bench.instruments.wires.transport import Transport
 
 ERROR_QUEUE = 40
 """More errors than any queue here holds; reading more means that it never says "No error"."""

@@ -50,7 +50,7 @@ class Machine(Protocol):
     def activity(self, name: str) -> None:
         """Say what the board is doing now; its supply current follows.
 
-        Names and what they draw are in `bench.virtual.draw_figures`; each belongs to a part of the board.
+        Names and what they draw are in `bench.virtual.power.draw_figures`; each belongs to a part of it.
         """
         ...
 

@@ -31,10 +31,10 @@ from bench.virtual.flash_stage import BoardFlashStage
 from bench.virtual.instruments.models import Wiring, start_instrument
 from bench.virtual.machine import Region
 from bench.virtual.nrf91.registry import PROBES
+from bench.virtual.power.rail import Rail
 from bench.virtual.radio.modem import Routes
 from bench.virtual.radio.path import RfPath
 from bench.virtual.radio.technology import TECHNOLOGIES
-from bench.virtual.rail import Rail
 from bench.virtual.scheduler import Scheduler
 
 USUAL_PORTS = {"coap": 5683, "coaps": 5684, "http": 80, "https": 443, "coap+tcp": 5683}

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bench.virtual.consumers import Consumers
-from bench.virtual.draw import Draw, Pulses, Running
-from bench.virtual.rail import CAPACITANCE, Rail
+from bench.virtual.power.consumers import Consumers
+from bench.virtual.power.draw import Draw, Pulses, Running
+from bench.virtual.power.rail import CAPACITANCE, Rail
 from bench.virtual.scheduler import Scheduler
 
 

@@ -6,9 +6,9 @@ from current_rig import trace_of
 
 from bench.current.floor import find_floor
 from bench.errors import MeasurementError
-from bench.virtual.draw import Draw, Pulses, Running
-from bench.virtual.draw_figures import COURSES
-from bench.virtual.load_history import LoadHistory
+from bench.virtual.power.draw import Draw, Pulses, Running
+from bench.virtual.power.draw_figures import COURSES
+from bench.virtual.power.load_history import LoadHistory
 from bench.virtual.scheduler import Scheduler
 
 PSM = COURSES["nrf9160"]["sleep"][0].draw

@@ -6,9 +6,9 @@ import numpy
 import pytest
 
 from bench.errors import PlantError
-from bench.virtual.draw import Draw, Pulses, Running, pulsed
-from bench.virtual.draw_figures import COURSES, transmission
-from bench.virtual.load_history import LoadHistory
+from bench.virtual.power.draw import Draw, Pulses, Running, pulsed
+from bench.virtual.power.draw_figures import COURSES, transmission
+from bench.virtual.power.load_history import LoadHistory
 from bench.virtual.scheduler import Scheduler
 
 FLOOR = COURSES["nrf9160"]["sleep"][0].draw

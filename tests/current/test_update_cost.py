@@ -20,8 +20,8 @@ from bench.current.trace_file import TraceWriter
 from bench.firmware_update.record import UpdateRecord
 from bench.firmware_update.states import Delivery, Result
 from bench.station import Station
-from bench.virtual.load_history import LoadHistory
 from bench.virtual.plant import VirtualBench
+from bench.virtual.power.load_history import LoadHistory
 
 BOARDS = Path(__file__).parents[2] / "boards"
 RATE = 10_000.0

@@ -4,8 +4,8 @@ from bench.instruments.models import open_instrument
 from bench.timeline import Timeline
 from bench.virtual.clock import VirtualClock
 from bench.virtual.instruments.models import Wiring, start_instrument
+from bench.virtual.power.rail import Rail
 from bench.virtual.radio.path import RfPath
-from bench.virtual.rail import Rail
 from bench.virtual.scheduler import Scheduler
 
 

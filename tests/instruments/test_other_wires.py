@@ -10,10 +10,10 @@ from instrument_rig import AttenuatorBench, SupplyBench
 from bench.clock import WallClock
 from bench.errors import InstrumentError
 from bench.instruments.attenuator import ProfileStep
-from bench.instruments.http_wire import HttpWire
 from bench.instruments.models import open_instrument
 from bench.instruments.samples import Sampling
-from bench.instruments.serial_wire import SerialWire, port_of
+from bench.instruments.wires.http_wire import HttpWire
+from bench.instruments.wires.serial_wire import SerialWire, port_of
 from bench.timeline import Timeline
 
 

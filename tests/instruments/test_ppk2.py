@@ -7,7 +7,7 @@ import pytest
 from instrument_rig import SupplyBench, recorded
 
 from bench.errors import InstrumentError
-from bench.instruments.ppk2_stream import RATE, WordStream, readings_of
+from bench.instruments.drivers.ppk2_stream import RATE, WordStream, readings_of
 from bench.instruments.samples import Sampling
 from bench.virtual.instruments.ppk2 import CHUNK
 
@@ -167,7 +167,7 @@ def test_whole_blocks_that_no_counter_shows_are_an_error(bench, ppk):
 
 
 def test_too_much_unread_is_an_error(bench, ppk, monkeypatch):
-    monkeypatch.setattr("bench.instruments.nordic_ppk2.KEPT", 100_000)
+    monkeypatch.setattr("bench.instruments.drivers.nordic_ppk2.KEPT", 100_000)
     meter = ppk.meter()
     meter.configure(rate=1000)
     meter.start()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.virtual.rail import Rail
+from bench.virtual.power.rail import Rail
 from bench.virtual.scheduler import Scheduler
 
 

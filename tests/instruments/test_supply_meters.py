@@ -362,7 +362,7 @@ def test_supply_is_used_while_it_measures(bench, supply):
     indirect=["bench"],
 )
 def test_samples_that_nobody_reads_are_an_error(bench, supply, monkeypatch, module):
-    monkeypatch.setattr(f"bench.instruments.{module}.KEPT", 1500)
+    monkeypatch.setattr(f"bench.instruments.drivers.{module}.KEPT", 1500)
     meter = supply.meter(1)
     meter.configure(rate=1000, mode=meter.ratings.modes[0])
     meter.start()

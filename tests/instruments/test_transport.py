@@ -12,7 +12,7 @@ import pytest
 from bench.clock import WallClock
 from bench.errors import InstrumentError
 from bench.instruments.samples import plausible
-from bench.instruments.transport import Transport
+from bench.instruments.wires.transport import Transport
 from bench.timeline import Timeline
 
 

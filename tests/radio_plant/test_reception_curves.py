@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.virtual.draw_figures import transmission
+from bench.virtual.power.draw_figures import transmission
 from bench.virtual.radio.path import RfPath
 from bench.virtual.radio.reception import Reception
 from bench.virtual.radio.technology import LTE_M, NB_IOT, TECHNOLOGIES, WIFI, Technology

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from bench.virtual.boot.slots import UpdateSlots
 from bench.virtual.clock import VirtualLoop
-from bench.virtual.consumers import Consumers
-from bench.virtual.draw import Running
 from bench.virtual.firmware.application import Application, DeviceIdentity
 from bench.virtual.flash import Flash
 from bench.virtual.machine import Region, RunningImage
+from bench.virtual.power.consumers import Consumers
+from bench.virtual.power.draw import Running
 from bench.virtual.process import Cpu, Steps
 from bench.virtual.radio.modem import Modem, Routes
 from bench.virtual.radio.path import RfPath

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.virtual.consumers import Consumers
 from bench.virtual.defects.defect import NRF9160, Area
 from bench.virtual.firmware import application
 from bench.virtual.firmware.update.reception import Reception
 from bench.virtual.firmware.update.store import PackageStore
+from bench.virtual.power.consumers import Consumers
 from bench.virtual.radio.modem import Modem
 from bench.virtual.radio.reception import Reception as Receiver
 

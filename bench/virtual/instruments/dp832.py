@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from bench.virtual.instruments.output_stage import OutputStage
 from bench.virtual.instruments.scpi import Call, Handler, ScpiError, ScpiInstrument
-from bench.virtual.rail import Rail
+from bench.virtual.power.rail import Rail
 from bench.virtual.scheduler import Scheduler
 
 VOLTS = {1: 32.0, 2: 32.0, 3: 5.3}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench.virtual.instruments.output_stage import OutputStage
-from bench.virtual.rail import Rail
+from bench.virtual.power.rail import Rail
 from bench.virtual.scheduler import Scheduler
 from bench.virtual.uart import VirtualUart
 

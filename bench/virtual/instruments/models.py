@@ -22,8 +22,8 @@ from bench.virtual.instruments.ppk2 import Ppk2
 from bench.virtual.instruments.rcdat import Rcdat
 from bench.virtual.instruments.serial_server import SerialServer
 from bench.virtual.instruments.spd3303x import Spd3303x
+from bench.virtual.power.rail import Rail
 from bench.virtual.radio.path import RfPath
-from bench.virtual.rail import Rail
 from bench.virtual.scheduler import Scheduler
 
 

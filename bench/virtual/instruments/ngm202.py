@@ -21,7 +21,7 @@ from bench.virtual.instruments.scpi_supply import (
     put_volts,
     spans,
 )
-from bench.virtual.rail import Rail
+from bench.virtual.power.rail import Rail
 from bench.virtual.scheduler import Handle, Scheduler
 
 VOLTS = 20.05

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.virtual.rail import Mode, Rail
+from bench.virtual.power.rail import Mode, Rail
 from bench.virtual.scheduler import Handle, Scheduler
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import numpy
 
-from bench.virtual.rail import Rail
+from bench.virtual.power.rail import Rail
 from bench.virtual.scheduler import Handle, Scheduler
 from bench.virtual.uart import VirtualUart
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from bench.virtual.instruments.output_stage import OutputStage
 from bench.virtual.instruments.scpi import Call, Handler, ScpiError, ScpiInstrument
-from bench.virtual.rail import Rail
+from bench.virtual.power.rail import Rail
 from bench.virtual.scheduler import Scheduler
 
 OVP_TRIPPED = 1 << 9

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, PercentFormatter
 
-from bench.virtual.draw_figures import transmission
+from bench.virtual.power.draw_figures import transmission
 from bench.virtual.radio.technology import LTE_M, NB_IOT, WIFI, Technology
 
 PACKAGE = 150_000

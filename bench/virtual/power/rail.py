@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import Literal, Protocol, runtime_checkable
 
 from bench.errors import PlantError
-from bench.virtual.draw import Draw, Running
-from bench.virtual.load_history import LoadHistory
+from bench.virtual.power.draw import Draw, Running
+from bench.virtual.power.load_history import LoadHistory
 from bench.virtual.scheduler import Handle, Scheduler
 
 Mode = Literal["CV", "CC", "OFF"]

@@ -25,9 +25,9 @@ from typing import Any
 
 from bench.clock import Clock
 from bench.instruments.attenuator import AttenuationRange, Attenuator, AttenuatorPath
-from bench.instruments.http_wire import HttpWire
-from bench.instruments.transport import Transport
-from bench.instruments.wire import Wire
+from bench.instruments.wires.http_wire import HttpWire
+from bench.instruments.wires.transport import Transport
+from bench.instruments.wires.wire import Wire
 
 STEP = 0.25
 GREETING = 0.1

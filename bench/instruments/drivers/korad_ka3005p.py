@@ -33,8 +33,8 @@ from bench.instruments.power_supply import (
     SupplyChannel,
     Trip,
 )
-from bench.instruments.serial_wire import SerialWire
-from bench.instruments.wire import Spacing
+from bench.instruments.wires.serial_wire import SerialWire
+from bench.instruments.wires.wire import Spacing
 
 GAP = 0.080
 """Seconds between commands, with which none is lost."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from bench.instruments.attenuator import AttenuationRange, Attenuator, AttenuatorPath
 from bench.instruments.scpi import ScpiInstrument, plain
-from bench.instruments.transport import Transport
+from bench.instruments.wires.transport import Transport
 
 STEP = 0.25
 

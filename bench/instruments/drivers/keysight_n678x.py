@@ -37,7 +37,7 @@ from bench.clock import Clock
 from bench.errors import InstrumentError
 from bench.instruments.current_meter import CurrentMeter, Measuring, MeterRatings
 from bench.instruments.samples import Samples, Sampling
-from bench.instruments.transport import Transport
+from bench.instruments.wires.transport import Transport
 
 TICK = 5.12e-6
 """Seconds: the digitizer's own interval."""

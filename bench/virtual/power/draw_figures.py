@@ -23,7 +23,7 @@ from functools import lru_cache
 
 import numpy
 
-from bench.virtual.draw import Draw, Pulses, pulsed
+from bench.virtual.power.draw import Draw, Pulses, pulsed
 
 
 @dataclass(frozen=True, slots=True)

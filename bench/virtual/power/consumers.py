@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.virtual.draw import Draw, Running
-from bench.virtual.draw_figures import FULL_POWER, NOMINAL_VOLTS, PARTS, Course, course
+from bench.virtual.power.draw import Draw, Running
+from bench.virtual.power.draw_figures import FULL_POWER, NOMINAL_VOLTS, PARTS, Course, course
 from bench.virtual.scheduler import Handle, Scheduler
 
 _NOTHING = Draw()

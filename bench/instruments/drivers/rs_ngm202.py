@@ -23,11 +23,11 @@ left selected. Before it goes on, every output that this driver has not switched
 from __future__ import annotations
 
 from bench.clock import Clock
+from bench.instruments.drivers.rs_fastlog import FastLogMeter
 from bench.instruments.power_supply import ChannelRatings, PowerSupply, Range, Regulation, Trip
-from bench.instruments.rs_fastlog import FastLogMeter
 from bench.instruments.scpi import ScpiInstrument
 from bench.instruments.scpi_channel import REGULATIONS, Phrases, ScpiChannel, Setting
-from bench.instruments.transport import Transport
+from bench.instruments.wires.transport import Transport
 
 _STEP = 1.1e-3
 

@@ -21,11 +21,11 @@ OVP up to 110 %).
 from __future__ import annotations
 
 from bench.clock import Clock
-from bench.instruments.keysight_phrases import keysight_phrases
+from bench.instruments.drivers.keysight_phrases import keysight_phrases
 from bench.instruments.power_supply import ChannelRatings, PowerSupply, Range, Regulation, Trip
 from bench.instruments.scpi import ScpiInstrument
 from bench.instruments.scpi_channel import REGULATIONS, ScpiChannel
-from bench.instruments.transport import Transport
+from bench.instruments.wires.transport import Transport
 
 _ONE_MILLI = 1.1e-3  # read-back rounds to the programming resolution, below 1 mV and 1 mA
 

@@ -31,7 +31,7 @@ import pyvisa
 from pyvisa.constants import InterfaceType
 
 from bench.instruments.samples import plausible
-from bench.instruments.wire import Checks, Wire
+from bench.instruments.wires.wire import Checks, Wire
 from bench.timeline import Timeline
 
 T = TypeVar("T")

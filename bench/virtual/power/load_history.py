@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy
 
 from bench.errors import PlantError
-from bench.virtual.draw import Running
+from bench.virtual.power.draw import Running
 from bench.virtual.scheduler import Scheduler
 
 CAPACITY = 65_536

@@ -10,7 +10,7 @@ import http.client
 import urllib.parse
 from typing import Unpack
 
-from bench.instruments.wire import Checks, Wire
+from bench.instruments.wires.wire import Checks, Wire
 from bench.timeline import Timeline
 
 LARGEST = 64 * 1024

@@ -28,7 +28,7 @@ from bench.clock import Clock
 from bench.instruments.power_supply import ChannelRatings, PowerSupply, Range, Regulation, Trip
 from bench.instruments.scpi import ScpiInstrument, plain
 from bench.instruments.scpi_channel import Phrases, ScpiChannel, Setting
-from bench.instruments.transport import Transport
+from bench.instruments.wires.transport import Transport
 
 _VOLTS = 5.5e-3  # a setpoint between two 10 mV steps is rounded
 _AMPS = 5.5e-4

@@ -22,12 +22,12 @@ N6700 modules specifications guide.
 from __future__ import annotations
 
 from bench.errors import InstrumentError
-from bench.instruments.keysight_n678x import ElogMeter, Scope
-from bench.instruments.keysight_phrases import keysight_phrases
+from bench.instruments.drivers.keysight_n678x import ElogMeter, Scope
+from bench.instruments.drivers.keysight_phrases import keysight_phrases
 from bench.instruments.power_supply import ChannelRatings, PowerSupply, Range, Regulation, Trip
 from bench.instruments.scpi import ScpiInstrument
 from bench.instruments.scpi_channel import ScpiChannel
-from bench.instruments.transport import Transport
+from bench.instruments.wires.transport import Transport
 
 _STEP = 1.1e-3
 

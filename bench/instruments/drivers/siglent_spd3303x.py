@@ -21,8 +21,8 @@ from bench.clock import Clock
 from bench.instruments.power_supply import ChannelRatings, PowerSupply, Range, Regulation, Trip
 from bench.instruments.scpi import ScpiInstrument
 from bench.instruments.scpi_channel import Phrases, ScpiChannel, Setting
-from bench.instruments.transport import Transport
-from bench.instruments.wire import Spacing
+from bench.instruments.wires.transport import Transport
+from bench.instruments.wires.wire import Spacing
 
 GAP = 0.010
 """Seconds between commands, with which none is lost."""

@@ -1,4 +1,4 @@
-"""The picture of the boards' currents in the docs: `python -m bench.virtual.draw_picture FILE.png`."""
+"""The picture of the boards' currents in the docs: `python -m bench.virtual.power.draw_picture FILE.png`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullFormatter
 
-from bench.virtual.draw import Draw
-from bench.virtual.draw_figures import COURSES, FULL_POWER, transmission
+from bench.virtual.power.draw import Draw
+from bench.virtual.power.draw_figures import COURSES, FULL_POWER, transmission
 
 _NEVER_DRAWN = ("off", "radio off", "psm")
 

@@ -18,7 +18,7 @@ import functools
 
 from bench.clock import Clock
 from bench.instruments.attenuator import AttenuationRange, Attenuator, AttenuatorPath
-from bench.instruments.transport import Transport
+from bench.instruments.wires.transport import Transport
 
 HIGHEST = {"J7211A": 120.0, "J7211B": 120.0, "J7211C": 100.0}
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, Unpack
 
 import serial
 
-from bench.instruments.wire import Checks, Wire
+from bench.instruments.wires.wire import Checks, Wire
 from bench.timeline import Timeline
 
 T = TypeVar("T")

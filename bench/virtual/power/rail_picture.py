@@ -1,4 +1,4 @@
-"""The picture of the supply in the docs: `python -m bench.virtual.rail_picture FILE.png`."""
+"""The picture of the supply in the docs: `python -m bench.virtual.power.rail_picture FILE.png`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.ticker import EngFormatter
 
 from bench.virtual.boards.esp32 import VirtualEsp32
 from bench.virtual.boards.nrf9160 import VirtualNrf9160
-from bench.virtual.rail import CAPACITANCE, Rail
+from bench.virtual.power.rail import CAPACITANCE, Rail
 from bench.virtual.scheduler import Scheduler
 
 RESISTANCES = (0.05, 0.5, 2.0)

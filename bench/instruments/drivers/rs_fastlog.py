@@ -27,7 +27,7 @@ from bench.background import Background
 from bench.clock import Clock
 from bench.instruments.current_meter import CurrentMeter, Measuring, MeterRatings
 from bench.instruments.samples import Samples, Sampling
-from bench.instruments.transport import Transport
+from bench.instruments.wires.transport import Transport
 
 BLOCK = 0.250
 """Seconds of samples in a block."""

@@ -26,8 +26,7 @@ import serial
 from bench.clock import Clock
 from bench.errors import InstrumentError
 from bench.instruments.current_meter import CurrentMeter, InlineMeter, Measuring, MeterRatings
-from bench.instruments.instrument import Instrument
-from bench.instruments.ppk2_stream import (
+from bench.instruments.drivers.ppk2_stream import (
     RANGES,
     RATE,
     Calibration,
@@ -36,8 +35,9 @@ from bench.instruments.ppk2_stream import (
     ranges_of,
     readings_of,
 )
+from bench.instruments.instrument import Instrument
 from bench.instruments.samples import Samples, Sampling
-from bench.instruments.serial_wire import SerialWire
+from bench.instruments.wires.serial_wire import SerialWire
 
 GET_METADATA = b"\x19"
 AMPERE_METER = b"\x11\x01"

@@ -1,0 +1,1 @@
+"""One file a model, written from its manual; `bench.instruments.models` lists them."""

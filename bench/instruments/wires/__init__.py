@@ -1,0 +1,1 @@
+"""How bytes get to an instrument and back: VISA, serial, HTTP."""
