@@ -1,5 +1,8 @@
 """Every pytest on a PC with the bench loads its plug-in: who uses no bench does not wait for it."""
 
+import subprocess
+import sys
+
 import pytest
 
 SUITE = """
@@ -23,3 +26,10 @@ def test_who_uses_no_bench_loads_none_of_it(suite, ledger):
     ended = suite.run(ledger=ledger)
     assert ended.status == 0, ended.output
     assert "2 passed" in ended.output
+
+
+def test_nothing_is_imported_before_pytest_loads_it_as_a_plug_in():
+    """It would warn of that in every run on this PC."""
+    look = "import sys, fixtures.plugin as own; print([m for m in own.pytest_plugins if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, timeout=60)
+    assert found.stdout == "[]\n", found.stderr
