@@ -84,12 +84,12 @@ SECURITY_COUNTER = 1
 
 
 def build_set(board: str, out: Path) -> Build:
-    """Baseline 1.0.0, update 1.1.0, its variants and the factory parts of "nrf9160" or "esp32".
+    """Baseline 1.0.0, update 1.1.0, its variants and the factory parts of the named virtual board type.
 
-    The bootloader of an "nrf9160-scratch" or "nrf9160-offset" swaps by that, otherwise by moving.
+    The bootloader of a "virtual-nrf9160-scratch" or "-offset" swaps by that, otherwise by moving.
     """
     out.mkdir(parents=True, exist_ok=True)
-    board, _, swap = board.partition("-")
+    board, _, swap = board.removeprefix("virtual-").partition("-")
     return Build(
         baseline=build(board, "1.0.0", out=out / "baseline.bin"),
         update=build(board, "1.1.0", out=out / "update.bin"),

@@ -16,13 +16,13 @@ BOARDS = Path(__file__).parents[2] / "boards"
 
 @pytest.fixture
 def bench_file(tmp_path: Path) -> Path:
-    for name in ("virtual.toml", "nrf9160.toml", "esp32.toml"):
+    for name in ("virtual.toml", "virtual-nrf9160.toml", "virtual-esp32.toml"):
         (tmp_path / name).write_text((BOARDS / name).read_text("utf-8"), "utf-8")
     return tmp_path / "virtual.toml"
 
 
 def test_a_name_that_is_not_installed_is_named(bench_file: Path) -> None:
-    board = bench_file.with_name("nrf9160.toml")
+    board = bench_file.with_name("virtual-nrf9160.toml")
     board.write_text(board.read_text("utf-8").replace('linked = ["sensors"', 'linked = ["sensor"'), "utf-8")
     with pytest.raises(
         ConfigError, match=r"components = .*: 'sensor' is not one of installed: sensors, display"
@@ -31,7 +31,7 @@ def test_a_name_that_is_not_installed_is_named(bench_file: Path) -> None:
 
 
 def test_the_capability_needs_the_table(bench_file: Path) -> None:
-    board = bench_file.with_name("esp32.toml")
+    board = bench_file.with_name("virtual-esp32.toml")
     board.write_text(board.read_text("utf-8").replace("readback = true", "components = true"), "utf-8")
     with pytest.raises(ConfigError, match=r"capability 'components' needs a table \[components\]"):
         load_bench(bench_file)

@@ -127,7 +127,7 @@ def test_wait_that_never_ends_names_its_reason(suite):
 @pytest.mark.parametrize("workers", [(), ("-n1",)])
 def test_bench_that_cannot_open(suite, workers):
     text = (ROOT / "boards" / "virtual.toml").read_text("utf-8")
-    for name in ("nrf9160", "esp32"):
+    for name in ("virtual-nrf9160", "virtual-esp32"):
         (suite.folder / f"{name}.toml").write_text(
             (ROOT / "boards" / f"{name}.toml").read_text("utf-8"), "utf-8"
         )

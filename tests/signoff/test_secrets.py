@@ -57,8 +57,12 @@ def test_keys_are_in_no_output(key, tmp_path):
     boards = tmp_path / "boards"
     boards.mkdir()
     text = (ROOT / "boards" / "virtual.toml").read_text("utf-8")
-    (boards / "esp32.toml").write_text((ROOT / "boards" / "esp32.toml").read_text("utf-8"), "utf-8")
-    (boards / "nrf9160.toml").write_text((ROOT / "boards" / "nrf9160.toml").read_text("utf-8"), "utf-8")
+    (boards / "virtual-esp32.toml").write_text(
+        (ROOT / "boards" / "virtual-esp32.toml").read_text("utf-8"), "utf-8"
+    )
+    (boards / "virtual-nrf9160.toml").write_text(
+        (ROOT / "boards" / "virtual-nrf9160.toml").read_text("utf-8"), "utf-8"
+    )
     known = "5468697320697320616e206578616d706c652e"
     assert known in text
     (boards / "bench.toml").write_text(text.replace(known, psk.hex()), "utf-8")

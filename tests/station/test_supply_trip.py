@@ -155,7 +155,7 @@ def test_testcase_is_broken_not_failed(tmp_path: Path, testcase: str) -> None:
     """One that wants success, one that would be content with a dead board, one that updates nothing."""
     boards = tmp_path / "boards"
     boards.mkdir()
-    for name in ("nrf9160", "esp32", "virtual"):
+    for name in ("virtual-nrf9160", "virtual-esp32", "virtual"):
         text = (ROOT / "boards" / f"{name}.toml").read_text("utf-8")
         (boards / f"{name}.toml").write_text(text.replace("[supply]\n", "[supply]\nocp = true\n"), "utf-8")
     (tmp_path / "solder.py").write_text(PLUGIN, "utf-8")
