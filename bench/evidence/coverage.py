@@ -20,8 +20,8 @@ from bench.firmware_update.expected import (
     MACHINES,
     Row,
 )
-from bench.firmware_update.requirements import REQUIREMENTS
 from bench.firmware_update.states import Result, State
+from bench.requirements import CATALOGUE
 
 NOT_COVERED = "NOT COVERED"
 
@@ -88,10 +88,13 @@ def tables(runs: Iterable[Covered]) -> list[Table]:
 
 
 def _requirements(passed: Sequence[Covered]) -> Table:
-    rows = [
-        (f"{name}: {wanted.text}", _names(run for run in passed if name in run.requirements))
-        for name, wanted in REQUIREMENTS.items()
-    ]
+    rows = []
+    for name, wanted in CATALOGUE.items():
+        title = f"{name} ({wanted.strength}): {wanted.text}"
+        if wanted.not_testable:
+            rows.append((title, [f"not testable: {wanted.not_testable}"]))
+        else:
+            rows.append((title, _names(run for run in passed if name in run.requirements)))
     return Table("Requirements", "requirement", rows)
 
 

@@ -42,6 +42,7 @@ def _lines(found: RunVerdict, run: str, everything: bool) -> Iterator[str]:
         if limit is not None and len(rows) > limit:
             yield f"  {verdict:<20}... and {len(rows) - limit} more"
     yield from _of_the_run(found, limit)
+    yield from _recommended(found, limit)
     repeated = [node for node, j in found.tests.items() if j.verdict is Verdict.PASSED and j.attempts > 1]
     if repeated:
         yield f"  passed after a fault of the bench: {', '.join(repeated[:SHOWN])}"
@@ -73,6 +74,18 @@ def _of_the_run(found: RunVerdict, limit: int | None) -> Iterator[str]:
         yield f"  the run: {text.splitlines()[0][:200]}"
     if limit is not None and len(whole) > limit:
         yield f"  the run: ... and {len(whole) - limit} more reasons"
+
+
+def _recommended(found: RunVerdict, limit: int | None) -> Iterator[str]:
+    """One row a requirement, however many tests have seen it."""
+    rows: dict[str, list[str]] = {}
+    for one in found.unmet:
+        rows.setdefault(one.requirement, []).append(f"{one.text} ({one.node})")
+    for name, seen in [*rows.items()][:limit]:
+        more = f" and {len(seen) - 1} more" if len(seen) > 1 else ""
+        yield f"  recommended, not met: {name}: {seen[0][:180]}{more}"
+    if limit is not None and len(rows) > limit:
+        yield f"  recommended, not met: ... and {len(rows) - limit} more requirements"
 
 
 def _next(found: RunVerdict) -> str:

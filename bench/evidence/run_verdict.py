@@ -4,8 +4,9 @@ Default deny: GO needs every planned test to count and nothing at all that speak
 
 Kinds of lines: `begin` (provenance), `plan` (the tests, frozen), `start`, `phase`, `end` (of an attempt),
 `crash`, `heartbeat`, `note` (something that keeps a run from being GO), `stopped` (it was ended early),
-`attached` (what hangs on the bench), `modem` (who a modem says it is), `results` (every file that the run
-leaves behind), `checked` (compared with Allure), `finish` (the last one).
+`unmet` (a recommendation that is not met), `attached` (what hangs on the bench), `modem` (who a modem
+says it is), `results` (every file that the run leaves behind), `checked` (compared with Allure), `finish`
+(the last one).
 """
 
 from __future__ import annotations
@@ -55,9 +56,18 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class Unmet:
+    """A test that passed has found a recommendation not met: the requirement's ID, and what was seen."""
+
+    node: str
+    requirement: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunVerdict:
     """`why` holds one line for each thing that keeps the run from being GO; `whole` those of them that
-    are about the run itself and not about one of its tests.
+    are about the run itself and not about one of its tests; `unmet` keeps nothing from being GO.
     """
 
     decision: Decision
@@ -67,6 +77,7 @@ class RunVerdict:
     finished: bool = False
     stopped: str = ""
     whole: tuple[str, ...] = ()
+    unmet: tuple[Unmet, ...] = ()
 
     @property
     def counts(self) -> Counter[Verdict]:
@@ -109,7 +120,18 @@ def judge_run(record: Record) -> RunVerdict:
     else:
         decision = Decision.INCONCLUSIVE if why else Decision.GO
     stopped = stops[0] if stops else ""
-    return RunVerdict(decision, tuple(why), tests, plan, finished, stopped, tuple(whole))
+    return RunVerdict(decision, tuple(why), tests, plan, finished, stopped, tuple(whole), _unmet_of(lines))
+
+
+def _unmet_of(lines: Iterable[Line]) -> tuple[Unmet, ...]:
+    """Each once, however often its test was repeated."""
+    return tuple(
+        dict.fromkeys(
+            Unmet(str(line["node"]), str(line["requirement"]), str(line["text"]))
+            for line in lines
+            if line["kind"] == "unmet"
+        )
+    )
 
 
 def _plan(lines: Iterable[Line]) -> tuple[Planned, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bench.evidence.run_verdict import Decision as RunDecision
 from bench.evidence.verdict import Verdict
-from bench.firmware_update.requirements import Requirement
+from bench.requirements import Requirement
 from bench.signoff import reasons
 from bench.signoff.comparison import Comparison, compare
 from bench.signoff.decision import Decision, decide
@@ -126,7 +126,7 @@ def _not_understood(runs: Sequence[Run], waived: Mapping[TestRow, Waiver]) -> li
 def _uncovered(cells: Sequence[Cell], runs: Sequence[Run]) -> dict[str, frozenset[tuple[str, str]]]:
     found: dict[str, set[tuple[str, str]]] = {}
     for cell in cells:
-        if cell.status is Status.NOT_COVERED:
+        if cell.is_missing:
             found.setdefault(cell.requirement.id, set()).update(
                 (board.serial, cell.product.update)
                 for run in runs
@@ -162,7 +162,16 @@ def _one_a_verdict(texts: Sequence[str]) -> list[str]:
 
 
 def _attention(runs: Sequence[Run], cells: Sequence[Cell], comparison: Comparison | None) -> list[str]:
-    told = []
+    told = [
+        f"recommended, and not met: {found.requirement}: {found.node}: {found.text}"
+        for run in runs
+        for found in run.verdict.unmet
+    ]
+    open_ = [
+        cell.requirement.id for cell in cells if cell.status is Status.NOT_COVERED and not cell.is_missing
+    ]
+    if open_:
+        told.append(f"recommended or left open, and shown by no test: {', '.join(dict.fromkeys(open_))}")
     elsewhere = [cell.requirement.id for cell in cells if cell.status is Status.NOT_APPLICABLE]
     if elsewhere:
         names = ", ".join(dict.fromkeys(elsewhere))

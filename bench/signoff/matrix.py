@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bench.evidence.verdict import Verdict
-from bench.firmware_update.requirements import Requirement
+from bench.requirements import Requirement, Strength
 from bench.signoff.run import Product
 from bench.signoff.tests import TestRow
 
@@ -18,7 +18,10 @@ class Status(StrEnum):
     WAIVED = "WAIVED"
     FAILED = "FAILED"
     NOT_PROVED = "NOT PROVED"
+    NOT_MET = "NOT MET"
+    """Only recommended, and a test that passed has found it not met."""
     NOT_COVERED = "NOT COVERED"
+    NOT_TESTABLE = "NOT TESTABLE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,11 @@ class Cell:
     product: Product
     status: Status
     tests: tuple[TestRow, ...]
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether nothing shows what a device must do."""
+        return self.status is Status.NOT_COVERED and self.requirement.strength is Strength.MUST
 
 
 def matrix(
@@ -43,18 +51,31 @@ def matrix(
     for name, wanted in requirements.items():
         for product in sorted(products):
             mine = tuple(row for row in tests if row.product == product and name in row.requirements)
-            status = _status(mine, waived)
+            status = _status(wanted, mine, waived)
             if status is Status.NOT_COVERED and (name, product) in let_off:
                 status = Status.WAIVED
             cells.append(Cell(wanted, product, status, mine))
     return cells
 
 
-def _status(tests: Sequence[TestRow], waived: Collection[TestRow]) -> Status:
+ORDER = (
+    Status.FAILED,
+    Status.NOT_PROVED,
+    Status.WAIVED,
+    Status.NOT_MET,
+    Status.PASSED,
+    Status.NOT_APPLICABLE,
+)
+"""From the worst on."""
+
+
+def _status(wanted: Requirement, tests: Sequence[TestRow], waived: Collection[TestRow]) -> Status:
     """The worst that is true; a test that does not apply shows nothing."""
     found = {Status.WAIVED if row in waived else _of(row.verdict) for row in tests}
-    order = (Status.FAILED, Status.NOT_PROVED, Status.WAIVED, Status.PASSED, Status.NOT_APPLICABLE)
-    return next((status for status in order if status in found), Status.NOT_COVERED)
+    if any(wanted.id in row.unmet for row in tests):
+        found.add(Status.NOT_MET)
+    bare = Status.NOT_TESTABLE if wanted.not_testable else Status.NOT_COVERED
+    return next((status for status in ORDER if status in found), bare)
 
 
 def _of(verdict: Verdict) -> Status:

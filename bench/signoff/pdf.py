@@ -76,8 +76,10 @@ def _where(told: Told) -> str:
 def _tiles(told: Told) -> list[tuple[str, str, str]]:
     """Figure, what it counts, and the decision whose colour it has."""
     counts = told["counts"]
-    statuses = Counter(row["status"] for row in told["requirements"])
-    proved, asked = statuses["PASSED"], len(told["requirements"])
+    musts = [
+        row for row in told["requirements"] if row["strength"] == "must" and row["status"] != "NOT TESTABLE"
+    ]
+    proved, asked = sum(row["status"] == "PASSED" for row in musts), len(musts)
     bad = sum(counts.get(name, 0) for name in ("FAILED", "FLAKY_PASS"))
     other = counts["planned"] - counts["passed"] - bad - counts.get("NOT_APPLICABLE", 0)
     waived = counts.get("WAIVED", 0)
@@ -164,9 +166,9 @@ def _requirements(sheet: Sheet, told: Told) -> None:
         sheet.heading(KINDS.get(kind, kind))
         rows = [
             (
-                f"{row['id']}\n{row['text']}" + (f"\n{row['product']}" if several else ""),
+                _asked(row) + (f"\n{row['product']}" if several else ""),
                 row["status"],
-                _shown_by(row["tests"]),
+                _shown_by(row["tests"]) or row["not_testable"],
             )
             for row in told["requirements"]
             if row["kind"] == kind
@@ -175,6 +177,12 @@ def _requirements(sheet: Sheet, told: Told) -> None:
 
 
 KINDS = {"oma": "OMA interoperability tests", "lwm2m": "LwM2M clauses", "project": "Of the project"}
+
+
+def _asked(row: Told) -> str:
+    """A requirement in a cell: its ID, how strongly it asks and where it stands, its sentence."""
+    place = ", ".join(part for part in (row["strength"], row["clause"]) if part)
+    return f"{row['id']} ({place})\n{row['text']}"
 
 
 def _shown_by(tests: Sequence[Told]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from bench.evidence.raw_results import changed
 from bench.evidence.verdict import Verdict
-from bench.signoff.matrix import Cell, Status
+from bench.signoff.matrix import Cell
 from bench.signoff.run import Board, Product, Run
 from bench.signoff.tests import TestRow
 from bench.signoff.waivers import Judged, State
@@ -117,7 +117,7 @@ def about_requirements(cells: Iterable[Cell]) -> list[str]:
         of_product.setdefault(cell.product, []).append(cell)
     why = []
     for product, mine in of_product.items():
-        missing = [cell.requirement.id for cell in mine if cell.status is Status.NOT_COVERED]
+        missing = [cell.requirement.id for cell in mine if cell.is_missing]
         if missing:
             names = ", ".join(missing)
             why.append(f"NOT COVERED: {len(missing)} of {len(mine)} requirements on {product.type}: {names}")

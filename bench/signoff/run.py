@@ -15,7 +15,7 @@ from bench.evidence.ledger import Line, Record, read
 from bench.evidence.measured_runs import Figure
 from bench.evidence.raw_results import Places, sha256
 from bench.evidence.run_verdict import RunVerdict, judge_run
-from bench.firmware_update.requirements import Requirement
+from bench.requirements import Requirement
 
 FIGURES = f"results/{measured_runs.FILE}"
 
@@ -173,7 +173,7 @@ def _run_of(record: Record, places: Places) -> Run:
             name: Instrument(name, one["driver"], one["idn"], one["calibration_due"])
             for name, one in stated["instruments"].items()
         },
-        requirements={row["id"]: Requirement(row["id"], row["text"], row["kind"]) for row in asked},
+        requirements={row["id"]: Requirement.of_row(row) for row in asked},
         files=files,
         figures=figures,
         faults=(*faults, *lost),

@@ -14,7 +14,9 @@ WAIVED = "WAIVED"
 
 @dataclass(frozen=True, slots=True)
 class TestRow:
-    """`firmware` is the SHA-256 of the update image, "" where none is known; `product` as of its board."""
+    """`firmware` is the SHA-256 of the update image, "" where none is known; `product` as of its board;
+    `unmet` are the recommendations that it found not met.
+    """
 
     __test__ = False  # no class of tests, whatever its name begins with
 
@@ -29,6 +31,7 @@ class TestRow:
     reason: str
     attempts: int
     product: Product | None
+    unmet: tuple[str, ...] = ()
 
 
 def rows_of(runs: Iterable[Run]) -> list[TestRow]:
@@ -50,4 +53,5 @@ def _row(run: Run, row: Planned, judged: Judgement) -> TestRow:
         reason=judged.reason,
         attempts=judged.attempts,
         product=product,
+        unmet=tuple(f.requirement for f in run.verdict.unmet if f.node == row.node),
     )

@@ -20,7 +20,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from bench.config.table import Table
 from bench.errors import ConfigError
-from bench.firmware_update.requirements import Requirement
+from bench.requirements import Requirement
 from bench.signoff.tests import TestRow
 
 HELP = "docs/signoff.md says what a waiver file holds"

@@ -30,9 +30,9 @@ import os
 import pytest
 from bench.errors import NotApplicable
 from bench.evidence.measurements import Measurement
-from bench.firmware_update.requirements import REQUIREMENTS
+from bench.requirements import CATALOGUE
 
-SHOWN = list(REQUIREMENTS)[int(os.environ.get("{UNCOVERED}", "0")):]
+SHOWN = list(CATALOGUE)[int(os.environ.get("{UNCOVERED}", "0")):]
 
 @pytest.mark.requirement(*SHOWN)
 def test_installed(dut):
