@@ -42,7 +42,7 @@ def test_a_failure_too_quick_for_downloading_covers_its_result() -> None:
 def test_gaps_are_named_in_both_forms() -> None:
     found = tables([Covered("a", "passed", [ID], CYCLE)])
     assert "NOT COVERED" in as_text(found)
-    assert f"| {ID}: successful update, package delivered over CoAP | `a` |" in as_markdown(found)
+    assert f"| {ID} (must): successful update, package delivered over CoAP | `a` |" in as_markdown(found)
     assert "| 4 Connection lost | **NOT COVERED** |" in as_markdown(found)
 
 
