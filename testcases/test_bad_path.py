@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.firmware_update.states import Result, State
+from bench.firmware_update.states import Result
 
 PATHS = {
     "loss": {"loss": 0.05},
@@ -19,6 +19,6 @@ def test_bad_path(dut, server, images, delivery, path):
         update = server.update(dut, images.update, delivery)
 
     assert update.violations == []
-    assert update.outcome == (State.IDLE, Result.SUCCESS)
+    assert update.ended(Result.SUCCESS)
     assert server.version_of(dut) == images.update.version
     dut.assert_running(images.update)

@@ -124,7 +124,7 @@ def test_conflicting_components(dut, server, images, components):
         new = components[first].package_version
         assert again.execute()
         again.await_finish()
-    assert again.record.outcome == (State.IDLE, Result.SUCCESS)
+    assert again.record.ended(Result.SUCCESS)
     assert versions(components) == {**before, first: new}
 
 
@@ -150,7 +150,7 @@ def test_dependency(dut, server, images, components):
         assert again.execute()
         again.await_finish()
     assert again.record.violations == []
-    assert again.record.outcome == (State.IDLE, Result.SUCCESS)
+    assert again.record.ended(Result.SUCCESS)
     assert versions(components) == {**before, **new}
 
 
@@ -170,7 +170,7 @@ def test_one_package_for_several_components(dut, server, images, components):
         two.go_along(one)
     assert_success(one)
     assert two.record.violations == []
-    assert two.record.outcome == (State.IDLE, Result.SUCCESS)
+    assert two.record.ended(Result.SUCCESS)
     assert versions(components) == {**before, **new}
 
 
@@ -198,10 +198,10 @@ def test_damaged_package(dut, server, images, components):
     with server.begin_component(dut, name, flip_body_bit(images.component(name))) as update:
         record = update.finish()
     assert record.violations == []
-    assert record.outcome == (State.IDLE, Result.INTEGRITY_FAILED)
+    assert record.ended(Result.INTEGRITY_FAILED)
     assert versions(components) == before
     with server.begin_component(dut, name, images.component(name)) as update:
-        assert update.finish().outcome == (State.IDLE, Result.SUCCESS)
+        assert update.finish().ended(Result.SUCCESS)
 
 
 def test_package_of_another_component(dut, server, images, components):
@@ -211,7 +211,7 @@ def test_package_of_another_component(dut, server, images, components):
     with server.begin_component(dut, name, images.component(other)) as update:
         record = update.finish()
     assert record.violations == []
-    assert record.outcome == (State.IDLE, Result.UNSUPPORTED_PACKAGE)
+    assert record.ended(Result.UNSUPPORTED_PACKAGE)
     assert versions(components) == before
 
 
@@ -271,8 +271,8 @@ def download(update, components, name):
 
 def assert_success(update):
     assert update.record.violations == []
-    assert update.record.states == update.record.shown(*WHOLE_CYCLE)
-    assert update.record.outcome == (State.IDLE, Result.SUCCESS)
+    assert update.record.went(*WHOLE_CYCLE)
+    assert update.record.ended(Result.SUCCESS)
 
 
 def assert_refused(update, result, component, *, by):

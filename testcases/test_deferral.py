@@ -18,7 +18,7 @@ def test_deferred_until_accepted(dut, server, images):
             assert server.version_of(dut) == images.baseline.version
         update.await_finish()
         assert update.record.violations == []
-        assert update.record.outcome == (State.IDLE, Result.SUCCESS)
+        assert update.record.ended(Result.SUCCESS)
     assert server.version_of(dut) == images.update.version
 
 
@@ -36,7 +36,7 @@ def test_deferred_until_the_period_is_over(dut, server, images, object5, clock):
             assert clock.now() - start >= period - 1
         update.await_finish()
         assert update.record.violations == []
-        assert update.record.outcome == (State.IDLE, Result.SUCCESS)
+        assert update.record.ended(Result.SUCCESS)
 
 
 def test_deferral_forbidden(dut, server, images, object5):
@@ -45,4 +45,4 @@ def test_deferral_forbidden(dut, server, images, object5):
     with dut.using("defer"):
         update = server.update(dut, images.update, Delivery.PUSH)
     assert update.violations == []
-    assert update.outcome == (State.IDLE, Result.SUCCESS)
+    assert update.ended(Result.SUCCESS)

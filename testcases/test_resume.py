@@ -19,7 +19,7 @@ def test_pull_survives_a_server_restart(dut, server, images, delivery, clock):
         record = update.finish()
 
     assert record.violations == []
-    assert record.outcome == (State.IDLE, Result.SUCCESS)
+    assert record.ended(Result.SUCCESS)
     assert server.version_of(dut) == images.update.version
     dut.assert_running(images.update)
     if "outage" in dut.type.profile.resumes_after:
@@ -36,7 +36,7 @@ def test_push_starts_over_after_a_server_restart(dut, server, images, clock):
     again = server.update(dut, images.update, Delivery.PUSH)
 
     assert again.violations == []
-    assert again.outcome == (State.IDLE, Result.SUCCESS)
+    assert again.ended(Result.SUCCESS)
     assert server.version_of(dut) == images.update.version
     dut.assert_running(images.update)
 
@@ -60,7 +60,7 @@ def test_power_cut_during_download(dut, server, images, delivery, clock):
         server.restart(dut)
         record = server.update(dut, images.update, delivery)
     assert record.violations == []
-    assert record.outcome == (State.IDLE, Result.SUCCESS)
+    assert record.ended(Result.SUCCESS)
     assert server.version_of(dut) == images.update.version
     dut.assert_running(images.update)
 
@@ -79,7 +79,7 @@ def test_power_cut_when_downloaded(dut, server, images, delivery, clock):
             update.await_finish()
         assert update.record.violations == []
     if waits:
-        assert update.record.outcome == (State.IDLE, Result.SUCCESS)
+        assert update.record.ended(Result.SUCCESS)
     else:
         assert server.update(dut, images.update, delivery).failure == ""
     assert server.version_of(dut) == images.update.version
@@ -95,6 +95,6 @@ def test_package_replaced_during_pull(dut, server, images, delivery):
         record = update.finish()
 
     assert record.violations == []
-    assert record.outcome == (State.IDLE, Result.SUCCESS)
+    assert record.ended(Result.SUCCESS)
     assert server.version_of(dut) == images.update.version
     dut.assert_running(images.update)

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.firmware_update.gate import SIGNAL_STRENGTH, SignalGate
-from bench.firmware_update.states import Delivery, Result, State
+from bench.firmware_update.states import Delivery, Result
 
 pytestmark = pytest.mark.capability("signal")
 
@@ -25,7 +25,7 @@ def test_no_push_below_the_threshold(dut, server, images, strength, clock):
     update = server.update(dut, images.update, Delivery.PUSH, gate=gate)
 
     assert update.delivered == 0
-    assert update.outcome == (State.IDLE, Result.INITIAL)
+    assert update.ended(Result.INITIAL)
     assert server.version_of(dut) == images.baseline.version
 
 
@@ -35,4 +35,4 @@ def test_push_above_the_threshold(dut, server, images, strength):
     update = server.update(dut, images.update, Delivery.PUSH, gate=gate)
 
     assert update.violations == []
-    assert update.outcome == (State.IDLE, Result.SUCCESS)
+    assert update.ended(Result.SUCCESS)

@@ -22,6 +22,6 @@ def test_update_at_signal_level(dut, server, images, delivery, rf, signal_level,
         assert server.version_of(dut) == images.update.version
         dut.assert_running(images.update)
     else:
-        assert record.outcome == (State.IDLE, Result.CONNECTION_LOST)
+        assert record.ended(Result.CONNECTION_LOST)
         assert server.version_of(dut) == images.baseline.version
         dut.assert_running(images.baseline)

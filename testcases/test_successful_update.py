@@ -18,8 +18,8 @@ def test_push_succeeds(dut, server, images, delivery):
     update = server.update(dut, images.update, delivery)
 
     assert update.violations == []
-    assert update.states == update.shown(*WHOLE_CYCLE), update.failure
-    assert update.result is Result.SUCCESS
+    assert update.went(*WHOLE_CYCLE)
+    assert update.ended(Result.SUCCESS)
     assert update.push.complete, f"{update.push.outcome.value}: {update.push.reason}"
     assert_runs_and_stays(dut, server, images.update)
 
@@ -30,8 +30,8 @@ def test_pull_succeeds(dut, server, images, transport):
     update = server.update(dut, images.update, Delivery.PULL, transport)
 
     assert update.violations == []
-    assert update.states == update.shown(*WHOLE_CYCLE), update.failure
-    assert update.result is Result.SUCCESS
+    assert update.went(*WHOLE_CYCLE)
+    assert update.ended(Result.SUCCESS)
     assert update.delivered == images.update.size
     assert_runs_and_stays(dut, server, images.update)
 

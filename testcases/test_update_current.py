@@ -30,12 +30,12 @@ def test_energy_of_an_update(dut, server, images, delivery, current):
 
 def succeeds(dut, server, images):
     record = server.update(dut, images.update, Delivery.PULL)
-    assert record.outcome == (State.IDLE, Result.SUCCESS)
+    assert record.ended(Result.SUCCESS)
 
 
 def fails(dut, server, images):
     record = server.update(dut, images.corrupted, Delivery.PULL)
-    assert record.outcome == (State.IDLE, Result.INTEGRITY_FAILED)
+    assert record.ended(Result.INTEGRITY_FAILED)
 
 
 def rolls_back(dut, server, images):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from bench.config.table import Table
 
@@ -19,23 +19,49 @@ DeviationName = Literal[
 TransportName = Literal["coap", "coaps", "coap+tcp", "coaps+tcp", "http", "https"]
 
 
+DeliveryName = Literal["push", "pull"]
+
+
+class DocumentedDeviation(Table):
+    """Where a deviation is `documented`, and by which `delivery` alone it shows (None: by both)."""
+
+    documented: str = Field(min_length=1)
+    delivery: DeliveryName | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"documented": value} if isinstance(value, str) else value
+
+
 class UpdateProfile(Table):
     """How this board's stack implements object /5, where the standard leaves room or the stack differs.
 
     `object` is the object's version; `transports` are the schemes of the Package URI it can fetch
     from; `resets_in` and `cancels_in` are the states in which an empty URI or package, and Cancel,
-    take it back to Idle; `failed_update_to` is where a failed installation leads; `resumes_after`
-    says what an interrupted PULL survives without starting over; `deviations` maps the name of a
-    known deviation (see `bench.firmware_update.deviations`) to where it is documented.
+    take it back to Idle; `failed_update_to` is where a failed installation leads (default: what the
+    object's version says); `resumes_after` says what an interrupted PULL survives without starting
+    over; `deviations` maps the name of a known deviation (see `bench.firmware_update.deviations`) to
+    where it is documented.
     """
 
     object: Literal["1.0", "1.1", "1.2"] = "1.0"
     transports: tuple[TransportName, ...] = ("coap",)
     resets_in: tuple[StateName, ...] = ("idle", "downloading", "downloaded")
     cancels_in: tuple[StateName, ...] = ("downloading", "downloaded")
-    failed_update_to: Literal["idle", "downloaded"] = "downloaded"
+    failed_update_to: Literal["idle", "downloaded", "either"] | None = None
     resumes_after: tuple[Literal["outage", "reboot"], ...] = ()
-    deviations: dict[DeviationName, str] = {}
+    deviations: dict[DeviationName, DocumentedDeviation] = {}
+
+    @property
+    def failure_targets(self) -> tuple[Literal["idle", "downloaded"], ...]:
+        """Where a failed installation may lead.
+
+        Version 1.0 of the object says Downloaded; 1.1 Idle or Downloaded, "depending on the underlying
+        reason" (OMA object 5, resource 3).
+        """
+        said = self.failed_update_to or ("downloaded" if self.object == "1.0" else "either")
+        return ("idle", "downloaded") if said == "either" else (said,)
 
 
 class Capability(Table):

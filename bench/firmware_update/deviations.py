@@ -14,11 +14,27 @@ from bench.firmware_update.states import Result, State
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """`rows` are the steps it excuses, `hidden` the states that such a stack never shows."""
+    """`rows` are the steps it excuses, `hidden` the states that such a stack may not show.
+
+    `instead` are results of a failed update which, by this deviation, such a stack may tell by its `rows`
+    instead of as the object says.
+    """
 
     text: str
     rows: tuple[Row, ...] = ()
     hidden: frozenset[State] = frozenset()
+    instead: frozenset[Result] = frozenset()
+
+    def ends_instead_of(self, result: Result) -> set[tuple[State, Result]]:
+        """The pairs in which an update may end, by this deviation, that failed with `result`."""
+        if result not in self.instead:
+            return set()
+        return {
+            (row.target, found)
+            for row in self.rows
+            for found in row.results
+            if found is result or result not in row.results
+        }
 
 
 DEVIATIONS: dict[DeviationName, Deviation] = {
@@ -53,8 +69,14 @@ DEVIATIONS: dict[DeviationName, Deviation] = {
                 frozenset({Result.UNSUPPORTED_PACKAGE, Result.INTEGRITY_FAILED}),
             ),
         ),
+        instead=frozenset({Result.UNSUPPORTED_PACKAGE, Result.INTEGRITY_FAILED}),
     ),
     "integrity-failure-is-update-failure": Deviation(
-        "a damaged package is refused at the update, with result 8, not after the download with 5"
+        "a damaged package is refused at the update, with result 8, not after the download with 5",
+        (
+            row(State.UPDATING, State.IDLE, "damaged package refused", Result.UPDATE_FAILED),
+            row(State.UPDATING, State.DOWNLOADED, "damaged package refused", Result.UPDATE_FAILED),
+        ),
+        instead=frozenset({Result.INTEGRITY_FAILED}),
     ),
 }

@@ -8,8 +8,15 @@ from itertools import pairwise
 
 from bench.config import DeviationName, UpdateProfile
 from bench.firmware_update.deviations import DEVIATIONS
-from bench.firmware_update.expected import COMPONENT_ROWS, COMPONENTS, FAILED_UPDATE, MACHINES, Row
-from bench.firmware_update.states import Result, State, in_words
+from bench.firmware_update.expected import (
+    COMPONENT_ROWS,
+    COMPONENTS,
+    FAILED_UPDATE,
+    MACHINES,
+    UPDATE_REFUSALS,
+    Row,
+)
+from bench.firmware_update.states import Delivery, Result, State, in_words
 
 HALF_STEP_LIMIT = 60.0
 """Seconds by which retransmissions may part the two notifications of one step."""
@@ -54,12 +61,14 @@ class _Findings:
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What a device is held to: the object by `name` and `version`, its `rows`, and the `deviations`
-    of the board's stack with where they are documented."""
+    of the board's stack with where they are documented; `failure_targets` are the states that a failed
+    installation may lead to."""
 
     name: str
     version: str
     rows: tuple[Row, ...]
     deviations: Mapping[DeviationName, str] = field(default_factory=dict)
+    failure_targets: tuple[State, ...] = (State.IDLE, State.DOWNLOADED)
 
     @property
     def known(self) -> tuple[Row, ...]:
@@ -71,17 +80,50 @@ class Rules:
         """The states that, by its documented deviations, this board never shows."""
         return frozenset(state for name in self.deviations for state in DEVIATIONS[name].hidden)
 
+    def ends(self, *results: Result) -> frozenset[tuple[State, Result]]:
+        """The pairs in which an update may end that fails for any of these reasons.
 
-def rules_for(profile: UpdateProfile) -> Rules:
-    """Object 5 in the board's version, with the target of a failed update as its profile says."""
-    rows = (*MACHINES[profile.object], FAILED_UPDATE[profile.failed_update_to])
-    return Rules(f"object /5 v{profile.object}", profile.object, rows, profile.deviations)
+        The results of a failed download stand in Idle, 8 where a failed installation may lead. A documented
+        deviation adds the ends that it excuses.
+        """
+        found = set[tuple[State, Result]]()
+        for result in results:
+            targets = self.failure_targets if result in UPDATE_REFUSALS else (State.IDLE,)
+            found |= {(state, result) for state in targets}
+            for name in self.deviations:
+                found |= DEVIATIONS[name].ends_instead_of(result)
+        return frozenset(found)
 
 
-def component_rules(profile: UpdateProfile) -> Rules:
+def rules_for(profile: UpdateProfile, delivery: Delivery | None = None) -> Rules:
+    """Object 5 in the board's version, with the targets of a failed update as its profile says.
+
+    With the deviations that show by this `delivery`; without one, all of them.
+    """
+    rows = (*MACHINES[profile.object], *_failures(profile))
+    return _rules(f"object /5 v{profile.object}", profile.object, rows, profile, delivery)
+
+
+def component_rules(profile: UpdateProfile, delivery: Delivery | None = None) -> Rules:
     """An instance of object 33629 on the same board."""
-    rows = (*MACHINES["1.1"], *COMPONENT_ROWS, FAILED_UPDATE[profile.failed_update_to])
-    return Rules(f"object /{COMPONENTS}", COMPONENTS, rows, profile.deviations)
+    rows = (*MACHINES["1.1"], *COMPONENT_ROWS, *_failures(profile))
+    return _rules(f"object /{COMPONENTS}", COMPONENTS, rows, profile, delivery)
+
+
+def _failures(profile: UpdateProfile) -> tuple[Row, ...]:
+    return tuple(FAILED_UPDATE[target] for target in profile.failure_targets)
+
+
+def _rules(
+    name: str, version: str, rows: tuple[Row, ...], profile: UpdateProfile, delivery: Delivery | None
+) -> Rules:
+    deviations = {
+        deviation: said.documented
+        for deviation, said in profile.deviations.items()
+        if delivery is None or said.delivery in (None, delivery.value)
+    }
+    targets = tuple(State[target.upper()] for target in profile.failure_targets)
+    return Rules(name, version, rows, deviations, targets)
 
 
 def is_allowed(rows: Iterable[Row], before: tuple[State, Result], after: tuple[State, Result]) -> bool:
@@ -111,7 +153,10 @@ def _is_half(before: Transition, seen: Transition, after: Transition, rows: tupl
     if not is_allowed(rows, before.pair, seen.pair):
         return True
     mixed = seen.pair in ((after.state, before.result), (before.state, after.result))
-    return mixed and after.time - seen.time <= HALF_STEP_LIMIT and is_allowed(rows, before.pair, after.pair)
+    if not mixed or after.time - seen.time > HALF_STEP_LIMIT:
+        return False
+    # a step that is none is then named by its two ends, not by its half
+    return is_allowed(rows, before.pair, after.pair) or not is_allowed(rows, seen.pair, after.pair)
 
 
 def judge(transitions: Sequence[Transition], rules: Rules, lost: int = 0) -> Judgement:

@@ -6,15 +6,43 @@ such as "2.04" or "4.05": what a device may refuse is for a testcase to judge.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from bench.firmware_update.states import Result, State
-from bench.lwm2m.client import Client, CoapError
+from bench.lwm2m.client import Client, CoapError, NotReachable
 from bench.lwm2m.server import LwM2mServer
 
 INSTANCE = "/5/0"
 NULL_PACKAGE = b"\0"
+
+
+class Answer(str):
+    """A response code, "2.04" or "4.05": a text that also knows its class (RFC 7252 section 5.9)."""
+
+    __slots__ = ()
+
+    @property
+    def taken(self) -> bool:
+        """The device did what was asked of it."""
+        return self.startswith("2.")
+
+    @property
+    def refused(self) -> bool:
+        """The device did not: a client error (4.xx) or a server error (5.xx).
+
+        Which code refuses a request in a state where it has no place is not pinned: stacks answer 4.05, 4.00,
+        4.06, 4.09, or 5.03 while a transfer runs.
+        """
+        return self.startswith(("4.", "5."))
+
+
+@contextlib.contextmanager
+def gone_for_a_moment() -> Iterator[None]:
+    """A device that installs may restart before it answers: that no answer came is no finding in here."""
+    with contextlib.suppress(NotReachable):
+        yield
 
 
 class Object5:
@@ -30,30 +58,30 @@ class Object5:
     def _client(self) -> Client:
         return self._server.client(self._endpoint)
 
-    def _answer(self, ask: Callable[[], Any], good: str = "2.04") -> str:
+    def _answer(self, ask: Callable[[], Any], good: str = "2.04") -> Answer:
         try:
             ask()
         except CoapError as refusal:
-            return refusal.dotted
-        return good
+            return Answer(refusal.dotted)
+        return Answer(good)
 
-    def write_uri(self, uri: str) -> str:
+    def write_uri(self, uri: str) -> Answer:
         """Write the Package URI; "" resets the object."""
         return self._answer(lambda: self._client.write(self.package_uri, uri))
 
-    def write_package(self, package: bytes = NULL_PACKAGE) -> str:
+    def write_package(self, package: bytes = NULL_PACKAGE) -> Answer:
         """Write a package small enough for one message; the NULL package resets the object."""
         return self._answer(lambda: self._client.write(self.package, package))
 
-    def execute(self, arguments: str = "") -> str:
+    def execute(self, arguments: str = "") -> Answer:
         """Execute Update."""
         return self._answer(lambda: self._client.execute(self.update, arguments))
 
-    def cancel(self) -> str:
+    def cancel(self) -> Answer:
         """Execute Cancel (object version 1.1)."""
         return self._answer(lambda: self._client.execute(f"{self.instance}/10"))
 
-    def write(self, resource: int, value: Any) -> str:
+    def write(self, resource: int, value: Any) -> Answer:
         return self._answer(lambda: self._client.write(f"{self.instance}/{resource}", value))
 
     def read(self) -> dict[int, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from bench.firmware_update.judge import Judgement, Rules, Transition, judge, settled
+from bench.firmware_update.met import Met
 from bench.firmware_update.states import Delivery, Result, State, Transport, in_words
 from bench.lwm2m.management.push import PushResult
 
@@ -59,15 +60,63 @@ class UpdateRecord:
         seen = settled(self.transitions, self.rules.known)
         return [Step(a.state, b.state, b.result) for a, b in pairwise(seen)]
 
-    def shown(self, *states: State) -> list[State]:
-        """Of these states those that must have been seen.
+    def went(self, *states: State) -> Met:
+        """Whether it entered these states, in this order, and no others.
 
-        Not those that the board hides by the documented deviations of its profile; nor, where the bench
-        has itself lost datagrams of the device, those that nobody heard of: a notification is repeated
-        only while its state lasts, and none outlives a restart (RFC 7641 section 4.5).
+        A state may be missing where the board, by a documented deviation of its profile, may hide it; where
+        the next one was learned by asking, as it may have passed in between; or where the bench has itself
+        lost datagrams of the device: a notification is repeated only while its state lasts, and none
+        outlives a restart (RFC 7641 section 4.5). Who must hear of each state asks `told`.
         """
         seen = self.states
-        return [s for s in states if s not in self.rules.hidden and (s in seen or not self.lost)]
+        missing = [state for state in states if state not in seen]
+        in_order = seen == [state for state in states if state in seen]
+        excused = bool(self.lost) or all(s in self.rules.hidden or self._passed_unseen(s) for s in missing)
+        wanted = " -> ".join(state.name for state in states)
+        entered = " -> ".join(state.name for state in seen) or "none"
+        told = f"{self.rules.name}, State: wanted {wanted}; it entered {entered}{self._why}"
+        return Met(in_order and excused, told)
+
+    def _passed_unseen(self, state: State) -> bool:
+        """Whether it lies between two states of which the later one was learned by asking."""
+        steps = pairwise(settled(self.transitions, self.rules.known))
+        return any(
+            a.state < state and (state < b.state or b.state is State.IDLE) and b.origin == "read"
+            for a, b in steps
+        )
+
+    def told(self, *states: State) -> Met:
+        """Whether each of these states was heard of without asking.
+
+        But for those that the board may hide, by its documented deviations, and those that nobody heard of
+        because the bench itself has lost datagrams of the device.
+        """
+        seen = self.states
+        wanted = [s for s in states if s not in self.rules.hidden and (s in seen or not self.lost)]
+        heard = {t.state for t in self.transitions if t.origin == "notification"}
+        silent = ", ".join(state.name for state in wanted if state not in heard)
+        return Met(not silent, f"{self.rules.name}, State: not told to who observes it: {silent}{self._why}")
+
+    def ended(self, *results: Result) -> Met:
+        """Whether it ended in one of these results, in the state that belongs to it.
+
+        `SUCCESS`, `INITIAL` and `CANCELLED` belong to Idle; the ends of a failure are those of `Rules.ends`:
+        by the object's version, and by the board's profile and documented deviations.
+        """
+        ends = self.rules.ends(*results)
+        wanted = " or ".join(in_words(*pair) for pair in sorted(ends))
+        shown = in_words(*self.outcome)
+        told = f"{self.rules.name}, State and Update Result: wanted {wanted}; it shows {shown}{self._why}"
+        return Met(self.outcome in ends, told)
+
+    @property
+    def _why(self) -> str:
+        """What else the record knows of why it ended as it did."""
+        known = [f"refused: {self.refused}"] if self.refused else []
+        known += [self.stuck] if self.stuck else []
+        if self.push is not None and self.push.reason:
+            known.append(f"PUSH: {self.push.reason}")
+        return "".join(f"; {text}" for text in known)
 
     @property
     def state(self) -> State:
@@ -95,7 +144,7 @@ class UpdateRecord:
         """What kept this from being a success by the book; "" when it was one."""
         problems = self.violations
         if self.transitions and self.outcome != (State.IDLE, Result.SUCCESS):
-            problems.append(f"ended {in_words(*self.outcome)}")
+            problems.append(f"ended {in_words(*self.outcome)}, wanted {in_words(State.IDLE, Result.SUCCESS)}")
         problems += [text for text in (self.refused, self.stuck) if text]
         return "; ".join(problems)
 

@@ -23,6 +23,8 @@ from bench.packages.certificates import Shown
 from bench.packages.server import PackageServer
 from bench.timeline import Timeline
 
+ASKING = 1.0
+"""Seconds between two looks at a state that nobody observes."""
 LIFETIME = "/1/0/1"
 """Seconds a registration lives (OMA object 1)."""
 
@@ -157,6 +159,27 @@ class UpdateService:
             return dut.version_on_console(source.console)
         return str(self.client(dut).read(source.resource))
 
+    def make_idle(self, dut: Dut) -> None:
+        """Bring the object back to Idle after a failed update, in whichever way the board's profile allows.
+
+        Does nothing in Idle. A device that refuses, or stays where it is, fails the test (`AssertionError`).
+        """
+        object5, profile = self.object5(dut), dut.type.profile
+        state = object5.state
+        if state is State.IDLE:
+            return
+        cancels = profile.object != "1.0" and state.name.lower() in profile.cancels_in
+        resets = state.name.lower() in profile.resets_in
+        answer = object5.write_uri("") if resets or not cancels else object5.cancel()
+        assert answer.taken, f"{object5.instance}: to leave {state.name}, answered {answer}"
+        with self._timeline.step(dut.endpoint, "back to Idle"):
+            until = self._clock.now() + dut.type.timeouts.boot
+            while (state := object5.state) is not State.IDLE:
+                assert self._clock.now() < until, (
+                    f"{object5.instance}/3: stays {state.name}, answered {answer}"
+                )
+                self._clock.sleep(ASKING, f"{dut.endpoint}: back to Idle")
+
     def state_of(self, dut: Dut) -> tuple[State, Result]:
         """State and Update Result, read now."""
         return self.object5(dut).pair
@@ -198,7 +221,7 @@ class UpdateService:
 
         Raises `InstrumentError` at the end of the block when the board's supply has cut it off.
         """
-        cycle = self._cycle(dut, rules_for(dut.type.profile), INSTANCE, patience)
+        cycle = self._cycle(dut, rules_for(dut.type.profile, delivery), INSTANCE, patience)
         if within is not None:
             cycle = replace(cycle, update_timeout=within)
         update = Update(cycle, image.data, delivery, transport or self.transport_of(dut))
@@ -222,7 +245,7 @@ class UpdateService:
     ) -> Iterator[Update]:
         """An update of one component, by its name, to be taken step by step inside the block."""
         path = self.components(dut).path(name)
-        cycle = self._cycle(dut, component_rules(dut.type.profile), path)
+        cycle = self._cycle(dut, component_rules(dut.type.profile, delivery), path)
         update = Update(cycle, package.data, delivery, transport or self.transport_of(dut))
         with dut.supply_checked(), _running(update):
             yield update

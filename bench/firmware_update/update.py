@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.clock import Clock
 from bench.errors import ServerError, WaitTimeout
-from bench.firmware_update.expected import UPDATE_REFUSALS
+from bench.firmware_update.expected import FAILURES_OF_DOWNLOAD, UPDATE_REFUSALS
 from bench.firmware_update.gate import SignalGate
 from bench.firmware_update.judge import Rules
 from bench.firmware_update.met import Met, shown
@@ -29,8 +29,10 @@ from bench.timeline import Timeline
 
 POLL = 5.0
 """Seconds of silence after which a device that sends no notifications is politely asked."""
+REBOOT_POLLS = 5
+"""How often it is asked within the time-out of an update, while it most likely swaps and restarts."""
 REBOOT_POLL = 60.0
-"""The same, while it most likely swaps and restarts."""
+"""Seconds between two of them at most."""
 READ_LIMIT = 600.0
 """Seconds for a few requests, retransmissions of a bad link included."""
 
@@ -54,6 +56,11 @@ class Cycle:
     update_timeout: float
     registration_timeout: float
     instance: str = INSTANCE
+
+    @property
+    def reboot_poll(self) -> float:
+        """Seconds of silence after which a device that installs is asked: never longer than it may take."""
+        return min(REBOOT_POLL, self.update_timeout / REBOOT_POLLS)
 
 
 class Update:
@@ -203,12 +210,22 @@ class Update:
         )
 
     def _gave_up(self) -> bool:
-        """Whether the device is Idle again: after having begun, or with a result that says why it did not."""
+        """Whether the download is over without a package.
+
+        In Idle after having begun, or with a result that says why it did not; or as a documented deviation
+        says it.
+        """
+        if len(self.record.transitions) > 1 and self.record.ended(*FAILURES_OF_DOWNLOAD):
+            return True
         if self._watch.state is not State.IDLE:
             return False
-        begun = any(t.state is not State.IDLE for t in self.record.transitions[1:])
-        failed = self._watch.result not in (Result.INITIAL, Result.SUCCESS)
-        return begun or (failed and len(self.record.transitions) > 1)
+        return any(t.state is not State.IDLE for t in self.record.transitions[1:])
+
+    def await_download_over(self) -> Met:
+        """Wait until a download that the device has begun, or refuses, is over without a package."""
+        over = self._settle(self._gave_up, self._cycle.download_timeout, "the download to be given up")
+        self._confirm_pair()
+        return self._met(over, "the download to be given up")
 
     def await_downloaded(self) -> Met:
         """Wait until the device says Downloaded, or falls back to Idle. Returns whether it is Downloaded."""
@@ -261,17 +278,20 @@ class Update:
 
         A device may also find the update impossible without restarting.
         """
+        self._follow(self._has_ended)
+
+    def _follow(self, over: Callable[[], bool]) -> None:
         with self._timeline.step(self._endpoint, "swap, reboot, register"):
-            over = self._settle(
-                lambda: self._has_restarted() or self._has_ended(),
+            followed = self._settle(
+                lambda: self._has_restarted() or over(),
                 self._cycle.update_timeout,
                 "the device to restart and register, or to give up",
-                poll=REBOOT_POLL,
+                poll=self._cycle.reboot_poll,
             )
-        if not over or (self._has_restarted() and not self._look_again()):
+        if not followed or (self._has_restarted() and not self._look_again()):
             return
         with self._timeline.step(self._endpoint, "read the outcome"):
-            self._settle(self._has_ended, self._cycle.update_timeout, "the update to end")
+            self._settle(over, self._cycle.update_timeout, "the update to end")
             self._confirm_pair()
 
     def _has_restarted(self) -> bool:
@@ -296,6 +316,36 @@ class Update:
             self.record.stuck = timeout.message
             return self._met(False, "a new registration")
         return self._met(self._look_again(), "to be observed after its new registration")
+
+    def await_contact(self, after: float) -> Met:
+        """Wait until the device can be asked again: it answers, or has registered later than `after`.
+
+        A registration that lives need not be made anew (LwM2M core, Registration), so an answer is enough.
+        """
+        server, endpoint = self._cycle.server, self._endpoint
+
+        async def ask() -> bool:
+            while True:
+                registration = server.registration(endpoint)
+                if registration is not None and registration.registered_at > after:
+                    return True
+                try:
+                    await self._watch.read(self._client())
+                except (CoapError, ServerError):
+                    await asyncio.sleep(POLL)
+                else:
+                    return False
+
+        try:
+            anew = self._run(ask(), self._cycle.registration_timeout, "an answer, or a new registration")
+        except WaitTimeout as timeout:
+            self.record.stuck = timeout.message
+            return self._met(False, "an answer, or a new registration")
+        return self._met(not anew or self._look_again(), "to be observed after its new registration")
+
+    def look(self) -> None:
+        """Read state and result now: what a notification has not told yet is then in the record."""
+        self._confirm_pair()
 
     def _look_again(self) -> bool:
         """The device has registered anew: no observation survives that."""
@@ -350,8 +400,14 @@ class Update:
         """The rest of the cycle, as far as the device goes along."""
         self.deliver()
         if not self.record.stuck and self.await_downloaded() and self.execute():
-            self.await_finish()
+            self._follow(lambda: self._has_ended() or self._is_deferred())
         return self.record
+
+    def _is_deferred(self) -> bool:
+        """A user has put it off (object version 1.1): nobody waits for the user here."""
+        last = self.record.transitions[-1]
+        assert self._executed is not None
+        return last.pair == (State.DOWNLOADED, Result.DEFERRED) and last.time > self._executed
 
     def close(self) -> None:
         """Stop watching, and take the package off the shelf."""

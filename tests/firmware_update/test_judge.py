@@ -122,7 +122,7 @@ def test_a_documented_deviation_is_reported_not_hidden() -> None:
         "downloading-not-shown: State goes from Idle to Downloaded (vendor note 7)",
     )
     record = UpdateRecord(rules, Delivery.PUSH, Transport.COAP, 1, transitions=notified)
-    assert record.states == record.shown(DOWNLOADING, DOWNLOADED, UPDATING, IDLE)
+    assert record.went(DOWNLOADING, DOWNLOADED, UPDATING, IDLE)
 
 
 def test_a_state_is_missed_only_where_the_bench_lost_datagrams() -> None:
@@ -132,10 +132,11 @@ def test_a_state_is_missed_only_where_the_bench_lost_datagrams() -> None:
     whole = (DOWNLOADING, DOWNLOADED, UPDATING, IDLE)
     record = UpdateRecord(V11, Delivery.PUSH, Transport.COAP, 1, transitions=notified)
     assert len(record.violations) == 2
-    assert record.shown(*whole) == list(whole) != record.states
+    assert not record.went(*whole)
     record.lost = 1
     assert record.violations == []
-    assert record.shown(*whole) == record.states == [DOWNLOADED, IDLE]
+    assert record.states == [DOWNLOADED, IDLE]
+    assert record.went(*whole)
     assert len(record.judgement.gaps) == 2
 
 
@@ -152,3 +153,109 @@ def test_an_unneeded_deviation_is_not_reported() -> None:
 
 def test_every_deviation_of_board_files_is_known_to_the_judge() -> None:
     assert set(DEVIATIONS) == set(get_args(DeviationName))
+
+
+def record_of(rules: Rules, *pairs: tuple[int, int], origin: str = "read") -> UpdateRecord:
+    return UpdateRecord(rules, Delivery.PUSH, Transport.COAP, 1, transitions=seen(*pairs, origin=origin))
+
+
+def rules_with(deviation: DeviationName, **more: str) -> Rules:
+    return rules_for(
+        UpdateProfile(object="1.1", deviations={deviation: {"documented": "note", **more}}), Delivery.PUSH
+    )
+
+
+def test_a_device_that_does_right_in_spite_of_its_deviation_is_right() -> None:
+    """A declared deviation excuses; it demands nothing."""
+    for deviation in get_args(DeviationName):
+        record = record_of(rules_with(deviation), *GOOD)
+        assert record.violations == []
+        assert record.went(DOWNLOADING, DOWNLOADED, UPDATING, IDLE)
+        assert record.ended(Result.SUCCESS)
+
+
+def test_states_out_of_order_or_too_many_are_no_way() -> None:
+    pairs = ((0, 0), (1, 0), (2, 0), (0, 1))
+    record = record_of(rules_with("updating-not-shown"), *pairs, origin="notification")
+    assert record.went(DOWNLOADING, DOWNLOADED, UPDATING, IDLE)
+    assert not record.went(DOWNLOADED, DOWNLOADING, IDLE)
+    assert not record.went(DOWNLOADING, DOWNLOADED)
+    bare = record_of(V11, (0, 0), (1, 0), (2, 0), (0, 1), origin="notification")
+    met = bare.went(DOWNLOADING, DOWNLOADED, UPDATING, IDLE)
+    assert not met
+    assert repr(met) == (
+        "<object /5 v1.1, State: wanted DOWNLOADING -> DOWNLOADED -> UPDATING -> IDLE; "
+        "it entered DOWNLOADING -> DOWNLOADED -> IDLE>"
+    )
+
+
+@pytest.mark.parametrize(("limited", "excused"), [("push", True), ("pull", False)])
+def test_a_deviation_of_one_delivery_excuses_only_that(limited: str, excused: bool) -> None:
+    pairs = ((0, 0), (2, 0), (3, 0), (0, 1))
+    record = record_of(rules_with("downloading-not-shown", delivery=limited), *pairs, origin="notification")
+    assert bool(record.went(DOWNLOADING, DOWNLOADED, UPDATING, IDLE)) is excused
+
+
+@pytest.mark.parametrize(
+    ("profile", "right", "wrong"),
+    [
+        (UpdateProfile(object="1.0"), [(2, 8)], [(0, 8)]),
+        (UpdateProfile(object="1.0", failed_update_to="idle"), [(0, 8)], [(2, 8)]),
+        (UpdateProfile(object="1.1"), [(0, 8), (2, 8)], [(3, 8), (1, 8)]),
+        (UpdateProfile(object="1.1", failed_update_to="downloaded"), [(2, 8)], [(0, 8)]),
+        (UpdateProfile(object="1.2", failed_update_to="either"), [(0, 8), (2, 8)], []),
+    ],
+)
+def test_where_a_failed_update_may_lead(
+    profile: UpdateProfile, right: list[tuple[int, int]], wrong: list[tuple[int, int]]
+) -> None:
+    rules = rules_for(profile)
+    before = ((0, 0), (1, 0), (2, 0), (3, 0))
+    for pair in right:
+        record = record_of(rules, *before, pair)
+        assert record.ended(Result.UPDATE_FAILED)
+        assert record.violations == []
+    for pair in wrong:
+        record = record_of(rules, *before, pair)
+        assert not record.ended(Result.UPDATE_FAILED)
+        assert record.violations != []
+
+
+@pytest.mark.parametrize(
+    ("deviation", "end", "result"),
+    [
+        ("integrity-failure-is-update-failure", (0, 8), 5),
+        ("integrity-failure-is-update-failure", (2, 8), 5),
+        ("failed-download-keeps-state", (1, 5), 5),
+        ("failed-download-keeps-state", (1, 6), 6),
+    ],
+)
+def test_a_deviation_from_an_end(deviation: DeviationName, end: tuple[int, int], result: int) -> None:
+    way = ((0, 0), (1, 0)) if end[0] == 1 else ((0, 0), (1, 0), (2, 0), (3, 0))
+    for rules, right in ((rules_with(deviation), True), (V11, False)):
+        record = record_of(rules, *way, end)
+        assert bool(record.ended(Result(result))) is right
+    assert record_of(rules_with(deviation), *way, end).violations == []
+    other = 6 if result == 5 else 5
+    assert not record_of(rules_with(deviation), *way, end).ended(Result(other))
+
+
+def test_a_step_that_is_none_is_named_by_its_ends_not_by_its_half() -> None:
+    """Updating was never seen; Idle is told a moment before result 1."""
+    transitions = [
+        *seen((0, 0), (1, 0), (2, 0), origin="notification"),
+        Transition(3.0, IDLE, Result.INITIAL, "notification"),
+        Transition(3.1, IDLE, Result.SUCCESS, "notification"),
+    ]
+    assert judge(transitions, V10).violations == (
+        "DOWNLOADED with result 0 (INITIAL) -> IDLE with result 1 (SUCCESS) is no step of object /5 v1.0",
+    )
+
+
+def test_a_state_that_passed_between_two_reads_is_not_missed() -> None:
+    whole = (DOWNLOADING, DOWNLOADED, UPDATING, IDLE)
+    record = record_of(V11, (0, 0), (1, 0), (2, 0), (0, 1))
+    assert record.went(*whole)
+    assert not record.told(UPDATING)
+    assert not record_of(V11, (0, 0), (1, 0), (2, 0), (0, 1), origin="notification").went(*whole)
+    assert record_of(V11, *GOOD, origin="notification").told(DOWNLOADING, DOWNLOADED, UPDATING)
