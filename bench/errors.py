@@ -96,6 +96,10 @@ class PlantError(BenchError):
     """The virtual bench itself is at fault."""
 
 
+class DeviceAnswer(Exception):
+    """The device has answered, and not as a testcase needs that does not catch this: the product's fault."""
+
+
 class NotApplicable(Exception):
     """A testcase asks for what this board, by its board file or its images, cannot do; the message says why.
 

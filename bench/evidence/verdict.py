@@ -10,7 +10,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bench.errors import BenchError, DeviceError, InstrumentError, NotApplicable, TestTimeout, WaitTimeout
+from bench.errors import (
+    BenchError,
+    DeviceAnswer,
+    DeviceError,
+    InstrumentError,
+    NotApplicable,
+    TestTimeout,
+    WaitTimeout,
+)
 
 
 class Verdict(StrEnum):
@@ -78,7 +86,7 @@ def cause_of(raised: BaseException | None) -> Cause:
         found = {cause_of(one) for one in raised.exceptions}
         ranked = (Cause.PRODUCT, Cause.OTHER, Cause.DEVICE, Cause.BENCH)
         return next((cause for cause in ranked if cause in found), Cause.OTHER)
-    if isinstance(raised, AssertionError) or hidden_assertion(raised) is not None:
+    if isinstance(raised, AssertionError | DeviceAnswer) or hidden_assertion(raised) is not None:
         return Cause.PRODUCT
     if isinstance(raised, DeviceError | WaitTimeout) and not isinstance(raised, TestTimeout):
         return Cause.DEVICE

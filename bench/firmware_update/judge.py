@@ -155,8 +155,11 @@ def _is_half(before: Transition, seen: Transition, after: Transition, rows: tupl
     mixed = seen.pair in ((after.state, before.result), (before.state, after.result))
     if not mixed or after.time - seen.time > HALF_STEP_LIMIT:
         return False
-    # a step that is none is then named by its two ends, not by its half
-    return is_allowed(rows, before.pair, after.pair) or not is_allowed(rows, seen.pair, after.pair)
+    if is_allowed(rows, before.pair, after.pair):
+        return True
+    # nobody asked for what was seen, and it leads nowhere: the step is named by its two ends, not by its half
+    own = is_allowed((row for row in rows if not row.aside), before.pair, seen.pair)
+    return not own and not is_allowed(rows, seen.pair, after.pair)
 
 
 def judge(transitions: Sequence[Transition], rules: Rules, lost: int = 0) -> Judgement:

@@ -230,3 +230,47 @@ def test_composite_operations(
     device.on["/"] = fetch
     assert server.client("dev").read_composite(["/3/0/9"]) == {"/3/0/9": 80}
     assert asked == tried
+
+
+def resource_speaker(device: Device, path: str, by_accept: dict[int | None, Answer]) -> list[int | None]:
+    """Answers one resource as told for each Accept, else 4.06; returns the Accepts that were asked with."""
+    asked: list[int | None] = []
+
+    def speak(request: Packet) -> Answer:
+        asked.append(request.number(ACCEPT))
+        return by_accept.get(asked[-1], Answer("4.06"))
+
+    device.on[path] = speak
+    return asked
+
+
+def formatted(number: int, payload: bytes) -> Answer:
+    return Answer("2.05", payload, [(CONTENT_FORMAT, uint(number))])
+
+
+def test_a_resource_that_is_told_only_in_a_listed_format(connect: Connect, server: LwM2mServer) -> None:
+    """5.00 without Accept, as some clients answer that have no format of their own choice."""
+    device = registered(connect, Speaker(112), "1.1", "112")
+    senml = cbor2.dumps([{0: "/3/0/3", 3: "1.0.0"}])
+    asked = resource_speaker(device, "/3/0/3", {None: Answer("5.00"), 112: formatted(112, senml)})
+    assert server.client("dev").read("/3/0/3") == "1.0.0"
+    assert asked == [None, 112]
+
+
+def test_a_resource_that_fails_in_every_format(connect: Connect, server: LwM2mServer) -> None:
+    device = registered(connect, Speaker(112), "1.1", "112")
+    resource_speaker(device, "/3/0/3", {None: Answer("5.00"), 112: Answer("5.00")})
+    with pytest.raises(CoapError, match=r"5\.00"):
+        server.client("dev").read("/3/0/3")
+
+
+def test_tlv_does_not_tell_the_type_of_a_foreign_resource(connect: Connect, server: LwM2mServer) -> None:
+    """Asked once more in a format that does; bytes only where TLV is all there is."""
+    tlv = formatted(11542, bytes.fromhex("c501") + b"1.0.0")
+    device = registered(connect, Speaker(11542), "1.1", "0 11542")
+    asked = resource_speaker(device, "/26241/0/1", {None: tlv, 0: formatted(0, b"1.0.0")})
+    assert server.client("dev").read("/26241/0/1") == "1.0.0"
+    assert asked == [None, 0]
+    asked = resource_speaker(device, "/26241/0/1", {None: tlv})
+    assert server.client("dev").read("/26241/0/1") == b"1.0.0"
+    assert asked == [None, 0]

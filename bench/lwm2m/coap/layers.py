@@ -31,7 +31,7 @@ from aiocoap.tokenmanager import TokenManager
 
 from bench.lwm2m.coap.duplicates import PEERS, RecentMessages
 from bench.lwm2m.coap.queue_mode import Sleepers
-from bench.lwm2m.coap.tuning import BlockTuning
+from bench.lwm2m.coap.tuning import RequestTuning
 
 Unsent = tuple[Message, Callable[[], None]]
 """A message, and who hears that the peer reset it."""
@@ -207,7 +207,7 @@ class PeerMessageManager(MessageManager):
     def _retransmit(self, message: Message, timeout: float, retransmission_counter: int) -> None:
         tuning = message.transport_tuning
         if retransmission_counter < tuning.MAX_RETRANSMIT:
-            if isinstance(tuning, BlockTuning):
+            if isinstance(tuning, RequestTuning):
                 tuning.repeats += 1
                 timeout = min(timeout, tuning.MAX_ACK_TIMEOUT / 2)  # it is doubled below
             super()._retransmit(message, timeout, retransmission_counter)
@@ -275,7 +275,7 @@ class PeerMessageManager(MessageManager):
         elif message.remote in self._backlogs:
             self._backlogs[message.remote].append((message, monitor))
         else:
-            if isinstance(message.transport_tuning, BlockTuning):
+            if isinstance(message.transport_tuning, RequestTuning):
                 message.transport_tuning.repeats += 1
             self._send_initially(message, monitor)
 

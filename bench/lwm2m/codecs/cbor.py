@@ -2,22 +2,28 @@
 
 The library makes whatever a tag asks for (regular expressions, huge powers, cycles), merges keys that
 come twice, and believes declared lengths. So the payload is walked once before the library has it: what
-passes is small, flat, complete and without tags. Tag 1, for times, is left out: the number remains.
+passes is small, flat, complete and without tags, but for three that stand for a number: decimal fractions
+(tag 4, RFC 8949 section 3.4.4), which SenML allows (RFC 8428 section 6), and times as text (tag 0) or as a
+number (tag 1), section 3.4.1 and 3.4.2.
 """
 
 from __future__ import annotations
 
+import datetime
+import decimal
 from dataclasses import dataclass
 from typing import Any
 
 import cbor2
 
 from bench.lwm2m.codecs.error import CodecError
+from bench.lwm2m.codecs.values import checked_float
 
 MAX_DEPTH = 8
 MAX_ITEMS = 250_000
 """16,384 records of SenML with six labels each have fewer."""
-_EPOCH_TAG = 0xC1
+_TEXT_TIME_TAG, _EPOCH_TAG, _DECIMAL_TAG = 0xC0, 0xC1, 0xC4
+_PAIR = 0x82
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
 _SIMPLE_VALUES = (20, 21, 22)
 """False, true, null."""
@@ -28,16 +34,36 @@ _INDEFINITE = 31
 def load(payload: bytes) -> Any:
     """The one item in `payload`: int, float, str, bytes, bool, None, list, dict; a key may be a tuple.
 
+    A time is seconds since 1970, a decimal fraction a float.
+
     Raises `CodecError`.
     """
     walk = _Walk(payload)
     walk.run()
     try:
         item = cbor2.loads(bytes(walk.untagged))
-    except (cbor2.CBORDecodeError, ValueError, TypeError) as error:
+    except (cbor2.CBORDecodeError, ValueError, TypeError, ArithmeticError) as error:
         raise CodecError(f"CBOR cannot be read: {str(error)[:80]}") from None
     if _pairs(item) != walk.pairs:
         raise CodecError("a CBOR map with the same key twice")
+    try:
+        return _plain(item)
+    except (ArithmeticError, ValueError, OSError) as error:
+        raise CodecError(f"a CBOR number or time that is none: {str(error)[:80]}") from None
+
+
+def _plain(item: Any) -> Any:
+    """Numbers for what the library makes of the tags that are let pass."""
+    match item:
+        case list():
+            return [_plain(one) for one in item]
+        case dict():
+            return {key: _plain(value) for key, value in item.items()}
+        case decimal.Decimal():
+            return checked_float(float(item))
+        case datetime.datetime():
+            seconds = item.timestamp()
+            return int(seconds) if seconds.is_integer() else seconds
     return item
 
 
@@ -122,11 +148,17 @@ class _Walk:
             self._position += 1  # left out of `untagged`
             if not self._is_number(self._peek()):
                 raise CodecError("a CBOR time that is no number")
+        tag = self._peek()
+        if tag in (_TEXT_TIME_TAG, _DECIMAL_TAG):
+            self._check_place(_TAG, 0)
+            self._take(1)
+            self._tagged(tag)
+            return
         head = self._take(1)[0]
         major, minor = head >> 5, head & 31
         self._check_place(major, minor)
         if major == _TAG:
-            raise CodecError("a CBOR tag that is not for a time")
+            raise CodecError("a CBOR tag that is neither for a time nor for a decimal fraction")
         if major == _SIMPLE:
             self._simple(minor)
             return
@@ -140,6 +172,22 @@ class _Walk:
             self._container(major, size)
         elif size is None:
             raise CodecError("a CBOR integer without end")
+
+    def _tagged(self, tag: int) -> None:
+        """What belongs to the tag: a text of known length, or exponent and mantissa as two integers."""
+        if tag == _TEXT_TIME_TAG:
+            head = self._take(1)[0]
+            size = self._argument(head & 31)
+            if head >> 5 != _TEXT or size is None:
+                raise CodecError("a CBOR time (tag 0) that is no text")
+            self._take(size)
+            return
+        if self._take(1)[0] != _PAIR:
+            raise CodecError("a CBOR decimal fraction that is no pair")
+        for _ in range(2):
+            head = self._take(1)[0]
+            if head >> 5 not in (_UNSIGNED, _NEGATIVE) or self._argument(head & 31) is None:
+                raise CodecError("a CBOR decimal fraction of other than integers")
 
     def _check_place(self, major: int, minor: int) -> None:
         """Keys are IDs, labels or arrays of IDs; the parts of a chunked string are plain strings."""

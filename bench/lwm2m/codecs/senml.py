@@ -38,6 +38,7 @@ _VALUES: dict[str, tuple[type, ...]] = {
     "vd": (bytes,),
     "vlo": (str,),
 }
+_NUMBER_AS_TEXT = re.compile(r"-?[0-9]+")
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*={0,2}")
 
 
@@ -68,7 +69,13 @@ def _check_count(records: list[Any]) -> None:
 
 
 def _named(record: dict[Any, Any]) -> dict[str, Any]:
-    """Labels as in JSON. A number that is no label of RFC 8428 stays one, and is passed over."""
+    """Labels as in JSON. A number that is no label of RFC 8428 stays one, and is passed over.
+
+    A label's number as a text ("3" for 3) is no label, and no name either: such a pack says nothing.
+    """
+    for label in record:
+        if isinstance(label, str) and _NUMBER_AS_TEXT.fullmatch(label):
+            raise CodecError(f"SenML label {label[:20]!r} is a text where CBOR has a number")
     found = {_NAMES.get(k, str(k)) if type(k) is int else str(k): v for k, v in record.items()}
     if len(found) != len(record):
         raise CodecError("a SenML record with the same label twice")

@@ -17,7 +17,7 @@ from aiocoap.resource import Resource
 
 from bench.lwm2m.coap.assembly import RepeatableSpool
 from bench.lwm2m.coap.layers import DeviceRestarted
-from bench.lwm2m.coap.tuning import BlockTuning
+from bench.lwm2m.coap.tuning import RequestTuning
 from bench.lwm2m.codecs import link_format
 from bench.lwm2m.codecs.error import CodecError
 from bench.lwm2m.codecs.names import path_of
@@ -228,7 +228,7 @@ class BootstrapServer(Resource):
         assert self.context is not None
         parts = tuple(part for part in path.split("/") if part)
         message = Message(
-            code=code, uri_path=parts, payload=payload, transport_tuning=BlockTuning(), **options
+            code=code, uri_path=parts, payload=payload, transport_tuning=RequestTuning(), **options
         )
         message.remote, message.secret = remote, secret
         what = f"{code.name} {path}"

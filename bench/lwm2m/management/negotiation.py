@@ -23,6 +23,8 @@ UNLISTED = (content.TLV, content.SENML_CBOR, content.SENML_JSON)
 COMPOSITE = (content.SENML_CBOR, content.SENML_JSON, content.SENML_ETCH_CBOR, content.SENML_ETCH_JSON)
 READ_REFUSALS = ("4.06", "4.02")
 """Not Acceptable; Bad Option by a client that does not know Accept."""
+SINGLE_READ_REFUSALS = (*READ_REFUSALS, "5.00")
+"""Internal Server Error by a client that has no format of its own choice."""
 WRITE_REFUSALS = ("4.15",)
 
 
@@ -40,10 +42,12 @@ class Formats:
     def for_read(self, base: Path) -> list[int | None]:
         """None asks without Accept, for the device's own choice.
 
-        One resource is asked for so: every client can tell one value somehow.
+        One resource is asked for so first: every client can tell one value somehow. Some answer 5.00 all the
+        same, or in TLV without telling the type; then the formats that they list are tried.
         """
         if len(base) > 2:
-            return [None]
+            plain = [content.TEXT] if content.TEXT in self._listed else []
+            return [None, *plain, *self._left(f for f in content.STRUCTURED if f in self._listed)]
         return [*self._left(f for f in content.STRUCTURED if f in self._listed), None]
 
     def for_write(self, value: Single | Mapping[int, Any]) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiocoap import DELETE, GET, POST, PUT, Message
@@ -13,7 +13,13 @@ from bench.lwm2m.codecs.error import CodecError
 from bench.lwm2m.codecs.names import name_of, path_of
 from bench.lwm2m.codecs.shapes import flat, nested
 from bench.lwm2m.codecs.values import Path, Value
-from bench.lwm2m.management.negotiation import READ_REFUSALS, WRITE_REFUSALS, Formats, first_accepted
+from bench.lwm2m.management.negotiation import (
+    READ_REFUSALS,
+    SINGLE_READ_REFUSALS,
+    WRITE_REFUSALS,
+    Formats,
+    first_accepted,
+)
 from bench.lwm2m.management.observation import Observation
 from bench.lwm2m.management.requests import CoapError, Requester
 from bench.lwm2m.model import content, objects
@@ -38,8 +44,31 @@ class Operations:
             return await self._requester.ask(self._get(path, accept), f"read {path}")
 
         candidates = self._formats.for_read(base)
-        response = await first_accepted(self._formats, candidates, READ_REFUSALS, attempt)
-        return self._value_of(path, response)
+        refusals = SINGLE_READ_REFUSALS if len(base) > 2 else READ_REFUSALS
+        response = await first_accepted(self._formats, candidates, refusals, attempt)
+        value = self._value_of(path, response)
+        if isinstance(value, bytes) and response.opt.content_format == content.TLV:
+            return await self._typed(path, candidates[1:], attempt, value)
+        return value
+
+    async def _typed(
+        self,
+        path: str,
+        candidates: list[int | None],
+        attempt: Callable[[int | None], Awaitable[Message]],
+        value: bytes,
+    ) -> Any:
+        """A value that came in TLV, which does not tell its type, once more in a format that does."""
+        base = path_of(path)
+        known = objects.resource(base[0], base[2])
+        typed = [f for f in candidates if f != content.TLV]
+        if known is not None or not typed:
+            return value
+        try:
+            answer = await first_accepted(self._formats, typed, SINGLE_READ_REFUSALS, attempt)
+        except CoapError:
+            return value  # TLV is all it has
+        return self._value_of(path, answer)
 
     async def observe(self, path: str, heard: Callable[[Any], None]) -> Observation:
         base = path_of(path)
