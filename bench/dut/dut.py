@@ -30,7 +30,8 @@ class Dut(ABC):
 
     `network` is the bench's own path between it and the server, `attenuator` the radio path to its antenna,
     and `meter` what measures its current, each where the bench file gives one;
-    `on_gone` is called, on any thread, when `gone` becomes true.
+    `on_gone` is called, on any thread, when `gone` becomes true; `on_restart` before the bench switches its
+    supply on or resets it.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Dut(ABC):
         self.attenuator: AttenuatorPath | None = None
         self.meter: CurrentMeter | None = None
         self.on_gone: Callable[[], None] = lambda: None
+        self.on_restart: Callable[[], None] = lambda: None
         self._security = settings.security
         self.trusted_ca: bytes | None = None
         """The CA, in PEM, of the bench's https server, for devices that can be told."""
@@ -107,6 +109,7 @@ class Dut(ABC):
         """
         how = self._how(f"reset-{way}")
         self._timeline.record(self.name, "reset", way)
+        self.on_restart()
         if how.command is not None:
             self._command(how.command, how.answer)
         else:

@@ -110,6 +110,7 @@ class HardwareDut(Dut):
 
     def power_on(self) -> None:
         """Open the console, then switch the supply on, so that no boot byte is missed."""
+        self.on_restart()
         self.console.open()
         self._timeline.record(self.name, "power", "on", volts=self.type.supply.voltage)
         self._switch(True)

@@ -89,6 +89,7 @@ class ProcessDut(Dut):
         """A program needs none."""
 
     def power_on(self) -> None:
+        self.on_restart()
         self.console.open()
         self._timeline.record(self.name, "power", "on")
         self._program.start(self._start())

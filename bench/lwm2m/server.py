@@ -246,6 +246,17 @@ class LwM2mServer:
     def registration(self, endpoint: str) -> Registration | None:
         return self._directory.by_endpoint.get(endpoint) if self._directory else None
 
+    def device_restarted(self, endpoint: str) -> None:
+        """The bench has switched its supply or reset it: no message of it repeats an older one."""
+        registration = self.registration(endpoint)
+        if self._endpoint is None or registration is None:
+            return
+
+        async def forget() -> None:
+            self._messages.restarted(registration.remote)
+
+        self.clock.run(forget(), timeout=10, reason=f"forget the messages of {endpoint}")
+
     def expire(self, endpoint: str) -> None:
         """End a registration as if its lifetime were over. Raises `ServerError` when there is none."""
         registration = self.client(endpoint).registration
@@ -294,9 +305,13 @@ class LwM2mServer:
         try:
             registration = self.clock.wait_for(found, timeout=timeout, reason=f"{endpoint} registers")
         except WaitTimeout:
+            refused = self._directory.refused.get(endpoint) if self._directory else None
             raise WaitTimeout(
-                f"{endpoint} did not register within {timeout:g} s",
-                help="see the device's console; if it is only slow, raise timeouts.registration",
+                f"{endpoint} did not register within {timeout:g} s"
+                + (f"; its Register was refused: {refused}" if refused else ""),
+                help="the device must register by the rules: see the CoAP trace"
+                if refused
+                else "see the device's console; if it is only slow, raise timeouts.registration",
             ) from None
         assert registration is not None
         return self._client(registration)

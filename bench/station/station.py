@@ -128,6 +128,8 @@ class Station:
         )
         self.server.start()
         self._closing.callback(self.server.close)
+        for dut in self.duts.values():
+            dut.on_restart = partial(self.server.device_restarted, dut.endpoint)
         self._open_packages(settings)
         for name, board in settings.boards.items():
             if board.network is not None:

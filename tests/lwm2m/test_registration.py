@@ -20,7 +20,8 @@ from coap_peer import (
 )
 
 from bench.clock import Clock
-from bench.lwm2m.interfaces.registration import EXPIRY_MARGIN, MAX_REGISTRATIONS, Registration
+from bench.errors import WaitTimeout
+from bench.lwm2m.interfaces.registration import EXPIRY_MARGIN, MAX_REFUSALS, MAX_REGISTRATIONS, Registration
 from bench.lwm2m.server import LwM2mServer
 from bench.timeline import Timeline
 
@@ -297,3 +298,42 @@ def test_a_response_option_the_server_does_not_know_is_ignored(device: Device, s
         "2.05", b"50", [(CONTENT_FORMAT, b""), (ACCEPT + 2047, b"x")]
     )
     assert server.client("dev").read("/3/0/9") == 50
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["supply-switched", "unknown"])
+def test_a_board_that_restarts_with_the_same_port_message_id_and_token(
+    peer: Peer, server: LwM2mServer, clock: Clock, told: bool
+) -> None:
+    """The bench has switched its supply, so it is no repetition; without that nobody can tell."""
+    links = [LINK_FORMAT]
+    first = peer.request(POST, "/rd?ep=dev&lt=60", b"</3/0>", links, mid=1, token=b"\x01")
+    assert first.dotted == "2.01"
+    clock.sleep(5, "the board is off")
+    if told:
+        server.device_restarted("dev")
+    before = held(server).registered_at
+    second = peer.request(POST, "/rd?ep=dev&lt=60", b"</3/0>", links, mid=1, token=b"\x01")
+    assert second.dotted == "2.01"
+    assert (held(server).registered_at > before) is told
+
+
+def test_who_never_registered_has_not_restarted(server: LwM2mServer) -> None:
+    server.device_restarted("nobody")
+
+
+def test_a_refused_register_is_told_by_the_wait(peer: Peer, server: LwM2mServer) -> None:
+    assert register(peer, "ep=dev&lt=-1").dotted == "4.00"
+    with pytest.raises(WaitTimeout, match=r"its Register was refused: 4\.00 \(lt=-1 is no lifetime\)"):
+        server.wait_registered("dev", timeout=1)
+    assert register(peer, "ep=dev&lt=60").dotted == "2.01"
+    server.expire("dev")
+    with pytest.raises(WaitTimeout) as waited:
+        server.wait_registered("dev", timeout=1)
+    assert "refused" not in waited.value.message
+
+
+def test_refusals_are_kept_of_a_few_only(peer: Peer, server: LwM2mServer) -> None:
+    for number in range(MAX_REFUSALS + 5):
+        assert register(peer, f"ep=dev{number}&lt=-1").dotted == "4.00"
+    assert server._directory is not None
+    assert len(server._directory.refused) == MAX_REFUSALS

@@ -48,6 +48,10 @@ class RecentMessages:
         if len(self._peers) > PEERS:
             self._peers.popitem(last=False)
 
+    def forget(self, remote: Any) -> None:
+        """The peer has restarted: a message ID that it used before may belong to another message now."""
+        self._peers.pop(remote, None)
+
     def drop(self, remote: Any, mid: int) -> None:
         held = self._peers.get(remote)
         if held is not None:

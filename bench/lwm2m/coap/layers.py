@@ -231,6 +231,15 @@ class PeerMessageManager(MessageManager):
         waiting = begun + self._held.pop(remote, [])
         return [(message, monitor) for message, monitor in waiting if message.mid is None]
 
+    def restarted(self, remote: Any) -> None:
+        """The device has lost its supply or was reset: its messages are new ones, whatever their IDs.
+
+        One that restarts with the same port, message ID and token would else be answered what its Register
+        was answered before, for EXCHANGE_LIFETIME (RFC 7252 section 4.5).
+        """
+        self._requests.forget(remote)
+        self._responses.forget(remote)
+
     def adopt(self, remote: Any, messages: list[Unsent]) -> None:
         """Send to `remote` what was meant for the address that the device had before."""
         for message, monitor in messages:

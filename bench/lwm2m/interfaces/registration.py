@@ -22,6 +22,8 @@ EXPIRY_MARGIN = 93.0
 """Seconds after its lifetime in which a registration still holds: an Update sent in time may take as
 long to arrive (MAX_TRANSMIT_WAIT of RFC 7252)."""
 MAX_REGISTRATIONS = 1024
+MAX_REFUSALS = 64
+"""Endpoints whose refused Register is remembered."""
 FULL_RETRY = 60
 """Seconds (Max-Age) after which a client may try again when the directory is full."""
 _OBJECT_PATH = re.compile(r"^/?(\d{1,5})(?:/(\d{1,5}))?$")
@@ -77,16 +79,32 @@ class Directory(Resource, PathCapable):
         self._moved = moved
         self._allowed = allowed
         self._number = 0
+        self.refused: dict[str, str] = {}
+        """Endpoint -> code and reason of its last Register that was refused; only of some."""
         self.by_endpoint: dict[str, Registration] = {}
         self.by_location: dict[str, Registration] = {}
 
     async def render_post(self, request: Message) -> Message:
         path = request.opt.uri_path
         if not path:
-            return self._register(request)
+            try:
+                return self._register(request)
+            except error.RenderableError as refusal:
+                self._note_refusal(request, refusal)
+                raise
         registration = self._at(path)
         self._check_identity(request.remote, registration.endpoint)
         return self._update(registration, request)
+
+    def _note_refusal(self, request: Message, refusal: error.RenderableError) -> None:
+        endpoint = parameters.query_of(request).get("ep") or getattr(request.remote, "authenticated_as", None)
+        if not endpoint or len(endpoint) > parameters.MAX_ENDPOINT:
+            return
+        self.refused.pop(endpoint, None)
+        code = getattr(refusal, "code", None)
+        self.refused[endpoint] = f"{code.dotted if code is not None else '5.00'} ({refusal})"
+        if len(self.refused) > MAX_REFUSALS:
+            del self.refused[next(iter(self.refused))]
 
     def _check_identity(self, remote: Any, endpoint: str) -> None:
         """Raise 4.03 when whoever speaks has no right to be this endpoint."""
@@ -131,6 +149,7 @@ class Directory(Resource, PathCapable):
             registered_at=self._now(),
             updated_at=self._now(),
         )
+        self.refused.pop(said.endpoint, None)
         self.by_endpoint[said.endpoint] = registration
         self.by_location[registration.location] = registration
         self._arm(registration)
