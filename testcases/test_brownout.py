@@ -68,7 +68,7 @@ def test_starved_during_download(dut, server, images, delivery, clock):
 @pytest.mark.parametrize("begins", [0.0, 3.0, 8.0], ids=lambda s: f"after-{s:g}-s")
 def test_brownout_during_installation(dut, server, images, begins, clock):
     """The voltage sags while the new image is installed: old or new, whole, and an update succeeds."""
-    with server.begin(dut, images.update, Delivery.PULL) as update:
+    with server.begin(dut, images.update) as update:
         update.deliver()
         assert update.await_downloaded()
         assert update.execute()
@@ -80,7 +80,7 @@ def test_brownout_during_installation(dut, server, images, begins, clock):
     dut.assert_running(runs)
     server.restart(dut)
     assert server.version_of(dut) == runs.version, "what ran did not stay"
-    again = server.update(dut, images.update, Delivery.PULL)
+    again = server.update(dut, images.update)
     assert again.failure == ""
     dut.assert_running(images.update)
 

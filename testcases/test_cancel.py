@@ -3,7 +3,7 @@
 import pytest
 
 from bench.firmware_update.object5 import gone_for_a_moment
-from bench.firmware_update.states import Delivery, Result, State
+from bench.firmware_update.states import Result, State
 
 pytestmark = pytest.mark.object5("1.1", "1.2")
 
@@ -51,7 +51,7 @@ def test_cancel_when_downloaded(dut, server, images, delivery, object5):
 
 def test_cancel_while_updating(dut, server, images, object5):
     """Too late: refused with 4.05, and the update succeeds."""
-    with server.begin(dut, images.update, Delivery.PUSH) as update:
+    with server.begin(dut, images.update) as update:
         update.deliver()
         assert update.await_downloaded()
         assert update.execute()
@@ -65,7 +65,7 @@ def test_cancel_while_updating(dut, server, images, object5):
 
 def test_cancel_after_the_update(dut, server, images, object5):
     """What is installed cannot be cancelled: refused, the result stays 1."""
-    assert server.update(dut, images.update, Delivery.PUSH).failure == ""
+    assert server.update(dut, images.update).failure == ""
     assert object5.cancel().refused
     assert object5.pair == (State.IDLE, Result.SUCCESS)
     assert server.version_of(dut) == images.update.version

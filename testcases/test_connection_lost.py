@@ -30,6 +30,7 @@ def test_server_dies(dut, server, images, delivery, clock):
 
 
 @pytest.mark.requirement("LightweightM2M-1.0-int-775")
+@pytest.mark.delivery("push")
 def test_push_stalls(dut, server, images, clock):
     """The server stops in the middle of a PUSH and says no more: result 4, and a new PUSH succeeds."""
     with server.begin(dut, images.update, Delivery.PUSH) as update:

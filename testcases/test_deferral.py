@@ -2,14 +2,14 @@
 
 import pytest
 
-from bench.firmware_update.states import Delivery, Result, State
+from bench.firmware_update.states import Result, State
 
 pytestmark = [pytest.mark.object5("1.1", "1.2"), pytest.mark.capability("defer")]
 
 
 def test_deferred_until_accepted(dut, server, images):
     """Downloaded with result 11, nothing restarts; when the user agrees, the update succeeds."""
-    with server.begin(dut, images.update, Delivery.PUSH) as update:
+    with server.begin(dut, images.update) as update:
         update.deliver()
         assert update.await_downloaded()
         with dut.using("defer"):
@@ -26,7 +26,7 @@ def test_deferred_until_the_period_is_over(dut, server, images, object5, clock):
     """After Maximum Defer Period the device installs without asking, and not before."""
     period = 120
     assert object5.write(13, period) == "2.04"
-    with server.begin(dut, images.update, Delivery.PUSH) as update:
+    with server.begin(dut, images.update) as update:
         update.deliver()
         assert update.await_downloaded()
         with dut.using("defer"):
@@ -43,6 +43,6 @@ def test_deferral_forbidden(dut, server, images, object5):
     """With a period of 0 the user is not asked."""
     assert object5.write(13, 0) == "2.04"
     with dut.using("defer"):
-        update = server.update(dut, images.update, Delivery.PUSH)
+        update = server.update(dut, images.update)
     assert update.violations == []
     assert update.ended(Result.SUCCESS)

@@ -16,7 +16,7 @@ def assert_refused(dut, server, images, update, result):
     assert server.version_of(dut) == images.baseline.version
 
     server.make_idle(dut)
-    again = server.update(dut, images.update, Delivery.PUSH)
+    again = server.update(dut, images.update)
     assert again.failure == "", "a good package after a bad one"
 
 
@@ -53,6 +53,7 @@ INVALID_URIS = {
 
 
 @pytest.mark.requirement("LightweightM2M-1.0-int-778")
+@pytest.mark.delivery("pull")
 @pytest.mark.parametrize("uri", INVALID_URIS.values(), ids=INVALID_URIS.keys())
 def test_invalid_uri(dut, server, images, object5, uri):
     """Result 7; the Write may be refused, with that result or without any."""
@@ -62,6 +63,7 @@ def test_invalid_uri(dut, server, images, object5, uri):
     assert server.update(dut, images.update, Delivery.PULL).failure == ""
 
 
+@pytest.mark.delivery("pull")
 def test_unsupported_protocol(dut, server, images, object5):
     """Result 9 for a scheme the device does not know; the Write may be refused, with or without a result."""
     with server.begin(dut, images.update, Delivery.PULL) as update:

@@ -5,7 +5,7 @@ OMA LightweightM2M-1.0-int-779 (unsuccessful firmware update).
 
 import pytest
 
-from bench.firmware_update.states import Delivery, Result, State
+from bench.firmware_update.states import Result, State
 
 
 def assert_rolled_back(dut, server, images, update):
@@ -35,9 +35,9 @@ def test_new_image_fails_its_self_test(dut, server, images, delivery):
 @pytest.mark.requirement("LightweightM2M-1.0-int-779")
 def test_good_update_after_a_failed_one(dut, server, images):
     """After a roll-back the device takes a good package as if nothing had been."""
-    server.update(dut, images.self_test_fails, Delivery.PUSH)
+    server.update(dut, images.self_test_fails)
     server.make_idle(dut)
-    again = server.update(dut, images.update, Delivery.PUSH)
+    again = server.update(dut, images.update)
     assert again.violations == []
     assert again.ended(Result.SUCCESS)
     assert server.version_of(dut) == images.update.version

@@ -2,8 +2,6 @@
 
 import pytest
 
-from bench.firmware_update.states import Delivery
-
 MANUFACTURER, MODEL, SERIAL = "/3/0/0", "/3/0/1", "/3/0/2"
 
 
@@ -18,7 +16,7 @@ def identity(dut, server):
 def test_identity_survives_an_update(dut, server, images):
     """Manufacturer, model, serial number, endpoint and lifetime are the same before and after."""
     before = identity(dut, server)
-    assert server.update(dut, images.update, Delivery.PUSH).failure == ""
+    assert server.update(dut, images.update).failure == ""
     assert identity(dut, server) == before
 
 

@@ -6,6 +6,8 @@ from bench.firmware_update.states import Delivery, Result, Transport
 from bench.packages.certificates import Shown
 from bench.packages.misbehaviour import Cut, Redirect, Refuse, Replace, Slow, Stall, WrongSize
 
+pytestmark = pytest.mark.delivery("pull")
+
 FAILED = (Result.CONNECTION_LOST, Result.INTEGRITY_FAILED)
 
 

@@ -7,8 +7,6 @@ an update. One cut alone: `--cut N`, with the number that a failing run tells. F
 
 import pytest
 
-from bench.firmware_update.states import Delivery
-
 
 @pytest.mark.requirement("FOTA-POWER")
 @pytest.mark.delivery("push")
@@ -32,12 +30,11 @@ def test_power_cut_at_every_flash_operation_of_a_pull(dut, delivery, cut_everywh
 
 
 @pytest.mark.requirement("FOTA-POWER")
-def test_power_cut_at_every_flash_operation_of_a_revert(dut, images, cut_everywhere):
+@pytest.mark.delivery("push")
+def test_power_cut_at_every_flash_operation_of_a_revert(dut, images, delivery, cut_everywhere):
     """A version that finds itself broken, from Update until the old one runs again: it always does."""
     assert images.self_test_fails.version != images.baseline.version
-    sweep = cut_everywhere(
-        dut, Delivery.PUSH, image="self-test-fails", phases=("swap", "first boot", "confirm")
-    )
+    sweep = cut_everywhere(dut, delivery, image="self-test-fails", phases=("swap", "first boot", "confirm"))
 
     assert sweep.problems == []
     assert sweep.booted == {"old"}

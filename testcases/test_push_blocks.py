@@ -12,6 +12,9 @@ def assert_updated(dut, server, images, update):
     dut.assert_running(images.update)
 
 
+pytestmark = pytest.mark.delivery("push")
+
+
 @pytest.mark.parametrize("share", [0.001, 0.4], ids=["first", "half-way"])
 def test_repeated_block(dut, server, images, share):
     """The answer to a block was lost, and it comes as a new message: what runs in the end is the package.

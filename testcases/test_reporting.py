@@ -34,7 +34,7 @@ def test_without_notifications(dut, server, images, delivery):
 
 def test_notifications_lost_over_the_restart(dut, server, images):
     """The observation is gone before Updating: what became of the update is read after the registration."""
-    with server.begin(dut, images.update, Delivery.PUSH) as update:
+    with server.begin(dut, images.update) as update:
         update.deliver()
         assert update.await_downloaded()
         update.stop_observing()

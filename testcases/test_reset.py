@@ -3,7 +3,7 @@
 import pytest
 
 from bench.firmware_update.object5 import gone_for_a_moment
-from bench.firmware_update.states import Delivery, Result, State
+from bench.firmware_update.states import Result, State
 
 RESETS = {
     "empty-uri": lambda object5: object5.write_uri(""),
@@ -32,11 +32,11 @@ def assert_reset(dut, update, answer, state):
 
 def test_reset_in_idle(dut, server, images, reset):
     """Idle stays Idle, and the result of the last attempt is cleared."""
-    assert server.update(dut, images.unsupported, Delivery.PUSH).ended(Result.UNSUPPORTED_PACKAGE)
+    assert server.update(dut, images.unsupported).ended(Result.UNSUPPORTED_PACKAGE)
     server.make_idle(dut)
-    with server.begin(dut, images.update, Delivery.PUSH) as update:
+    with server.begin(dut, images.update) as update:
         assert_reset(dut, update, reset(), State.IDLE)
-    assert server.update(dut, images.update, Delivery.PUSH).failure == ""
+    assert server.update(dut, images.update).failure == ""
 
 
 def test_reset_while_downloading(dut, server, images, delivery, reset):
@@ -75,7 +75,7 @@ def test_discarded_package_is_gone(dut, server, images, delivery, reset, clock):
 
 def test_reset_while_updating(dut, server, images, reset):
     """An installation under way is not stopped: the Write is refused or too late, and the update succeeds."""
-    with server.begin(dut, images.update, Delivery.PUSH) as update:
+    with server.begin(dut, images.update) as update:
         update.deliver()
         assert update.await_downloaded()
         assert update.execute()

@@ -117,6 +117,6 @@ def assert_takes_update(dut, server, images):
     state, _ = server.state_of(dut)
     if state is State.DOWNLOADED:
         server.object5(dut).write_uri("")
-    assert server.update(dut, images.update, Delivery.PUSH).failure == ""
+    assert server.update(dut, images.update).failure == ""
     assert server.version_of(dut) == images.update.version
     dut.assert_running(images.update)

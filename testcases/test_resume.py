@@ -26,6 +26,7 @@ def test_pull_survives_a_server_restart(dut, server, images, delivery, clock):
         assert record.sent < 1.2 * images.update.size, "the download started over"
 
 
+@pytest.mark.delivery("push")
 def test_push_starts_over_after_a_server_restart(dut, server, images, clock):
     """A server that has forgotten its transfer begins a new one, and the device takes it."""
     with server.begin(dut, images.update, Delivery.PUSH) as update:

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.firmware.hostile_kinds import with_raised_counter
-from bench.firmware_update.states import Delivery, Result
+from bench.firmware_update.states import Result
 
 BAD_BUILDS = (
     "self-test-fails",
@@ -37,7 +37,7 @@ def assert_rolled_back(dut, server, images, update):
 
 
 def try_build(dut, server, image):
-    return server.update(dut, image, Delivery.PULL, within=dut.type.timeouts.rollback)
+    return server.update(dut, image, within=dut.type.timeouts.rollback)
 
 
 @pytest.mark.capability("readback")
@@ -62,7 +62,7 @@ def test_settings_and_identity_survive_a_rollback(dut, server, images, build):
     assert identity_of(dut, server) == before
 
     server.make_idle(dut)
-    assert server.update(dut, images.update, Delivery.PULL).failure == ""
+    assert server.update(dut, images.update).failure == ""
     assert server.version_of(dut) == images.update.version
     assert identity_of(dut, server) == before
 
@@ -80,9 +80,9 @@ def test_counter_rises_only_with_a_confirmed_image(dut, server, images):
 def test_counter_of_a_confirmed_image_keeps_older_ones_out(dut, server, images):
     """Once a build with a higher counter is confirmed, one with the old counter does not come back."""
     newer = with_raised_counter(images, images.update)
-    assert server.update(dut, newer, Delivery.PULL).failure == ""
+    assert server.update(dut, newer).failure == ""
     server.restart(dut)
-    refused = server.update(dut, images.update, Delivery.PULL)
+    refused = server.update(dut, images.update)
     assert refused.violations == []
     assert refused.ended(*REFUSALS)
     server.restart(dut)
@@ -94,8 +94,8 @@ def test_counter_of_a_confirmed_image_keeps_older_ones_out(dut, server, images):
 @pytest.mark.capability("downgrade-prevention", "readback")
 def test_no_way_back_to_a_lower_version(dut, server, images):
     """After a successful update the version before is refused, though well signed."""
-    assert server.update(dut, images.update, Delivery.PULL).failure == ""
-    refused = server.update(dut, images.baseline, Delivery.PULL)
+    assert server.update(dut, images.update).failure == ""
+    refused = server.update(dut, images.baseline)
     assert refused.violations == []
     assert refused.ended(*REFUSALS)
     server.restart(dut)

@@ -5,7 +5,7 @@ import pytest
 from bench.firmware_update.gate import SIGNAL_STRENGTH, SignalGate
 from bench.firmware_update.states import Delivery, Result
 
-pytestmark = pytest.mark.capability("signal")
+pytestmark = [pytest.mark.capability("signal"), pytest.mark.delivery("push")]
 
 MARGIN = 6
 """dB around the strength that the device reports now."""

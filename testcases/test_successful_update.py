@@ -25,6 +25,7 @@ def test_push_succeeds(dut, server, images, delivery):
 
 
 @pytest.mark.requirement("LightweightM2M-1.0-int-771", "LwM2M-1.0-E.6.1")
+@pytest.mark.delivery("pull")
 def test_pull_succeeds(dut, server, images, transport):
     """The same when the device fetches the package itself, whatever the scheme of its URI."""
     update = server.update(dut, images.update, Delivery.PULL, transport)

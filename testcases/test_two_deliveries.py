@@ -1,10 +1,13 @@
 """A second package arrives while the first one is under way, or waits to be installed."""
 
+import pytest
+
 from bench.firmware_update.states import Delivery, Result, State
 
 SOMETHING_ELSE = b"\xff" * 512
 
 
+@pytest.mark.delivery("push", "pull")
 def test_push_over_a_running_pull(dut, server, images, object5):
     """Refused; the PULL goes on and succeeds."""
     with server.begin(dut, images.update, Delivery.PULL) as update:
@@ -32,6 +35,7 @@ def test_uri_written_during_a_download(dut, server, images, delivery, object5):
     dut.assert_running(images.update)
 
 
+@pytest.mark.delivery("push")
 def test_push_given_up_for_another(dut, server, images):
     """A PUSH is abandoned half-way and another package pushed: the second runs, whole."""
     with server.begin(dut, images.corrupted, Delivery.PUSH) as abandoned:
@@ -45,7 +49,7 @@ def test_push_given_up_for_another(dut, server, images):
 
 def test_delivery_when_downloaded(dut, server, images, object5):
     """What waits to be installed is not replaced without a reset: refused, and Update installs the first."""
-    with server.begin(dut, images.update, Delivery.PUSH) as update:
+    with server.begin(dut, images.update) as update:
         update.deliver()
         assert update.await_downloaded()
         answer = object5.write_package(SOMETHING_ELSE)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.firmware_update.states import Delivery, Result, State
+from bench.firmware_update.states import Result, State
 
 
 @pytest.mark.requirement("FOTA-ENERGY")
@@ -29,22 +29,22 @@ def test_energy_of_an_update(dut, server, images, delivery, current):
 
 
 def succeeds(dut, server, images):
-    record = server.update(dut, images.update, Delivery.PULL)
+    record = server.update(dut, images.update)
     assert record.ended(Result.SUCCESS)
 
 
 def fails(dut, server, images):
-    record = server.update(dut, images.corrupted, Delivery.PULL)
+    record = server.update(dut, images.corrupted)
     assert record.ended(Result.INTEGRITY_FAILED)
 
 
 def rolls_back(dut, server, images):
-    record = server.update(dut, images.self_test_fails, Delivery.PULL)
+    record = server.update(dut, images.self_test_fails)
     assert record.result is Result.UPDATE_FAILED
 
 
 def is_cancelled(dut, server, images):
-    with server.begin(dut, images.update, Delivery.PULL) as update:
+    with server.begin(dut, images.update) as update:
         update.deliver(0.5)
         assert update.object5.write_uri("") == "2.04"
         assert update.await_pair(State.IDLE, timeout=dut.type.timeouts.download)

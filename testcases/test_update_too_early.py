@@ -5,7 +5,7 @@ OMA LightweightM2M-1.0-int-772 (firmware package not downloaded).
 
 import pytest
 
-from bench.firmware_update.states import Delivery, Result, State
+from bench.firmware_update.states import Result, State
 
 
 @pytest.mark.requirement("LightweightM2M-1.0-int-772")
@@ -32,6 +32,6 @@ def test_update_while_downloading(dut, server, images, delivery, object5):
 @pytest.mark.requirement("LightweightM2M-1.0-int-772")
 def test_update_after_a_finished_update(dut, server, images):
     """An update that is over cannot be executed once more."""
-    assert server.update(dut, images.update, Delivery.PUSH).failure == ""
+    assert server.update(dut, images.update).failure == ""
     assert server.object5(dut).execute().refused
     assert server.version_of(dut) == images.update.version

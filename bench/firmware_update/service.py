@@ -188,7 +188,7 @@ class UpdateService:
         self,
         dut: Dut,
         image: FirmwareImage,
-        delivery: Delivery,
+        delivery: Delivery | None = None,
         transport: Transport | None = None,
         *,
         gate: SignalGate | None = None,
@@ -197,9 +197,10 @@ class UpdateService:
     ) -> UpdateRecord:
         """A whole update cycle. What the device did is in the record, good or bad.
 
-        `transport` (PULL) is the one the board registers over unless given; with `patience` the board
-        file's time-outs are so many times as long, as weak signal demands; `within` are the bench
-        seconds from Update to its end, if other than the board file's `update`.
+        Without `delivery`, by PUSH, or as the board takes packages at all; `transport` (PULL) is the one
+        the board registers over unless given; with `patience` the board file's time-outs are so many times
+        as long, as weak signal demands; `within` are the bench seconds from Update to its end, if other than
+        the board file's `update`.
         """
         with self.begin(dut, image, delivery, transport, patience=patience, within=within) as update:
             if gate is not None and not update.wait_until_open(gate):
@@ -211,7 +212,7 @@ class UpdateService:
         self,
         dut: Dut,
         image: FirmwareImage,
-        delivery: Delivery,
+        delivery: Delivery | None = None,
         transport: Transport | None = None,
         *,
         patience: float = 1.0,
@@ -221,6 +222,7 @@ class UpdateService:
 
         Raises `InstrumentError` at the end of the block when the board's supply has cut it off.
         """
+        delivery = delivery or delivery_of(dut)
         cycle = self._cycle(dut, rules_for(dut.type.profile, delivery), INSTANCE, patience)
         if within is not None:
             cycle = replace(cycle, update_timeout=within)
@@ -266,6 +268,11 @@ class UpdateService:
             registration_timeout=dut.type.lifetime + timeouts.registration,
             instance=instance,
         )
+
+
+def delivery_of(dut: Dut) -> Delivery:
+    """How a board takes packages where it does not matter: by PUSH if it can."""
+    return Delivery(max(dut.type.profile.delivery))
 
 
 @contextlib.contextmanager
