@@ -17,8 +17,9 @@ def reset(request, object5):
     return lambda: request.param(object5)
 
 
-def assert_reset(dut, update, answer, state):
+def assert_reset(dut, update, reset, state):
     """Idle with result 0; where the profile says that it cannot be, refused, and nothing changes."""
+    answer = update.object5.when_free(reset)
     resets = state.name.lower() in dut.type.profile.resets_in
     if resets:
         assert answer.taken, f"the Write in {state.name} was answered {answer}"
@@ -35,7 +36,7 @@ def test_reset_in_idle(dut, server, images, reset):
     assert server.update(dut, images.unsupported).ended(Result.UNSUPPORTED_PACKAGE)
     server.make_idle(dut)
     with server.begin(dut, images.update) as update:
-        assert_reset(dut, update, reset(), State.IDLE)
+        assert_reset(dut, update, reset, State.IDLE)
     assert server.update(dut, images.update).failure == ""
 
 
@@ -43,7 +44,7 @@ def test_reset_while_downloading(dut, server, images, delivery, reset):
     """The download stops, Idle, result 0; where the profile says that it cannot be, nothing changes."""
     with server.begin(dut, images.update, delivery) as update:
         update.deliver(0.3)
-        if assert_reset(dut, update, reset(), State.DOWNLOADING):
+        if assert_reset(dut, update, reset, State.DOWNLOADING):
             assert update.record.delivered < images.update.size
     assert server.version_of(dut) == images.baseline.version
 
@@ -53,7 +54,7 @@ def test_reset_when_downloaded(dut, server, images, delivery, reset):
     with server.begin(dut, images.update, delivery) as update:
         update.deliver()
         assert update.await_downloaded()
-        if not assert_reset(dut, update, reset(), State.DOWNLOADED):
+        if not assert_reset(dut, update, reset, State.DOWNLOADED):
             return
     assert server.object5(dut).execute().refused
     server.restart(dut)
@@ -67,7 +68,7 @@ def test_discarded_package_is_gone(dut, server, images, delivery, reset, clock):
     with server.begin(dut, images.update, delivery) as update:
         update.deliver()
         assert update.await_downloaded()
-        if not assert_reset(dut, update, reset(), State.DOWNLOADED):
+        if not assert_reset(dut, update, reset, State.DOWNLOADED):
             return
         clock.sleep(dut.type.timeouts.boot, "the slot is cleared")
     assert not dut.holds_package(images.update), "the package is still in the slot"

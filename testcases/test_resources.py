@@ -31,20 +31,21 @@ def test_readable_resources(dut, server, object5):
 
 
 @pytest.mark.requirement("LightweightM2M-1.0-int-751")
-def test_discover_names_the_mandatory_resources(dut, server):
+def test_discover_names_the_mandatory_resources(dut, server, object5):
     """Discover of the instance lists every mandatory resource of the object."""
-    listed = {link.target for link in server.client(dut).discover("/5/0")}
-    assert {f"/5/0/{number}" for number in (0, 1, 2, 3, 5, 9)} <= listed
+    listed = {link.target for link in server.client(dut).discover(object5.instance)}
+    assert {f"{object5.instance}/{number}" for number in (0, 1, 2, 3, 5, 9)} <= listed
 
 
 @pytest.mark.object5("1.1", "1.2")
 @pytest.mark.requirement("LightweightM2M-1.0-int-751")
 def test_resources_of_version_1_1(dut, server, object5):
     """Severity and Maximum Defer Period, where it has them, are kept as written; Cancel is not readable."""
-    has = {link.target for link in server.client(dut).discover("/5/0")}
-    written = {number: value for number, value in ((11, 0), (13, 3600)) if f"/5/0/{number}" in has}
+    has = {link.target for link in server.client(dut).discover(object5.instance)}
+    both = {11: 0, 13: 3600}
+    written = {number: value for number, value in both.items() if f"{object5.instance}/{number}" in has}
     for number, value in written.items():
-        assert object5.write(number, value).taken, f"/5/0/{number}"
+        assert object5.write(number, value).taken, f"{object5.instance}/{number}"
     assert 11 not in written or object5.write(11, 3).refused, "Severity 3 does not exist"
     values = object5.read()
     assert {number: values.get(number) for number in written} == written
@@ -56,7 +57,7 @@ def test_last_state_change_is_told(dut, server, images, object5):
     """Last State Change Time, where it has one, moves with State."""
     before = object5.read().get(12)
     if before is None:
-        raise NotApplicable("the device has no Last State Change Time (/5/0/12), which is optional")
+        raise NotApplicable("the device has no Last State Change Time (resource 12), which is optional")
     with server.begin(dut, images.update) as update:
         update.deliver()
         assert update.await_downloaded()
@@ -96,16 +97,18 @@ def test_package_uri_written(dut, server, images, object5):
 
 
 @pytest.mark.requirement("LightweightM2M-1.0-int-760", "LwM2M-1.0-5.5.2")
-def test_state_is_observed_within_pmin_and_pmax(dut, server, clock):
+def test_state_is_observed_within_pmin_and_pmax(dut, server, object5, clock):
     """With pmin 2 and pmax 10 notifications come at least every 10 s, and never closer than 2 s."""
     heard = []
     client = server.client(dut)
 
     async def observe():
-        await client.write_attributes_async("/5/0/3", pmin=2, pmax=10)
-        return await client.observe("/5/0/3", lambda value: heard.append((clock.now(), State(value))))
+        await client.write_attributes_async(object5.state_path, pmin=2, pmax=10)
+        return await client.observe(
+            object5.state_path, lambda value: heard.append((clock.now(), State(value)))
+        )
 
-    observation = clock.run(observe(), timeout=300, reason="observe /5/0/3")
+    observation = clock.run(observe(), timeout=300, reason=f"observe {object5.state_path}")
     clock.sleep(45, "notifications by pmax")
     clock.run(observation.cancel(), timeout=300, reason="cancel")
     told = len(heard)

@@ -98,8 +98,11 @@ class Rules:
 def rules_for(profile: UpdateProfile, delivery: Delivery | None = None) -> Rules:
     """Object 5 in the board's version, with the targets of a failed update as its profile says.
 
-    With the deviations that show by this `delivery`; without one, all of them.
+    With the deviations that show by this `delivery`; without one, all of them. Those of object 33629 where
+    the board keeps the application there.
     """
+    if profile.instance.startswith(f"/{COMPONENTS}/"):
+        return component_rules(profile, delivery)
     rows = (*MACHINES[profile.object], *_failures(profile))
     return _rules(f"object /5 v{profile.object}", profile.object, rows, profile, delivery)
 

@@ -15,6 +15,9 @@ from bench.lwm2m.client import Client, CoapError, NotReachable
 from bench.lwm2m.server import LwM2mServer
 
 INSTANCE = "/5/0"
+BUSY = "5.03"
+BUSY_WAIT, BUSY_LIMIT = 2.0, 60.0
+"""Seconds between two tries at a device that answers 5.03, and of all of them."""
 NULL_PACKAGE = b"\0"
 
 
@@ -53,6 +56,7 @@ class Object5:
         self._endpoint = endpoint
         self.instance = instance
         self.package, self.package_uri, self.update = (f"{instance}/{number}" for number in range(3))
+        self.state_path, self.result_path = f"{instance}/3", f"{instance}/5"
 
     @property
     def _client(self) -> Client:
@@ -64,6 +68,17 @@ class Object5:
         except CoapError as refusal:
             return Answer(refusal.dotted)
         return Answer(good)
+
+    def when_free(self, ask: Callable[[], Answer]) -> Answer:
+        """The answer to a request that may come while a transfer runs: 5.03 is waited out for a while.
+
+        A device may have no room for anything but the transfer (RFC 7252 section 5.9.3.4, Service
+        Unavailable); that is no refusal of what was asked for.
+        """
+        until = self._server.clock.now() + BUSY_LIMIT
+        while (answer := ask()) == BUSY and self._server.clock.now() < until:
+            self._server.clock.sleep(BUSY_WAIT, f"{self._endpoint} is busy")
+        return answer
 
     def write_uri(self, uri: str) -> Answer:
         """Write the Package URI; "" resets the object."""
@@ -92,11 +107,11 @@ class Object5:
 
     @property
     def state(self) -> State:
-        return State(int(str(self._client.read(f"{self.instance}/3"))))
+        return State(int(str(self._client.read(self.state_path))))
 
     @property
     def result(self) -> Result:
-        return Result(int(str(self._client.read(f"{self.instance}/5"))))
+        return Result(int(str(self._client.read(self.result_path))))
 
     @property
     def pair(self) -> tuple[State, Result]:

@@ -13,7 +13,7 @@ from bench.firmware.image import FirmwareImage
 from bench.firmware_update.components import Components
 from bench.firmware_update.gate import SignalGate
 from bench.firmware_update.judge import Rules, component_rules, rules_for
-from bench.firmware_update.object5 import INSTANCE, Object5
+from bench.firmware_update.object5 import Object5
 from bench.firmware_update.record import UpdateRecord
 from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.firmware_update.update import Cycle, Update
@@ -25,7 +25,8 @@ from bench.timeline import Timeline
 
 ASKING = 1.0
 """Seconds between two looks at a state that nobody observes."""
-LIFETIME = "/1/0/1"
+SERVER_OBJECT = 1
+LIFETIME = "/1/{instance}/1"
 """Seconds a registration lives (OMA object 1)."""
 
 
@@ -65,7 +66,7 @@ class UpdateService:
 
     def object5(self, dut: Dut) -> Object5:
         """The board's Firmware Update Object, operation by operation."""
-        return Object5(self.lwm2m, dut.endpoint)
+        return Object5(self.lwm2m, dut.endpoint, dut.type.profile.instance)
 
     def commission(self, dut: Dut) -> Client:
         """Power the freshly installed board, tell it its server, wait until it has registered."""
@@ -114,10 +115,11 @@ class UpdateService:
 
     def keep_registered_for(self, dut: Dut, lifetime: int) -> Client:
         """Have the device register for so many seconds (/1/0/1), and wait for what it sends about it."""
+        path = LIFETIME.format(instance=self._account_of(dut))
         try:
-            self.client(dut).write(LIFETIME, lifetime)
+            self.client(dut).write(path, lifetime)
         except NotReachable:  # it was just registering anew
-            self.client(dut).write(LIFETIME, lifetime)
+            self.client(dut).write(path, lifetime)
         server, endpoint = self.lwm2m, dut.endpoint
 
         def told() -> bool:
@@ -128,6 +130,18 @@ class UpdateService:
             told, timeout=dut.type.timeouts.registration, reason=f"{endpoint}: lifetime {lifetime}"
         )
         return self.client(dut)
+
+    def _account_of(self, dut: Dut) -> int:
+        """The instance of object 1 by which the device is registered here.
+
+        Its only one, or the one with the lifetime that it registered for; a device numbers them as it likes.
+        """
+        registration = self.client(dut).registration
+        instances = sorted(registration.objects.get(SERVER_OBJECT, ())) or [0]
+        if len(instances) == 1:
+            return instances[0]
+        lifetimes = {n: self.client(dut).read(LIFETIME.format(instance=n)) for n in instances}
+        return next((n for n, found in lifetimes.items() if found == registration.lifetime), instances[0])
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
@@ -223,7 +237,8 @@ class UpdateService:
         Raises `InstrumentError` at the end of the block when the board's supply has cut it off.
         """
         delivery = delivery or delivery_of(dut)
-        cycle = self._cycle(dut, rules_for(dut.type.profile, delivery), INSTANCE, patience)
+        profile = dut.type.profile
+        cycle = self._cycle(dut, rules_for(profile, delivery), profile.instance, patience)
         if within is not None:
             cycle = replace(cycle, update_timeout=within)
         update = Update(cycle, image.data, delivery, transport or self.transport_of(dut))

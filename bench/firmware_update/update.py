@@ -17,7 +17,7 @@ from bench.firmware_update.expected import FAILURES_OF_DOWNLOAD, UPDATE_REFUSALS
 from bench.firmware_update.gate import SignalGate
 from bench.firmware_update.judge import Rules
 from bench.firmware_update.met import Met, shown
-from bench.firmware_update.object5 import INSTANCE, Object5
+from bench.firmware_update.object5 import BUSY, Object5
 from bench.firmware_update.record import UpdateRecord
 from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.firmware_update.watch import Watch
@@ -33,6 +33,8 @@ REBOOT_POLLS = 5
 """How often it is asked within the time-out of an update, while it most likely swaps and restarts."""
 REBOOT_POLL = 60.0
 """Seconds between two of them at most."""
+LONGEST_BUSY_WAIT = 60.0
+"""Seconds between two tries at a device that says when it will be free."""
 READ_LIMIT = 600.0
 """Seconds for a few requests, retransmissions of a bad link included."""
 
@@ -55,7 +57,7 @@ class Cycle:
     download_timeout: float
     update_timeout: float
     registration_timeout: float
-    instance: str = INSTANCE
+    instance: str
 
     @property
     def reboot_poll(self) -> float:
@@ -92,10 +94,19 @@ class Update:
         self.record.started = self._clock.now()
 
         async def begin() -> None:
-            await self._watch.read(client)
+            while True:
+                try:
+                    await self._watch.read(client)
+                    break
+                except CoapError as busy:
+                    if busy.dotted != BUSY:
+                        raise
+                    # a PUSH that was given up may keep it busy for minutes
+                    await asyncio.sleep(min(busy.max_age or POLL, LONGEST_BUSY_WAIT))
             await self._watch.observe(client)
 
-        self._run(begin(), READ_LIMIT, f"observe {self.object5.instance}")
+        limit = max(READ_LIMIT, self._cycle.download_timeout)
+        self._run(begin(), limit, f"observe {self.object5.instance}")
 
     def wait_until_open(self, gate: SignalGate) -> bool:
         """Wait for the signal; False, and `stuck` says so, when it never was good enough in time."""

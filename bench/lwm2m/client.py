@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from aiocoap.numbers.codes import SERVICE_UNAVAILABLE
 
 from bench.lwm2m.codecs import link_format
 from bench.lwm2m.codecs.values import Value
@@ -18,6 +21,8 @@ from bench.lwm2m.management.requests import REQUEST_LIMIT, CoapError, NotReachab
 __all__ = ["Client", "CoapError", "NotReachable", "Observation"]
 
 Attribute = int | float | None
+BUSY_WAIT, BUSY_LIMIT = 2.0, 60.0
+"""Seconds to wait after 5.03 without Max-Age, and for how long a device may be too busy to be read."""
 
 
 class Client:
@@ -48,7 +53,18 @@ class Client:
     # ---- for the test thread
 
     def read(self, path: str) -> Any:
-        return self._run(self.read_async(path), f"read {path}")
+        """A device that is busy (5.03) is asked again for `BUSY_LIMIT` seconds."""
+        return self._run(self._read_politely(path), f"read {path}")
+
+    async def _read_politely(self, path: str) -> Any:
+        until = self._exchange.clock.now() + BUSY_LIMIT
+        while True:
+            try:
+                return await self.read_async(path)
+            except CoapError as busy:
+                if busy.code is not SERVICE_UNAVAILABLE or self._exchange.clock.now() >= until:
+                    raise
+                await asyncio.sleep(min(busy.max_age or BUSY_WAIT, BUSY_LIMIT))
 
     def write(self, path: str, value: Value | Mapping[int, Any]) -> None:
         """Write a resource, or replace all of an instance or a multiple resource (PUT)."""
@@ -90,7 +106,7 @@ class Client:
 
     def _run(self, coro: Any, what: str) -> Any:
         # the request's own limit comes first: that is the device's silence, not a fault of the bench
-        limit = REQUEST_LIMIT + 60 + self._exchange.patience(self.registration)
+        limit = REQUEST_LIMIT + BUSY_LIMIT + 60 + self._exchange.patience(self.registration)
         return self._exchange.clock.run(coro, timeout=limit, reason=f"{self.endpoint}: {what}")
 
     # ---- on the loop

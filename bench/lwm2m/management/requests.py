@@ -26,10 +26,12 @@ class NotReachable(DeviceError):
 class CoapError(DeviceAnswer):
     """The device answered with an error code: the product's answer, for a testcase to judge."""
 
-    def __init__(self, request: str, code: Code) -> None:
+    def __init__(self, request: str, code: Code, max_age: int | None = None) -> None:
         super().__init__(f"{request} was answered {code.dotted} ({code.name.replace('_', ' ').title()})")
         self.code = code
         self.dotted = code.dotted
+        self.max_age = max_age
+        """Seconds after which it may be asked again, where the answer says so (5.03)."""
 
 
 class Requester:
@@ -84,7 +86,7 @@ class Requester:
         except CodecError as reason:
             raise self.unreadable(what, reason) from None
         if not response.code.is_successful():
-            raise CoapError(f"{endpoint}: {what}", response.code)
+            raise CoapError(f"{endpoint}: {what}", response.code, response.opt.max_age)
         return response
 
     def unreadable(self, what: str, reason: CodecError) -> DeviceError:
