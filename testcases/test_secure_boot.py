@@ -5,7 +5,8 @@
 
 import pytest
 
-from bench.firmware_update.states import Result
+from bench.firmware_update.service import delivery_of
+from bench.firmware_update.states import Delivery, Result
 
 
 def assert_untouched(dut, server, images):
@@ -21,7 +22,7 @@ def assert_untouched(dut, server, images):
 @pytest.mark.capability("readback")
 def test_hostile_image_is_refused(dut, server, images, hostile):
     """Before Downloaded with its result, or at boot with result 8; it never runs."""
-    update = server.update(dut, hostile.image(images))
+    update = server.update(dut, hostile.image(images), delivery_of(dut, Delivery.PULL))
 
     assert update.violations == []
     assert update.ended(*map(Result, hostile.results)), f"{hostile}: {hostile.what}"

@@ -20,7 +20,7 @@ class Step:
     result: Result
 
 
-@dataclass
+@dataclass(repr=False)
 class UpdateRecord:
     """One update as it was observed; nothing in here is a judgement but `judgement`.
 
@@ -43,6 +43,10 @@ class UpdateRecord:
     lost: int = 0
     started: float = 0.0
     finished: float = 0.0
+
+    def __repr__(self) -> str:
+        """Short: it stands in the message of every assertion."""
+        return f"<update by {self.delivery}>"
 
     @property
     def states(self) -> list[State]:
@@ -104,9 +108,7 @@ class UpdateRecord:
         by the object's version, and by the board's profile and documented deviations.
         """
         ends = self.rules.ends(*results)
-        wanted = " or ".join(in_words(*pair) for pair in sorted(ends))
-        shown = in_words(*self.outcome)
-        told = f"{self.rules.name}, State and Update Result: wanted {wanted}; it shows {shown}{self._why}"
+        told = f"{self.rules.name}: wanted {_either(ends)}; it shows {in_words(*self.outcome)}{self._why}"
         return Met(self.outcome in ends, told)
 
     @property
@@ -151,3 +153,13 @@ class UpdateRecord:
     @property
     def duration(self) -> float:
         return self.finished - self.started
+
+
+def _either(ends: frozenset[tuple[State, Result]]) -> str:
+    """Such as "IDLE with result 4 or 5, or DOWNLOADED with result 8"."""
+    states = sorted({state for state, _ in ends})
+    texts = []
+    for state in states:
+        numbers = [str(result.value) for held, result in sorted(ends) if held is state]
+        texts.append(f"{state.name} with result {' or '.join(numbers)}")
+    return ", or ".join(texts)

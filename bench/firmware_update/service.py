@@ -285,9 +285,10 @@ class UpdateService:
         )
 
 
-def delivery_of(dut: Dut) -> Delivery:
-    """How a board takes packages where it does not matter: by PUSH if it can."""
-    return Delivery(max(dut.type.profile.delivery))
+def delivery_of(dut: Dut, preferred: Delivery = Delivery.PUSH) -> Delivery:
+    """How a board takes packages where it does not matter: as preferred, if it can."""
+    ways = dut.type.profile.delivery
+    return preferred if preferred.value in ways else Delivery(ways[0])
 
 
 @contextlib.contextmanager
