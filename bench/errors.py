@@ -34,6 +34,10 @@ class LockedError(ProbeError):
     """Readout protection (APPROTECT) is on; only an explicit recover may erase the chip."""
 
 
+class WrongChipError(BenchError):
+    """The chip is not the one that the board file is for; nothing was written to it."""
+
+
 class FlashError(BenchError):
     """Programming, erasing or reading back the flash failed."""
 

@@ -17,6 +17,7 @@ from bench.config.attached import (
     SwdAttachment,
 )
 from bench.config.board_type import BoardType, Region, Timeouts
+from bench.config.chip import ChipSettings
 from bench.config.images import ImageFiles
 from bench.config.load import AnyBoardType, Bench, load_bench
 from bench.config.process import ProcessType
@@ -30,6 +31,7 @@ __all__ = [
     "BoardSettings",
     "BoardType",
     "Capability",
+    "ChipSettings",
     "DeviationName",
     "ImageFiles",
     "InstrumentSettings",

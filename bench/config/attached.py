@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from bench.config.images import ImageFiles
+from bench.config.swd_targets import why_unknown
 from bench.config.table import Table
 
 
@@ -28,6 +29,13 @@ class SwdAttachment(Table):
     uid: str = Field(min_length=1)
     target: str = "nrf91"
     frequency: int = Field(4_000_000, gt=0)
+
+    @field_validator("target")
+    @classmethod
+    def _is_known(cls, target: str) -> str:
+        if (why := why_unknown(target)) is not None:
+            raise ValueError(why)
+        return target
 
 
 class RomSerialAttachment(Table):

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, model_validator
 
+from bench.config.chip import CHIPS, ChipSettings
 from bench.config.components import ComponentSettings
 from bench.config.energy import EnergySettings
 from bench.config.modem import ModemSettings
@@ -160,6 +161,7 @@ class BoardType(DutType):
     driver: Literal["nrf9160", "esp32"]
     flash_size: int = Field(gt=0)
     flash_endurance: int | None = Field(None, gt=0)
+    chip: ChipSettings | None = None
     console: ConsoleSettings = ConsoleSettings(baud=115200)
     supply: SupplySettings
     firmware: FirmwareSettings
@@ -173,6 +175,12 @@ class BoardType(DutType):
     def lifetime(self) -> int:
         """Seconds that its registration lives."""
         return self.provision.lifetime
+
+    @property
+    def expected_chip(self) -> ChipSettings:
+        """[chip], or else what its driver is for; flash is `flash_size` unless it says otherwise."""
+        chip = self.chip or CHIPS.get(self.driver, ChipSettings())
+        return chip if chip.flash is not None else chip.model_copy(update={"flash": self.flash_size})
 
     @property
     def image_limit(self) -> int:

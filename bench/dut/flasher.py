@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
+from bench.dut.chip import ChipIdentity
 from bench.errors import ProbeError
 
 
@@ -28,6 +30,20 @@ class Flasher(ABC):
     @abstractmethod
     def identity(self) -> dict[str, str]:
         """Part, revision, unique id and the like, as the chip itself says."""
+
+    def chip_identity(self) -> ChipIdentity | None:
+        """What the chip says of itself, to be compared with the board file; None where nothing is known."""
+        return None
+
+    def recover(self, power_cycle: Callable[[], None]) -> None:
+        """Erase everything, and so lift readout protection; `power_cycle` takes the supply away and back.
+
+        Only ever on request. Raises `ProbeError` where there is nothing that could be lifted this way.
+        """
+        raise ProbeError(
+            f"{type(self).__name__} cannot lift a readout protection",
+            help="only boards that are flashed by a debug probe are recovered",
+        )
 
     @abstractmethod
     def program(self, address: int, data: bytes) -> None:

@@ -14,16 +14,19 @@ from collections.abc import Iterator
 
 from bench.clock import Clock
 from bench.config import BoardSettings, BoardType, Region
+from bench.dut.chip import check_chip
 from bench.dut.console import Console, Position
 from bench.dut.dut import Dut, ResetWay
 from bench.dut.flasher import Flasher
-from bench.errors import ConfigError, ImageError, InstrumentError, NotApplicable
+from bench.errors import ConfigError, ImageError, InstrumentError, NotApplicable, WrongChipError
 from bench.firmware.image import FirmwareImage
 from bench.firmware.image_set import ImageSet
 from bench.instruments.power_supply import SupplyChannel, Trip
 from bench.timeline import Timeline
 
 RAMP_STEPS = 40
+OFF_TIME = 1.0
+"""Bench seconds that a supply stays off between two of its times, for what is left in capacitors."""
 
 
 class HardwareDut(Dut):
@@ -210,12 +213,14 @@ class HardwareDut(Dut):
     def install(self, image: FirmwareImage) -> None:
         """Factory state with `image` in the primary slot; the board ends switched off.
 
-        Raises `ImageError` before anything is powered when the image is not for this board.
+        Raises `ImageError` before anything is powered when the image is not for this board, and
+        `WrongChipError` before anything is erased when the chip is another.
         """
         self.check_image(image)
         self.make_safe()
         self._switch(True)
         with self.flash_access() as flasher:
+            self._check_chip(flasher)
             primary, wiped = self.type.firmware.slots[0], self.type.firmware.wiped
             for region in (self.region(name) for name in wiped if name != primary):
                 flasher.erase(region.offset, region.size)
@@ -229,6 +234,34 @@ class HardwareDut(Dut):
             self._factory_state = self._digests(flasher)
         self.power_off()
         self.installed = image
+
+    def _check_chip(self, flasher: Flasher) -> None:
+        """One that is not what the board file says is switched off again, and told."""
+        found = flasher.chip_identity()
+        if found is None:
+            return
+        try:
+            check_chip(self.name, self.type.expected_chip, found)
+        except WrongChipError:
+            self.power_off()
+            raise
+
+    def recover(self) -> None:
+        """Erase the whole chip and lift its readout protection; ends switched off, whatever happens.
+
+        Only ever on request. Raises `LockedError` when it stays locked, `ProbeError` where there is none.
+        """
+        try:
+            self.make_safe()
+            self._switch(True)
+            self.flasher.recover(self._interrupt_supply)
+        finally:
+            self.power_off()
+
+    def _interrupt_supply(self) -> None:
+        self._switch(False)
+        self._clock.sleep(OFF_TIME, f"{self.name}: supply off")
+        self._switch(True)
 
     def applications_started(self, since: Position) -> list[str]:
         """The first lines of applications on the console, as the board file knows them.

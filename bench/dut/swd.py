@@ -1,14 +1,17 @@
 """Flash, registers and run control over SWD by pyOCD.
 
 An external CMSIS-DAP probe needs nothing but a USB port. The J-Link on an nRF9160 DK is driven by
-pyOCD only through SEGGER's own library (pylink), which has to be installed beside it.
+pyOCD through SEGGER's own library, which comes with SEGGER's J-Link software alone; pylink, which calls
+it, came with pyOCD.
 
 Defences against what is known of pyOCD on this chip:
 
 - `auto_unlock` is off, always. It is on by default, and then opening a session on a chip with
   readout protection erases it all (also on a false alarm: pyOCD issue 1766). Here CTRL-AP is asked
-  first, without any other access; a locked chip is a `LockedError`, and only `recover()` erases.
-- Probes are chosen by their whole unique id, never by position or by a part of it.
+  first (`swd_protection`), until its answers agree; a locked chip is a `LockedError`, and only
+  `recover()` erases.
+- Probes are chosen by their whole unique id, never by position or by a part of it (`swd_probe`).
+- Whatever pyOCD raises, or lets through from below, is an error of the bench (`swd_faults`).
 - Pages are erased one by one by the flash algorithm (`swd_pages`). Erase-all over CTRL-AP, on which pyOCD has
   hung (issue 1458) or has needed nRESET (issue 1576), is done by `recover()` alone, with a time
   limit, with a reset over CTRL-AP and over the pin, and with a look whether it worked.
@@ -25,17 +28,20 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from pyocd.core import exceptions
 from pyocd.core.session import Session
 from pyocd.core.target import Target
 from pyocd.coresight import cortex_m
-from pyocd.probe.aggregator import DebugProbeAggregator
 from pyocd.target.family import target_nRF91
 
+from bench.config.swd_targets import why_unknown
+from bench.dut.chip import ChipIdentity
 from bench.dut.flasher import Flasher
 from bench.dut.pauses import Pause, pausing_by
+from bench.dut.swd_faults import pyocd_errors_as
 from bench.dut.swd_pages import erase_pages, write_pages
-from bench.errors import FlashError, LockedError, ProbeError
+from bench.dut.swd_probe import find_probe
+from bench.dut.swd_protection import ERASE_TRIES, ControlPort, Protection
+from bench.errors import BenchError, FlashError, LockedError, ProbeError
 from bench.timeline import Timeline
 
 OPTIONS: dict[str, Any] = {
@@ -47,19 +53,17 @@ OPTIONS: dict[str, Any] = {
     "warning.cortex_m_default": False,
 }
 
-CTRL_AP = 4 << 24
-RESET, ERASEALL, ERASEALLSTATUS, APPROTECTSTATUS, ERASEPROTECTSTATUS = 0x00, 0x04, 0x08, 0x0C, 0x18
-OPEN = 3  # APPROTECTSTATUS: neither APPROTECT nor SECUREAPPROTECT is on
-ERASEALL_LIMIT = 30.0
-"""Wall seconds for the erase-all of a chip (typically 0.2)."""
-
 FICR_PART, FICR_REVISION, FICR_VARIANT, FICR_DEVICE_ID = 0x00FF0140, 0x00FF0144, 0x00FF0148, 0x00FF0204
-"""nRF9160 product specification, FICR (SIPINFO.PARTNO, HWREVISION, VARIANT; INFO.DEVICEID)."""
+FICR_RAM = 0x00FF0218
+"""nRF9160 and nRF9161 product specifications, FICR (SIPINFO.PARTNO, HWREVISION, VARIANT; INFO.DEVICEID;
+INFO.RAM and FLASH in KiB, CODEPAGESIZE in bytes, CODESIZE in pages)."""
+UNSPECIFIED = 0xFFFFFFFF
+UICR_APPROTECT, UICR_SECUREAPPROTECT, HW_UNPROTECTED = 0x00FF8000, 0x00FF802C, 0x50FA50FA
+"""Nordic's MDK, nrf9120.h and nrf9120_bitfields.h; pyOCD writes the same."""
 
 T = TypeVar("T")
 
-_FAILURES = (exceptions.Error, OSError, KeyError, ValueError, AssertionError)
-"""What pyOCD and its USB libraries raise when the wire or the request is bad."""
+NOT_CONNECTED = "is the board powered and the SWD cable connected? is another debugger attached?"
 
 logging.getLogger("pyocd").setLevel(logging.CRITICAL)  # its findings come back as exceptions
 
@@ -94,86 +98,75 @@ class SwdFlasher(Flasher):
     # ---- session
 
     def check(self) -> None:
-        """Raise `ProbeError` unless the probe is there. Needs no power on the target."""
-        self._probe()
-
-    def _probe(self) -> Any:
-        try:
-            probes = DebugProbeAggregator.get_all_connected_probes()
-        except (exceptions.Error, OSError) as error:
+        """Raise `ProbeError` unless the probe is there, and pyOCD has the target. Needs no power on it."""
+        find_probe(self._name, self._uid)
+        if (why := why_unknown(self._options["target_override"])) is not None:
             raise ProbeError(
-                f"{self._name}: debug probes cannot be listed: {error}",
-                help="check USB permissions (udev rules on Linux, drivers on Windows)",
-            ) from None
-        for probe in probes:
-            if probe.unique_id == self._uid:
-                return probe
-        present = ", ".join(sorted(probe.unique_id for probe in probes)) or "none"
-        raise ProbeError(
-            f"{self._name}: no debug probe with UID {self._uid}; present: {present}",
-            help="plug the probe in, or correct flasher.uid in the bench file (`pyocd list` shows UIDs)",
-        )
+                f"{self._name}: flasher.target = {self._options['target_override']!r}: {why}",
+                help="correct it in the bench file, or leave it out: nrf91 serves every nRF91",
+            )
 
     def _make_session(self) -> Session:
+        probe = find_probe(self._name, self._uid)
         # pyOCD changes into its project directory: name the one we are in
-        session = Session(self._probe(), options={**self._options, "project_dir": os.getcwd()})
+        with pyocd_errors_as(ProbeError, f"{self._name}: no session with probe {self._uid}", NOT_CONNECTED):
+            try:
+                session = Session(probe, options={**self._options, "project_dir": os.getcwd()})
+            except Exception:
+                _let_go(probe)
+                raise
         session.delegate = _WithoutPeripherals()
         return session
 
     def open(self) -> None:
         if self._session is not None:
             return
-        if self._read_protection() & OPEN != OPEN:
+        protection = self._read_protection()
+        if protection.locked:
             raise LockedError(
-                f"{self._name}: readout protection (APPROTECT) of the chip behind {self._uid} is on",
-                help="nothing was erased; `recover()` erases the whole chip and unlocks it",
+                f"{self._name}: readout protection of the chip behind {self._uid} is on ({protection})",
+                help=f"nothing was erased; `bench recover {self._name}` erases the whole chip and unlocks "
+                "it, see docs/protection.md",
             )
         session = self._make_session()
-        try:
-            with self._pausing():
+        with self._connecting(), self._pausing():
+            try:
                 session.open()
-        except _FAILURES as error:
-            with contextlib.suppress(*_FAILURES):
-                session.close()
-            raise self._no_connection(error) from None
+            except BaseException:
+                _close(session)
+                raise
         self._session, self._firmware_lost = session, False
         self._note("session open")
 
-    def _no_connection(self, error: Exception) -> ProbeError:
-        return ProbeError(
-            f"{self._name}: no debug connection through probe {self._uid}: {error}",
-            help="is the board powered and the SWD cable connected? is another debugger attached?",
-        )
+    def _connecting(self) -> contextlib.AbstractContextManager[None]:
+        what = f"{self._name}: no debug connection through probe {self._uid}"
+        return pyocd_errors_as(ProbeError, what, NOT_CONNECTED)
 
     @contextlib.contextmanager
-    def _debug_port(self) -> Iterator[Any]:
-        """The debug port alone: no access port is scanned, no core looked for. Needs no open session."""
+    def _control_port(self) -> Iterator[ControlPort]:
+        """CTRL-AP by itself: no access port is scanned, no core looked for. Needs no open session."""
         session = self._make_session()
-        try:
-            session.open(init_board=False)
-            port = session.target.dp
-            port.connect()
-            yield port
-        except _FAILURES as error:
-            raise self._no_connection(error) from None
-        finally:
-            with contextlib.suppress(*_FAILURES):
-                session.close()
+        with self._connecting():
+            try:
+                session.open(init_board=False)
+                port = session.target.dp
+                port.connect()
+                yield ControlPort(port, self._name, self._uid, self._pause)
+            finally:
+                _close(session)
 
-    def _read_protection(self) -> int:
-        with self._debug_port() as port:
-            return int(port.read_ap(CTRL_AP | APPROTECTSTATUS))
+    def _read_protection(self) -> Protection:
+        with self._control_port() as port:
+            return port.protection()
 
     def close(self) -> None:
         session, self._session = self._session, None
         if session is None:
             return
-        with contextlib.suppress(*_FAILURES):  # the board may have lost its supply
-            if self._firmware_lost:
-                with self._pausing():
-                    session.target.reset()
-        with contextlib.suppress(*_FAILURES):
-            session.close()
+        if self._firmware_lost:
+            with contextlib.suppress(Exception), self._pausing():  # the board may have lost its supply
+                session.target.reset()
+        _close(session)
         self._note("session closed")
 
     def _target(self) -> Any:
@@ -184,15 +177,13 @@ class SwdFlasher(Flasher):
         return self._session.target
 
     def _guard(self, what: str, operation: Callable[[], T]) -> T:
+        help = "is the board still powered? see the timeline for the supply and the probe"
         try:
-            with self._pausing():
+            with pyocd_errors_as(FlashError, f"{self._name}: {what} failed", help), self._pausing():
                 result = operation()
-        except _FAILURES as error:
+        except BenchError:
             self._note(f"{what}: failed")
-            raise FlashError(
-                f"{self._name}: {what} failed: {error}",
-                help="is the board still powered? see the timeline for the supply and the probe",
-            ) from None
+            raise
         self._note(what)
         return result
 
@@ -220,6 +211,19 @@ class SwdFlasher(Flasher):
             }
 
         return self._guard("read the identity", read)
+
+    def chip_identity(self) -> ChipIdentity:
+        target = self._target()
+
+        def read() -> ChipIdentity:
+            part, _, variant = target.read_memory_block32(FICR_PART, 3)
+            ram, flash, page, pages = target.read_memory_block32(FICR_RAM, 4)
+            size = flash * 1024 if flash != UNSPECIFIED else page * pages if pages != UNSPECIFIED else None
+            return ChipIdentity(
+                f"nRF{part:x}", _ascii(variant), size, ram * 1024 if ram != UNSPECIFIED else None
+            )
+
+        return self._guard("read what chip it is", read)
 
     def program(self, address: int, data: bytes) -> None:
         """Erase page by page, write, verify by reading back; the rest of the pages touched is kept.
@@ -329,45 +333,71 @@ class SwdFlasher(Flasher):
 
     def is_locked(self) -> bool:
         """Whether readout protection is on, by CTRL-AP. Erases nothing; needs no open session."""
-        if self._session is not None:
-            target = self._target()
-            status = self._guard("read APPROTECTSTATUS", lambda: target.dp.read_ap(CTRL_AP | APPROTECTSTATUS))
-            return bool(status & OPEN != OPEN)
-        return self._read_protection() & OPEN != OPEN
+        if self._session is None:
+            return self._read_protection().locked
+        port = ControlPort(self._target().dp, self._name, self._uid, self._pause)
+        return self._guard("read APPROTECTSTATUS", lambda: port.protection().locked)
 
-    def recover(self) -> None:
+    def recover(self, power_cycle: Callable[[], None] | None = None) -> None:
         """Erase the whole chip, UICR included, and so lift readout protection. Only ever on request.
 
+        On a chip that stays locked while its UICR is erased, UICR and a program that opens the access ports
+        are written then. `power_cycle`, where given, has the last word: what stays open after it stays open.
         Closes an open session. Raises `LockedError` when ERASEPROTECT forbids it, or it did not help.
         """
         self.close()
-        with self._debug_port() as port:
-            self._erase_all(port)
-        if self.is_locked():
+        with self._control_port() as port:
+            hardened = port.is_hardened()
+            for _ in range(ERASE_TRIES if hardened else 1):
+                port.erase_all()
+                if hardened and not port.protection().locked:
+                    break
+            if not hardened:
+                port.pin_reset()  # CTRL-AP's own reset does not open these
+        self._note("everything erased")
+        if hardened:
+            self._keep_open()
+        if power_cycle is not None:
+            power_cycle()
+        protection = self._read_protection()
+        if protection.locked:
             raise LockedError(
-                f"{self._name}: the chip behind {self._uid} is still locked after erasing everything",
+                f"{self._name}: the chip behind {self._uid} is still locked ({protection}) after "
+                "erasing everything",
                 help="switch its supply off and on, then recover again; wire nRESET to the probe",
             )
         self._note("recover: everything erased, unlocked")
 
-    def _erase_all(self, port: Any) -> None:
-        if not port.read_ap(CTRL_AP | ERASEPROTECTSTATUS) & 1:
-            raise LockedError(
-                f"{self._name}: ERASEPROTECT of the chip behind {self._uid} forbids erasing it",
-                help="only the firmware on it can lift that, if it was built to",
-            )
-        port.write_ap(CTRL_AP | ERASEALL, 1)
-        limit = time.monotonic() + ERASEALL_LIMIT
-        while port.read_ap(CTRL_AP | ERASEALLSTATUS):
-            if time.monotonic() > limit:
-                raise FlashError(
-                    f"{self._name}: erasing everything over CTRL-AP took more than {ERASEALL_LIMIT:g} s",
-                    help="switch the board's supply off and on and recover again",
-                )
-            self._pause(0.02)
-        port.write_ap(CTRL_AP | RESET, 1)
-        port.write_ap(CTRL_AP | RESET, 0)
-        port.probe.reset()  # chips before revision 3 want the pin to let go of the protection
+    def _keep_open(self) -> None:
+        """What a hardened chip needs to stay open after a hard reset: UICR, and firmware that agrees."""
+        self.open()
+        target = self._target()
+
+        def write() -> None:
+            target.write_uicr(UICR_APPROTECT, HW_UNPROTECTED)
+            target.write_uicr(UICR_SECUREAPPROTECT, HW_UNPROTECTED)
+            target.write_flash(0, target_nRF91.nrf91_empty_image)
+
+        try:
+            self._guard("write UICR and a program that opens the access ports", write)
+        finally:
+            self.close()
+        with self._control_port() as port:
+            port.soft_reset()
+
+
+def _close(session: Session) -> None:
+    """Close it and let go of its probe, whatever either raises: the next session needs the probe."""
+    with contextlib.suppress(Exception):
+        session.close()
+    _let_go(session.probe)
+
+
+def _let_go(probe: Any) -> None:
+    """pyOCD leaves a probe open whose opening or disconnecting failed half-way."""
+    with contextlib.suppress(Exception):
+        if probe.is_open:
+            probe.close()
 
 
 class _WithoutPeripherals:

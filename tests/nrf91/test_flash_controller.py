@@ -121,6 +121,9 @@ def test_protection_closes_at_the_next_reset_and_eraseall_opens_it(wire: Wire, b
     assert board.scheduler.now - start >= 0.17
     wire.write(4, 0x00, 1)
     wire.write(4, 0x00, 0)
+    assert wire.read(4, 0x0C) & 1 == 0, "an nRF9160 wants its pin"
+    board.chip.hold_reset("pin", True)
+    board.chip.hold_reset("pin", False)
     assert wire.read(4, 0x0C) & 3 == 3
     assert wire.peek(PAGE) == 0xFFFFFFFF
 

@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 
 from bench.virtual.flash import Flash, FlashTiming
 from bench.virtual.nrf91 import memory_map as mem
-from bench.virtual.nrf91.core import Core
+from bench.virtual.nrf91.core import SLICE, Core
 from bench.virtual.nrf91.dap import BusFault, Dap
 from bench.virtual.nrf91.nvmc import ERASE_ENABLE, WRITE_ENABLE, Nvmc
+from bench.virtual.nrf91.protection import Protection
+from bench.virtual.nrf91.silicon import NRF9160, Silicon
 from bench.virtual.process import Cpu, Steps
 from bench.virtual.scheduler import Scheduler
 
@@ -33,14 +35,21 @@ class Nrf91Chip:
     """
 
     def __init__(
-        self, scheduler: Scheduler, rng: random.Random, *, device_id: str, locked: bool = False
+        self,
+        scheduler: Scheduler,
+        rng: random.Random,
+        *,
+        device_id: str,
+        locked: bool = False,
+        silicon: Silicon = NRF9160,
     ) -> None:
+        self.silicon = silicon
         self.scheduler = scheduler
         self.cpu = Cpu(scheduler)
         self.flash = Flash(mem.FLASH_SIZE, mem.PAGE, TIMING, rng)
         self.uicr = Flash(mem.INFO_SIZE, mem.PAGE, TIMING, rng, base=mem.UICR_BASE)
         self.ram = ctypes.create_string_buffer(mem.RAM_SIZE)
-        self.ficr = ctypes.create_string_buffer(mem.ficr(device_id), mem.INFO_SIZE)
+        self.ficr = ctypes.create_string_buffer(mem.ficr(device_id, silicon), mem.INFO_SIZE)
         self.nvmc_registers = ctypes.create_string_buffer(mem.PAGE)
         self._ram = memoryview(self.ram).cast("B")
         self._ficr = memoryview(self.ficr).cast("B")
@@ -49,7 +58,7 @@ class Nrf91Chip:
         self.boot: Callable[[str], Steps] | None = None
         self.program_counter: Callable[[], int] = lambda: IDLE_ADDRESS
         self.powered = False
-        self.protected = False
+        self.protection = Protection(self._uicr_word, hardened=silicon.hardened)
         self._peripherals: dict[int, int] = {}
         self._reset_reasons = 0
         self._reset_held: set[str] = set()
@@ -83,7 +92,7 @@ class Nrf91Chip:
         self._stop_everything()
         self.core.hold_in_reset()
         self._reset_reasons |= RESET_REASON_BITS.get(reason, 0)
-        self.protected = self._protected_by_uicr()
+        self.protection.reset(reason)
         if not self._reset_held:
             boot = self.boot
             self.core.leave_reset(None if boot is None else lambda: self.cpu.spawn(boot(reason)))
@@ -115,23 +124,23 @@ class Nrf91Chip:
     def _uicr_word(self, offset: int) -> int:
         return int(struct.unpack_from("<I", self.uicr.view, offset)[0])
 
-    def _protected_by_uicr(self) -> bool:
-        offsets = (mem.UICR_APPROTECT, mem.UICR_SECUREAPPROTECT)
-        return any(self._uicr_word(offset) not in mem.UNPROTECTED for offset in offsets)
+    @property
+    def protected(self) -> bool:
+        """Whether any of the access ports' doors is closed."""
+        return self.protection.status != 3
 
     def protection_status(self) -> int:
-        """CTRL-AP.APPROTECTSTATUS: bit 0 APPROTECT, bit 1 SECUREAPPROTECT; a set bit is open."""
-        if not self.protected:
-            return 3
-        offsets = (mem.UICR_APPROTECT, mem.UICR_SECUREAPPROTECT)
-        return sum((self._uicr_word(o) in mem.UNPROTECTED) << bit for bit, o in enumerate(offsets))
+        """CTRL-AP.APPROTECTSTATUS, which the firmware may have changed since anybody looked."""
+        if self.silicon.hardened:
+            self.core.run(SLICE)
+        return self.protection.status
 
     def erase_protected(self) -> bool:
         """Whether UICR.ERASEPROTECT forbids ERASEALL over CTRL-AP."""
         return self._uicr_word(mem.UICR_ERASEPROTECT) != 0xFFFFFFFF
 
     def erase_all(self) -> None:
-        """CTRL-AP.ERASEALL begins; protection falls when it has ended."""
+        """CTRL-AP.ERASEALL begins; the first reset after its end may open the access ports."""
         self._stop_everything()
         self.core.hold_in_reset()
         self.nvmc.begin_erase_all()
@@ -142,7 +151,7 @@ class Nrf91Chip:
             return
         self.nvmc.finish_erase_all()
         self._ram[:] = bytes(len(self._ram))
-        self.protected = False
+        self.protection.erased_all()
         self.core.leave_reset(None)
 
     # ---- the bus
@@ -269,6 +278,8 @@ class Nrf91Chip:
                 self._erase_all_by_register()
         elif register == mem.RESETREAS:
             self._reset_reasons &= ~value
+        elif self.protection.is_register(register):
+            self.protection.write(register, value)
         elif register not in (mem.NVMC_READY, mem.NVMC_READYNEXT):
             self._peripherals[register] = value
 

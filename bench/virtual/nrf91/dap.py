@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, Protocol, TypeVar
 
-from bench.virtual.nrf91.memory_map import REVISION
 from bench.virtual.nrf91.nvmc import Interrupted, Nvmc
+from bench.virtual.nrf91.silicon import Silicon
 
 DPIDR_VALUE = 0x6BA02477  # DPv2, designer Arm
 BANKED = {
     1: 0x00000040,  # DLCR: one turnaround cycle
-    2: REVISION << 28 | 0x00090289,  # TARGETID: nRF91, designer Nordic
     3: 0x00000001,  # DLPIDR: SWD protocol version 2
     4: 0x00000001,  # EVENTSTAT: no event
 }
+TARGETID_BANK, TARGETID = 2, 0x00090289  # nRF91, designer Nordic; the chip's revision on top
 DPIDR, CTRL_STAT, SELECT, RDBUFF = 0x0, 0x4, 0x8, 0xC
 CDBGRSTREQ, CDBGPWRUPREQ, CSYSPWRUPREQ = 1 << 26, 1 << 28, 1 << 30
 CTRL_WRITABLE = 0x54FFFF0D  # requests, TRNCNT, MASKLANE, TRNMODE, ORUNDETECT
@@ -28,7 +28,7 @@ STKERRCLR = 0x4
 AHB_AP, APB_AP, CTRL_AP = 0, 3, 4
 AHB_AP_IDR, APB_AP_IDR, CTRL_AP_IDR = 0x84770001, 0x54770002, 0x12880000
 CSW, TAR, DRW, BD0, BASE, IDR = 0x00, 0x04, 0x0C, 0x10, 0xF8, 0xFC
-DEVICE_ENABLED = 0x00800040  # for secure and for non-secure accesses
+DEVICE_ENABLED, SECURE_ENABLED = 0x40, 0x00800000  # CSW.DeviceEn, SPIStatus
 CSW_WRITABLE = 0xFF000037  # DbgSwEnable, Prot, AddrInc, Size
 CSW_RESET = 0x03000002
 SINGLE, PACKED = 1, 2  # CSW.AddrInc
@@ -62,8 +62,11 @@ class Target(Protocol):
     """What the access ports reach: the chip's bus, its protection, its resets."""
 
     powered: bool
-    protected: bool
+    silicon: Silicon
     nvmc: Nvmc
+
+    @property
+    def protected(self) -> bool: ...
 
     def read(self, address: int, size: int) -> int: ...
     def write(self, address: int, size: int, value: int) -> None: ...
@@ -86,7 +89,11 @@ class Dap:
         self._chip = chip
         self._ones = 0
         self._must_identify = False
-        self._readers = {AHB_AP: self._read_ahb, APB_AP: self._read_apb, CTRL_AP: self._read_control}
+        self._readers: dict[int, Callable[[int], int]] = {
+            AHB_AP: self._read_ahb,
+            APB_AP: self._read_apb,
+            CTRL_AP: self._read_control,
+        }
         self._writers = {AHB_AP: self._write_ahb, APB_AP: self._write_apb, CTRL_AP: self._write_control}
         self._forget()
 
@@ -100,6 +107,10 @@ class Dap:
 
     def power_off(self) -> None:
         self._forget()
+
+    def lay_over_reads(self, port: int, lay: Callable[[Callable[[int], int]], Callable[[int], int]]) -> None:
+        """Put something between the registers of an access port and whoever reads them."""
+        self._readers[port] = lay(self._readers[port])
 
     def line(self, length: int, bits: int) -> None:
         """`length` clocks with the bits of `bits` on SWDIO, lowest first."""
@@ -128,6 +139,8 @@ class Dap:
             return DPIDR_VALUE
         if address == CTRL_STAT:
             bank = self._select & 0xF
+            if bank == TARGETID_BANK:
+                return self._chip.silicon.revision << 28 | TARGETID
             if bank:
                 return BANKED.get(bank, 0)
             acknowledged = (self._control & (CDBGRSTREQ | CDBGPWRUPREQ | CSYSPWRUPREQ)) << 1
@@ -207,7 +220,7 @@ class Dap:
         if register == BASE:
             return 0xE00FF003
         if register == CSW:
-            return self._csw | (0 if self._chip.protected else DEVICE_ENABLED)
+            return self._csw | self._enabled()
         if register == TAR:
             return self._tar
         if register == DRW:
@@ -219,6 +232,11 @@ class Dap:
         if BD0 <= register < BD0 + 16:
             return self._load(self._tar & ~0xF | register & 0xC, 4)
         return 0
+
+    def _enabled(self) -> int:
+        """CSW.DeviceEn follows APPROTECT, SPIStatus SECUREAPPROTECT."""
+        status = self._chip.protection_status()
+        return (DEVICE_ENABLED if status & 1 else 0) | (SECURE_ENABLED if status & 3 == 3 else 0)
 
     def _write_ahb(self, register: int, value: int) -> None:
         if register == CSW:

@@ -10,6 +10,8 @@ import hashlib
 import re
 import struct
 
+from bench.virtual.nrf91.silicon import Silicon
+
 FLASH_SIZE = 0x100000
 PAGE = 0x1000
 RAM_BASE, RAM_SIZE = 0x20000000, 0x40000
@@ -24,9 +26,9 @@ NVMC_CONFIG, NVMC_ERASEALL = 0x40039504, 0x4003950C
 RESETREAS = 0x40005400
 
 UICR_APPROTECT, UICR_SECUREAPPROTECT, UICR_ERASEPROTECT = 0x00, 0x2C, 0x30
-UNPROTECTED = (0xFFFFFFFF, 0x50FA50FA)
-"""UICR.APPROTECT and SECUREAPPROTECT values that leave the access ports open."""
 PROTECTED = 0x00000000
+SECUREAPPROTECT_DISABLE, APPROTECT_DISABLE = 0x40039E00, 0x40039E10
+"""Registers of the peripheral APPROTECT (MDK, nrf9120.h), in the page of NVMC."""
 
 CORE_CLOCK = 64_000_000  # hertz
 
@@ -37,10 +39,6 @@ WORD_WRITE_TIME = 43e-6
 ERASE_ALL_TIME = 0.173
 """Seconds (product specification, NVMC, t_ERASEALL)."""
 
-REVISION = 1
-"""Of the part in TARGETID and FICR; from 3 on an erased UICR would mean "protected", here it does not."""
-PART = 0x9160
-
 
 def device_number(device_id: str) -> int:
     """The 64 bits of FICR.INFO.DEVICEID: `device_id` itself where it is 16 hex digits, else its hash."""
@@ -49,19 +47,19 @@ def device_number(device_id: str) -> int:
     return int.from_bytes(hashlib.sha256(device_id.encode()).digest()[:8], "big")
 
 
-def ficr(device_id: str) -> bytes:
+def ficr(device_id: str, silicon: Silicon) -> bytes:
     """The factory information page of one chip; `device_id` names it uniquely."""
     page = bytearray(b"\xff" * INFO_SIZE)
     number = device_number(device_id)
     words = {
         0x130: 0x9,  # device family and
-        0x134: REVISION,  # its revision, as start-up code asks for them before working round errata
-        0x140: PART,  # SIPINFO.PARTNO
-        0x144: int.from_bytes(b"B1A\0", "little"),  # SIPINFO.HWREVISION, ASCII, lowest byte first
-        0x148: int.from_bytes(b"SICA", "little"),  # SIPINFO.VARIANT
+        0x134: silicon.revision,  # its revision, as start-up code asks for them before working round errata
+        0x140: silicon.part,  # SIPINFO.PARTNO
+        0x144: int.from_bytes(silicon.hardware.encode(), "little"),  # SIPINFO.HWREVISION, ASCII, lowest first
+        0x148: int.from_bytes(silicon.variant.encode(), "little"),  # SIPINFO.VARIANT
         0x204: number & 0xFFFFFFFF,  # INFO.DEVICEID[0]
         0x208: number >> 32,
-        0x20C: PART,
+        0x20C: silicon.die,
         0x214: 0x2000,  # INFO.PACKAGE: CC, 236 ball wlCSP
         0x218: RAM_SIZE >> 10,
         0x21C: FLASH_SIZE >> 10,
