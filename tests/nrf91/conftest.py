@@ -11,6 +11,7 @@ from bench.timeline import Timeline
 from bench.virtual.clock import VirtualClock
 from bench.virtual.nrf91.chip import Nrf91Chip
 from bench.virtual.nrf91.registry import PROBES
+from bench.virtual.nrf91.silicon import NRF9160, Silicon
 from bench.virtual.scheduler import Scheduler
 
 
@@ -19,11 +20,16 @@ def make_board() -> Iterator[Callable[..., Board]]:
     made: list[Board] = []
 
     def make(
-        *, vectors: bytes = VECTORS, locked: bool = False, firmware: bool = True, uid: str = UID
+        *,
+        vectors: bytes = VECTORS,
+        locked: bool = False,
+        firmware: bool = True,
+        uid: str = UID,
+        silicon: Silicon = NRF9160,
     ) -> Board:
         scheduler = made[0].scheduler if made else Scheduler(1)
         clock = made[0].clock if made else VirtualClock(scheduler)
-        chip = Nrf91Chip(scheduler, scheduler.rng(uid), device_id=DEVICE_ID, locked=locked)
+        chip = Nrf91Chip(scheduler, scheduler.rng(uid), device_id=DEVICE_ID, locked=locked, silicon=silicon)
         board = Board(scheduler, clock, Timeline(clock), chip, Wire(chip.dap))
         board.load(0, vectors)
         if firmware:

@@ -2,7 +2,7 @@
 
 Source: nRF9160 and nRF9151 product specifications (debug and trace, CTRL-AP, UICR), Nordic's MDK
 (system_nrf91_approtect.h; values of UICR.APPROTECT, APPROTECT.DISABLE and FORCEPROTECT in
-nrf9160_bitfields.h and nrf9120_bitfields.h), and what pyOCD, probe-rs and Black Magic Probe do to unlock them:
+nrf9160_bitfields.h and nrf9120_bitfields.h), and what pyOCD, probe-rs and Black Magic Probe do to unlock:
 
 - nRF9160: UICR alone decides, erased means open. It closes at any reset; after ERASEALL it opens with a
   reset by the pin or by power, for the CTRL-AP's own is not enough (pyOCD, Black Magic Probe: "older").
