@@ -14,6 +14,7 @@ import click
 from bench.cli.attached import calibrate, check, up
 from bench.cli.measured import baseline
 from bench.cli.mutants import mutants
+from bench.cli.recover import recover
 from bench.cli.report import report
 from bench.cli.runs import coverage, verdict
 from bench.cli.seeds import seeds
@@ -26,7 +27,9 @@ def commands() -> None:
     """Hardware-in-the-loop test bench for LwM2M firmware updates."""
 
 
-for command in (check, up, calibrate, coverage, verdict, baseline, mutants, seeds, signoff, verify, report):
+ATTACHED = (check, up, calibrate, recover)
+RUNS = (coverage, verdict, baseline, mutants, seeds, signoff, verify, report)
+for command in (*ATTACHED, *RUNS):
     commands.add_command(command)
 
 

@@ -125,8 +125,8 @@ class SwdFlasher(Flasher):
         if protection.locked:
             raise LockedError(
                 f"{self._name}: readout protection of the chip behind {self._uid} is on ({protection})",
-                help=f"nothing was erased; `bench recover {self._name}` erases the whole chip and unlocks "
-                "it, see docs/protection.md",
+                help=f"nothing was erased; `bench recover {self._name} --bench FILE` erases the whole chip "
+                "and unlocks it, see docs/protection.md",
             )
         session = self._make_session()
         with self._connecting(), self._pausing():

@@ -24,14 +24,12 @@ from bench.config import (
     NetworkSettings,
     ProcessSettings,
 )
-from bench.config.names import load_name
 from bench.dut.dut import Dut
 from bench.errors import BenchError, ConfigError, NotApplicable
 from bench.firmware_update.service import UpdateService
 from bench.firmware_update.states import Transport
 from bench.instruments.instrument import Instrument
-from bench.instruments.models import is_supply, open_instrument
-from bench.instruments.output_guard import GuardedSupply, OutputGuard
+from bench.instruments.models import open_instrument
 from bench.instruments.power_supply import PowerSupply
 from bench.lwm2m.server import LwM2mServer
 from bench.network.address import coap_uri, reachable
@@ -45,6 +43,7 @@ from bench.radio.store import load_valid
 from bench.station.credentials import credentials_of
 from bench.station.fitting import Fitter
 from bench.station.images import images_of
+from bench.station.opening import guard_of, plant_of
 from bench.station.plant import Plant
 from bench.timeline import Timeline
 
@@ -93,7 +92,9 @@ class Station:
         self.timeline = Timeline(self.clock)
         if self.defect is not None:
             self.timeline.record("bench", "defect", f"seeded defect: {self.defect}")
-        guard = self._guard(settings)
+        guard = guard_of(settings)
+        if guard is not None:
+            self._closing.enter_context(guard)
         for name, instrument in settings.instruments.items():
             opened = open_instrument(
                 name,
@@ -141,19 +142,9 @@ class Station:
             if dut.attenuator is not None:  # some power up at their largest attenuation
                 dut.attenuator.attenuation = dut.attenuator.range.low
 
-    def _guard(self, settings: BenchSettings) -> OutputGuard | None:
-        """What switches real supplies off when this process is killed. A plant dies with it."""
-        supplies = [
-            GuardedSupply(name, instrument.driver, instrument.address, instrument.identity)
-            for name, instrument in settings.instruments.items()
-            if is_supply(instrument.driver)
-        ]
-        if not supplies or settings.bench.plant is not None:
-            return None
-        return self._closing.enter_context(OutputGuard(supplies))
-
     def _open_clock(self) -> BenchSettings:
-        if self.bench.settings.bench.plant is None:
+        plant = plant_of(self.bench, self.seed, self.defect)
+        if plant is None:
             if self.defect is not None:
                 raise ConfigError(
                     f"{self.bench.path} is no virtual bench: the defect {self.defect!r} cannot be seeded in "
@@ -163,9 +154,6 @@ class Station:
             self.clock = WallClock()
             self._closing.callback(self.clock.close)
             return self.bench.settings
-        plant: Plant = load_name(self.bench.settings.bench.plant, f"{self.bench.path}: bench.plant")(
-            self.bench, self.seed, defect=self.defect
-        )
         self._closing.callback(plant.close)
         self._plant = plant
         self.clock = plant.clock
