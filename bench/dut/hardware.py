@@ -18,7 +18,7 @@ from bench.dut.chip import check_chip
 from bench.dut.console import Console, Position
 from bench.dut.dut import Dut, ResetWay
 from bench.dut.flasher import Flasher
-from bench.errors import ConfigError, ImageError, InstrumentError, NotApplicable, WrongChipError
+from bench.errors import ConfigError, ImageError, InstrumentError, NotApplicable
 from bench.firmware.image import FirmwareImage
 from bench.firmware.image_set import ImageSet
 from bench.instruments.power_supply import SupplyChannel, Trip
@@ -211,15 +211,13 @@ class HardwareDut(Dut):
             return flasher.holds(self.region(name).offset, image.data)
 
     def install(self, image: FirmwareImage) -> None:
-        """Factory state with `image` in the primary slot; the board ends switched off.
+        """Factory state with `image` in the primary slot; the board ends switched off, also when that fails.
 
         Raises `ImageError` before anything is powered when the image is not for this board, and
         `WrongChipError` before anything is erased when the chip is another.
         """
         self.check_image(image)
-        self.make_safe()
-        self._switch(True)
-        with self.flash_access() as flasher:
+        with self._on_for_a_while(), self.flash_access() as flasher:
             self._check_chip(flasher)
             primary, wiped = self.type.firmware.slots[0], self.type.firmware.wiped
             for region in (self.region(name) for name in wiped if name != primary):
@@ -232,31 +230,30 @@ class HardwareDut(Dut):
             else:
                 flasher.program(slot.offset, image.data)
             self._factory_state = self._digests(flasher)
-        self.power_off()
         self.installed = image
 
     def _check_chip(self, flasher: Flasher) -> None:
-        """One that is not what the board file says is switched off again, and told."""
         found = flasher.chip_identity()
-        if found is None:
-            return
-        try:
+        if found is not None:
             check_chip(self.name, self.type.expected_chip, found)
-        except WrongChipError:
+
+    @contextlib.contextmanager
+    def _on_for_a_while(self) -> Iterator[None]:
+        """Safely switched on inside the block, without its console; off after it, whatever happened."""
+        self.make_safe()
+        try:
+            self._switch(True)
+            yield
+        finally:
             self.power_off()
-            raise
 
     def recover(self) -> None:
         """Erase the whole chip and lift its readout protection; ends switched off, whatever happens.
 
         Only ever on request. Raises `LockedError` when it stays locked, `ProbeError` where there is none.
         """
-        try:
-            self.make_safe()
-            self._switch(True)
+        with self._on_for_a_while():
             self.flasher.recover(self._interrupt_supply)
-        finally:
-            self.power_off()
 
     def _interrupt_supply(self) -> None:
         self._switch(False)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from locked_bench import LockedBench
+from locked_bench import AlteredBench
 
 from bench.cli import commands
 from bench.config import load_bench
@@ -45,7 +45,7 @@ def bench(*arguments: object, typed: str = "") -> Result:
 
 
 def chip() -> Any:
-    board = LockedBench.last.boards["nrf9160"]
+    board = AlteredBench.last.boards["nrf9160"]
     assert isinstance(board, VirtualNrf9160)
     return board.chip
 
@@ -136,7 +136,7 @@ def test_its_limits_are_set_before_its_supply_is_switched_on(
     drive = Rail.drive
 
     def noted(rail: Rail, volts: float, limit: float) -> None:
-        if rail is LockedBench.last.rails["psu:1"]:
+        if rail is AlteredBench.last.rails["psu:1"]:
             driven.append((volts, limit))
         drive(rail, volts, limit)
 
@@ -150,12 +150,12 @@ def test_a_probe_that_is_missing_is_told_before_anything_is_powered(file: Path) 
     file.write_text(file.read_text("utf-8").replace("VNRF960012345", "ANOTHER"), "utf-8")
     text = file.read_text("utf-8")
     assert "ANOTHER" in text
-    LockedBench.hide_probes = True
+    AlteredBench.hide_probes = True
     try:
         with pytest.raises(ProbeError, match="ANOTHER"):
             run_recover(load_bench(file, ("nrf9160",)), "nrf9160", lambda line: None)
     finally:
-        LockedBench.hide_probes = False
+        AlteredBench.hide_probes = False
     assert not chip().powered
     assert chip().flash.wear == {}
 
