@@ -11,6 +11,8 @@ from bench.dut.swd_faults import UDEV, cure, told
 from bench.dut.usb_listing import SEGGER, UsbDevice, usb_devices
 from bench.errors import ProbeError
 
+JLINK_DIGITS = 12
+"""A J-Link's serial number is a decimal one; USB pads it to so many digits, pylink tells it as a number."""
 LIST_HELP = "plug the probe in, or correct flasher.uid in the bench file (`pyocd list` shows UIDs)"
 
 
@@ -64,13 +66,26 @@ def _plain(uid: str) -> str:
 
 def _segger(uid: str) -> tuple[str, str]:
     """A J-Link without SEGGER's library is not listed at all, and pyOCD does not say so."""
-    links = [device for device in usb_devices() if device.vendor == SEGGER]
-    if not links or Library().dll() is not None:
+    could_be = uid.isdecimal() and len(uid) <= JLINK_DIGITS
+    links = [
+        device
+        for device in usb_devices()
+        if device.vendor == SEGGER and (could_be or _plain(device.serial) in ("", _plain(uid)))
+    ]
+    if not links or _has_library():
         return "", ""
     return (
         f"J-Link seen on USB: {', '.join(map(str, links))}; SEGGER's library was not found",
         "install SEGGER's J-Link Software and Documentation Pack (pylink, which uses it, came with pyOCD)",
     )
+
+
+def _has_library() -> bool:
+    """Whether pylink finds SEGGER's library, and can load it."""
+    try:
+        return Library().dll() is not None
+    except OSError:  # one for another processor, or half installed
+        return False
 
 
 def _not_usable(uid: str) -> tuple[str, str]:
