@@ -31,9 +31,10 @@ from typing import Any, TypeVar
 from pyocd.core.session import Session
 from pyocd.core.target import Target
 from pyocd.coresight import cortex_m
+from pyocd.target.builtin import BUILTIN_TARGETS
 from pyocd.target.family import target_nRF91
 
-from bench.config.swd_targets import why_unknown
+from bench.config.swd_targets import normalised, why_unknown
 from bench.dut.chip import ChipIdentity
 from bench.dut.flasher import Flasher
 from bench.dut.pauses import Pause, pausing_by
@@ -100,9 +101,14 @@ class SwdFlasher(Flasher):
     def check(self) -> None:
         """Raise `ProbeError` unless the probe is there, and pyOCD has the target. Needs no power on it."""
         find_probe(self._name, self._uid)
-        if (why := why_unknown(self._options["target_override"])) is not None:
+        target = self._options["target_override"]
+        why = why_unknown(target)
+        builtin = BUILTIN_TARGETS.get(normalised(target))
+        if builtin is not None and not issubclass(builtin, target_nRF91.NRF91):
+            why = "this target is no nRF91"
+        if why is not None:
             raise ProbeError(
-                f"{self._name}: flasher.target = {self._options['target_override']!r}: {why}",
+                f"{self._name}: flasher.target = {target!r}: {why}",
                 help="correct it in the bench file, or leave it out: nrf91 serves every nRF91",
             )
 

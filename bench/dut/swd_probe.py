@@ -8,7 +8,7 @@ from pylink.library import Library
 from pyocd.probe.aggregator import PROBE_CLASSES
 
 from bench.dut.swd_faults import UDEV, cure, told
-from bench.dut.usb_listing import SEGGER, UsbDevice, usb_devices
+from bench.dut.usb_listing import UsbDevice, usb_devices
 from bench.errors import ProbeError
 
 JLINK_DIGITS = 12
@@ -70,7 +70,7 @@ def _segger(uid: str) -> tuple[str, str]:
     links = [
         device
         for device in usb_devices()
-        if device.vendor == SEGGER and (could_be or _plain(device.serial) in ("", _plain(uid)))
+        if device.is_jlink and (could_be or _plain(device.serial) in ("", _plain(uid)))
     ]
     if not links or _has_library():
         return "", ""
@@ -92,9 +92,9 @@ def _not_usable(uid: str) -> tuple[str, str]:
     """The device is there, but pyOCD lists no probe that it could not open."""
 
     def is_it(device: UsbDevice) -> bool:
-        return bool(device.serial) and _plain(device.serial) == _plain(uid)
+        return not device.is_jlink and bool(device.serial) and _plain(device.serial) == _plain(uid)
 
-    device = next((device for device in usb_devices() if device.vendor != SEGGER and is_it(device)), None)
+    device = next((device for device in usb_devices() if is_it(device)), None)
     if device is None:
         return "", ""
     return f"it is seen on USB: {device}, but cannot be opened as a probe", UDEV

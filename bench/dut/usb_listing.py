@@ -9,6 +9,8 @@ from serial.tools import list_ports
 
 SEGGER = 0x1366
 """USB vendor id of SEGGER (the USB-IF's list of vendors; `99-jlink.rules` of SEGGER's software)."""
+JLINK_AS_CMSIS_DAP = 0x1008
+"""Product id of a J-Link that was set to boot as a CMSIS-DAP probe (mcuoneclipse.com, 2023-04-30)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,11 @@ class UsbDevice:
     product: int
     serial: str = ""
     name: str = ""
+
+    @property
+    def is_jlink(self) -> bool:
+        """Whether it speaks SEGGER's own protocol, for which SEGGER's library is needed."""
+        return self.vendor == SEGGER and self.product != JLINK_AS_CMSIS_DAP
 
     def __str__(self) -> str:
         told = " ".join(part for part in (self.name, self.serial) if part)

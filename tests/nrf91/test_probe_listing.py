@@ -168,6 +168,18 @@ def test_a_probe_that_may_not_be_opened(plug: Plug, listed: Callable[..., None])
     assert told.help == UDEV
 
 
+def test_a_jlink_that_boots_as_cmsis_dap_needs_rights_and_no_library(
+    plug: Plug, listed: Callable[..., None]
+) -> None:
+    listed(cmsisdap=[])
+    plug([port(0x1366, 0x1008, "000801234567", "J-Link CMSIS-DAP")])
+    told = refused("000801234567")
+    assert "library" not in told.message
+    assert told.help == UDEV
+    listed(cmsisdap=["000801234567"])
+    assert find_probe("dk", "000801234567").unique_id == "000801234567"
+
+
 def test_no_right_to_list_at_all(plug: Plug, listed: Callable[..., None]) -> None:
     listed(cmsisdap=usb.core.USBError("Access denied", -3, errno.EACCES), jlink=[])
     told = refused("0240000034544e45")
@@ -245,6 +257,14 @@ def test_a_target_that_pyocd_does_not_have(board: Board, target: str, nearest: s
         flasher.open()
     assert "target" in told.value.help
     board.flasher().open()
+
+
+@pytest.mark.parametrize("target", ["nrf52840", "cortex_m", "stm32f103rc"])
+def test_a_target_that_is_another_chip_is_told_before_anything_is_flashed_by_it(
+    board: Board, target: str
+) -> None:
+    with pytest.raises(ProbeError, match="no nRF91"):
+        SwdFlasher("dk", UID, board.timeline, target=target).check()
 
 
 def test_names_are_compared_as_pyocd_compares_them(board: Board) -> None:
