@@ -38,7 +38,7 @@ from bench.config.swd_targets import normalised, why_unknown
 from bench.dut.chip import ChipIdentity
 from bench.dut.flasher import Flasher
 from bench.dut.pauses import Pause, pausing_by
-from bench.dut.swd_faults import pyocd_errors_as
+from bench.dut.swd_faults import pyocd_errors_as, told
 from bench.dut.swd_pages import erase_pages, write_pages
 from bench.dut.swd_probe import find_probe
 from bench.dut.swd_protection import ERASE_TRIES, ControlPort, Protection
@@ -118,7 +118,7 @@ class SwdFlasher(Flasher):
         with pyocd_errors_as(ProbeError, f"{self._name}: no session with probe {self._uid}", NOT_CONNECTED):
             try:
                 session = Session(probe, options={**self._options, "project_dir": os.getcwd()})
-            except Exception:
+            except BaseException:
                 _let_go(probe)
                 raise
         session.delegate = _WithoutPeripherals()
@@ -172,8 +172,8 @@ class SwdFlasher(Flasher):
         if self._firmware_lost:
             with contextlib.suppress(Exception), self._pausing():  # the board may have lost its supply
                 session.target.reset()
-        _close(session)
-        self._note("session closed")
+        trouble = _close(session)
+        self._note("session closed" if trouble is None else f"session closed, badly: {told(trouble)}")
 
     def _target(self) -> Any:
         if self._session is None or self._session.target is None:
@@ -354,11 +354,10 @@ class SwdFlasher(Flasher):
         self.close()
         with self._control_port() as port:
             hardened = port.is_hardened()
-            for _ in range(ERASE_TRIES if hardened else 1):
-                port.erase_all()
-                if hardened and not port.protection().locked:
-                    break
-            if not hardened:
+            port.erase_all()
+            if hardened:
+                self._erase_until_open(port)
+            else:
                 port.pin_reset()  # CTRL-AP's own reset does not open these
         self._note("everything erased")
         if hardened:
@@ -367,12 +366,22 @@ class SwdFlasher(Flasher):
             power_cycle()
         protection = self._read_protection()
         if protection.locked:
-            raise LockedError(
-                f"{self._name}: the chip behind {self._uid} is still locked ({protection}) after "
-                "erasing everything",
-                help="switch its supply off and on, then recover again; wire nRESET to the probe",
-            )
+            raise self._still_locked(protection)
         self._note("recover: everything erased, unlocked")
+
+    def _erase_until_open(self, port: ControlPort) -> None:
+        for _ in range(ERASE_TRIES - 1):
+            if not port.protection().locked:
+                return
+            port.erase_all()
+        if (protection := port.protection()).locked:
+            raise self._still_locked(protection)
+
+    def _still_locked(self, protection: Protection) -> LockedError:
+        return LockedError(
+            f"{self._name}: the chip behind {self._uid} is erased, and still locked ({protection})",
+            help="switch its supply off and on, then recover again; wire nRESET to the probe",
+        )
 
     def _keep_open(self) -> None:
         """What a hardened chip needs to stay open after a hard reset: UICR, and firmware that agrees."""
@@ -392,11 +401,15 @@ class SwdFlasher(Flasher):
             port.soft_reset()
 
 
-def _close(session: Session) -> None:
+def _close(session: Session) -> Exception | None:
     """Close it and let go of its probe, whatever either raises: the next session needs the probe."""
-    with contextlib.suppress(Exception):
+    trouble = None
+    try:
         session.close()
+    except Exception as error:
+        trouble = error
     _let_go(session.probe)
+    return trouble
 
 
 def _let_go(probe: Any) -> None:

@@ -337,6 +337,15 @@ def test_a_hardened_chip_that_wants_two_erasures_gets_them(make_board: MakeBoard
     assert len(erasures) == 2
 
 
+def test_a_hardened_chip_that_never_opens_is_told(make_board: MakeBoard) -> None:
+    board = make_board(locked=True, firmware=False, silicon=NRF9161)
+    erasures: list[int] = []
+    board.chip.protection.erased_all = lambda: erasures.append(1)  # type: ignore[method-assign]
+    with pytest.raises(LockedError, match="erased, and still locked"):
+        board.flasher().recover(lambda: power_cycle(board))
+    assert len(erasures) == 3
+
+
 @pytest.mark.parametrize("silicon", EVERY, ids=named)
 def test_eraseprotect_stops_recover(make_board: MakeBoard, silicon: Silicon) -> None:
     board = make_board(locked=True, silicon=silicon)

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from locked_bench import AlteredBench
+from locked_bench import AlteredBench, LockedBench
 
 from bench.cli import commands
-from bench.config import load_bench
+from bench.config import BenchSettings, load_bench
 from bench.dut.swd import SwdFlasher
 from bench.errors import BenchError, ConfigError, InstrumentError, LockedError, ProbeError
+from bench.instruments.output_guard import OutputGuard
 from bench.recover import run_recover
 from bench.station import one_board as opening
 from bench.station import station
@@ -167,3 +168,28 @@ def test_a_supply_that_is_another_is_told(file: Path) -> None:
         run_recover(load_bench(file, ("nrf9160",)), "nrf9160", lambda line: None)
     assert isinstance(told.value, InstrumentError)
     assert not chip().powered
+
+
+def test_without_a_plant_it_works_on_the_wall_clock_and_under_guard(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same wires, found through a bench file of hardware; a process of its own guards the supply."""
+    guarded: list[list[str]] = []
+    real = opening.guard_of
+
+    def noted(settings: BenchSettings) -> OutputGuard | None:
+        guarded.append(list(settings.instruments))
+        return real(settings)
+
+    monkeypatch.setattr(opening, "guard_of", noted)
+    bench = load_bench(file, ("nrf9160",))
+    plant = LockedBench(bench)
+    try:
+        settings = plant.start()
+        hardware = settings.model_copy(update={"bench": settings.bench.model_copy(update={"plant": None})})
+        run_recover(bench.model_copy(update={"settings": hardware}), "nrf9160", lambda line: None)
+        assert was_erased()
+        assert not chip().powered
+        assert guarded == [["psu", "ppk2"]]
+    finally:
+        plant.close()

@@ -303,3 +303,15 @@ def test_a_working_directory_that_is_gone(faulty: Board, monkeypatch: pytest.Mon
     monkeypatch.setattr("os.getcwd", gone)
     with pytest.raises(ProbeError, match=UID):
         flasher_of(faulty).open()
+
+
+def test_a_session_that_closes_badly_is_on_the_timeline_and_over(faulty: Board) -> None:
+    flasher = flasher_of(faulty)
+    flasher.open()
+    FaultyProbe.faults = Faults("disconnect", 0, usb.core.USBError("No such device", -4, errno.ENODEV))
+    flasher.close()
+    assert [e.text for e in faulty.timeline.since(source="dut.swd", kind="swd")] == [
+        "session open",
+        "session closed, badly: [Errno 19] No such device",
+    ]
+    assert FaultyProbe.holder is None
