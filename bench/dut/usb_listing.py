@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from serial.tools import list_ports
 
@@ -32,14 +33,35 @@ class UsbDevice:
         return f"{told} ({self.vendor:04x}:{self.product:04x})".strip()
 
 
+SYSFS = Path("/sys/bus/usb/devices")
+"""Where Linux tells everybody of every device, its serial number too: pyserial reads the same files for
+serial ports (list_ports_linux.py). Other systems have no such folder."""
+
+
 def usb_devices() -> list[UsbDevice]:
-    """One entry for each device: its serial ports as the operating system lists them, the rest by libusb."""
-    found = {(d.vendor, d.product, d.serial.lstrip("0")): d for d in _by_ports()}
+    """One entry for each device, by what the operating system tells and by libusb."""
+    found = {(d.vendor, d.product, d.serial.lstrip("0")): d for d in (*_by_sysfs(), *_by_ports())}
     ids = {(d.vendor, d.product) for d in found.values()}
     for device in _by_libusb():
         if device.serial or (device.vendor, device.product) not in ids:
             found.setdefault((device.vendor, device.product, device.serial.lstrip("0")), device)
     return list(found.values())
+
+
+def _by_sysfs() -> Iterator[UsbDevice]:
+    for folder in sorted(SYSFS.glob("*")):
+        vendor, product = _text(folder / "idVendor"), _text(folder / "idProduct")
+        if vendor and product:
+            yield UsbDevice(
+                int(vendor, 16), int(product, 16), _text(folder / "serial"), _text(folder / "product")
+            )
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8", errors="replace").strip()
+    except OSError:  # an interface has no such file, and a device may go while it is looked at
+        return ""
 
 
 def _by_ports() -> Iterator[UsbDevice]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import libusb_package
@@ -16,7 +17,7 @@ from pyocd.probe.debug_probe import DebugProbe
 from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 
-from bench.dut import swd_probe
+from bench.dut import swd_probe, usb_listing
 from bench.dut.swd import SwdFlasher
 from bench.dut.swd_faults import UDEV
 from bench.dut.swd_probe import find_probe
@@ -56,6 +57,8 @@ class LibusbDevice:
 @pytest.fixture
 def plug(monkeypatch: pytest.MonkeyPatch) -> Plug:
     """What is on USB: serial ports, and devices as libusb lists them."""
+
+    monkeypatch.setattr(usb_listing, "SYSFS", Path("/nowhere"))
 
     def plugged(ports: Sequence[ListPortInfo] = (), devices: Sequence[Any] = ()) -> None:
         monkeypatch.setattr(list_ports, "comports", lambda: [ListPortInfo("/dev/ttyS0"), *ports])
@@ -166,6 +169,29 @@ def test_a_probe_that_may_not_be_opened(plug: Plug, listed: Callable[..., None])
     told = refused("0240000034544e45")
     assert "seen on USB: DAPLink CMSIS-DAP 0240000034544e45 (0d28:0204)" in told.message
     assert told.help == UDEV
+
+
+def test_a_probe_without_a_serial_port_that_may_not_be_opened(
+    plug: Plug, listed: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Linux tells its serial number to everybody; libusb, which may not open it, does not."""
+    told_by_kernel = {
+        "idVendor": "1915\n",
+        "idProduct": "910a\n",
+        "serial": "THINGY91X_1\n",
+        "product": "Thingy\n",
+    }
+    for folder in ("1-2", "1-2:1.0", "usb1"):
+        (tmp_path / folder).mkdir()
+    for name, text in told_by_kernel.items():
+        (tmp_path / "1-2" / name).write_text(text, "utf-8")
+    listed(cmsisdap=[])
+    plug([], [LibusbDevice(0x1915, 0x910A)])
+    monkeypatch.setattr(usb_listing, "SYSFS", tmp_path)
+    told = refused("THINGY91X_1")
+    assert "Thingy THINGY91X_1 (1915:910a)" in told.message
+    assert told.help == UDEV
+    assert usb_devices() == [UsbDevice(0x1915, 0x910A, "THINGY91X_1", "Thingy")]
 
 
 def test_a_jlink_that_boots_as_cmsis_dap_needs_rights_and_no_library(
