@@ -31,7 +31,10 @@ class ProbeError(BenchError):
 
 
 class LockedError(ProbeError):
-    """Readout protection (APPROTECT) is on; only an explicit recover may erase the chip."""
+    """A chip's protection (APPROTECT; the ESP32's security eFuses) forbids what was asked.
+
+    Only an explicit recover may erase a chip.
+    """
 
 
 class WrongChipError(BenchError):

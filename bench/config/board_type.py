@@ -70,14 +70,14 @@ class SupplySettings(Table):
 class FirmwareSettings(Table):
     """How firmware is packed and where it lies.
 
-    `slots` are the application slots in the order primary, secondary; `swap` says that the
-    bootloader moves the new image into the primary slot (else it boots from either slot);
+    `slots` are the application slots, the one that runs from the factory first; `swap` says that the
+    bootloader moves the new image from the second slot into the first (else it boots from any slot);
     `reserved` are the bytes of a slot that the bootloader needs for itself; `wiped` are the regions
     erased when a baseline is installed; `unchanged` those that no testcase may find changed.
     """
 
     container: Literal["mcuboot", "esp32"]
-    slots: tuple[str, str]
+    slots: tuple[str, ...] = Field(min_length=2)
     swap: bool
     reserved: int = Field(0, ge=0)
     wiped: tuple[str, ...] = ()
@@ -192,6 +192,11 @@ class BoardType(DutType):
         for name in (*self.firmware.slots, *self.firmware.wiped, *self.firmware.unchanged):
             if name not in self.regions:
                 raise ValueError(f"firmware names region {name!r}, but regions has {sorted(self.regions)}")
+        slots = self.firmware.slots
+        if len(set(slots)) < len(slots):
+            raise ValueError(f"firmware.slots names a slot twice: {', '.join(slots)}")
+        if self.firmware.swap and len(slots) != 2:
+            raise ValueError(f"firmware.slots has {len(slots)} slots; a bootloader that swaps has two")
         end = 0
         for name, region in sorted(self.regions.items(), key=lambda item: item[1].offset):
             if region.offset < end:

@@ -45,6 +45,14 @@ class Flasher(ABC):
             help="only boards that are flashed by a debug probe are recovered",
         )
 
+    def why_unreadable(self) -> str | None:
+        """Why what is read back says nothing about images, or None; by what the chip said last."""
+        return None
+
+    def check_writable(self, address: int, length: int) -> None:
+        """Raise `LockedError` where the chip must not be written; nothing has been changed then."""
+        return
+
     @abstractmethod
     def program(self, address: int, data: bytes) -> None:
         """Erase what is needed, write `data` at `address`, verify it, leave the rest of the flash alone."""

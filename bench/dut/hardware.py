@@ -180,7 +180,19 @@ class HardwareDut(Dut):
 
     @abstractmethod
     def running_slot(self, flasher: Flasher) -> str:
-        """The region the bootloader will boot, as the flash says."""
+        """The region that the bootloader has booted, as the flash says.
+
+        Raises `AssertionError` when there is nothing that it could boot.
+        """
+
+    def check_fit(self, flasher: Flasher) -> None:
+        """Raise a `BenchError` unless chip and flash are what the board file says, and may be written.
+
+        It comes before anything is erased or written.
+        """
+        found = flasher.chip_identity()
+        if found is not None:
+            check_chip(self.name, self.type.expected_chip, found)
 
     def region(self, name: str) -> Region:
         return self.type.regions[name]
@@ -207,8 +219,8 @@ class HardwareDut(Dut):
     def holds_package(self, image: FirmwareImage) -> bool:
         with self.flash_access() as flasher:
             running = self.running_slot(flasher)
-            (name,) = (slot for slot in self.type.firmware.slots if slot != running)
-            return flasher.holds(self.region(name).offset, image.data)
+            others = [self.region(slot) for slot in self.type.firmware.slots if slot != running]
+            return any(flasher.holds(region.offset, image.data) for region in others)
 
     def install(self, image: FirmwareImage) -> None:
         """Factory state with `image` in the primary slot; the board ends switched off, also when that fails.
@@ -218,7 +230,7 @@ class HardwareDut(Dut):
         """
         self.check_image(image)
         with self._on_for_a_while(), self.flash_access() as flasher:
-            self._check_chip(flasher)
+            self.check_fit(flasher)
             primary, wiped = self.type.firmware.slots[0], self.type.firmware.wiped
             for region in (self.region(name) for name in wiped if name != primary):
                 flasher.erase(region.offset, region.size)
@@ -231,11 +243,6 @@ class HardwareDut(Dut):
                 flasher.program(slot.offset, image.data)
             self._factory_state = self._digests(flasher)
         self.installed = image
-
-    def _check_chip(self, flasher: Flasher) -> None:
-        found = flasher.chip_identity()
-        if found is not None:
-            check_chip(self.name, self.type.expected_chip, found)
 
     @contextlib.contextmanager
     def _on_for_a_while(self) -> Iterator[None]:

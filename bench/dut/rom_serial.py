@@ -25,9 +25,10 @@ from esptool.logger import EsptoolLogger, TemplateLogger
 from esptool.targets import CHIP_DEFS, ROM_LIST
 from esptool.util import FatalError, flash_size_bytes
 
+from bench.dut.esp32_security import DOWNLOAD_DISABLED, Security, read_security
 from bench.dut.flasher import Flasher
 from bench.dut.pauses import Pause, pausing_by
-from bench.errors import BenchError, ConfigError, ConsoleError, FlashError, ProbeError
+from bench.errors import BenchError, ConfigError, ConsoleError, FlashError, LockedError, ProbeError
 from bench.timeline import Timeline
 
 CONNECT_BAUD = 115200
@@ -42,6 +43,9 @@ EN low (RTS), then GPIO0 low (DTR) while EN rises, then both released.
 _WALL_FIGURES = re.compile(r" in [\d.]+ ?s(econds)?( \([\d.]+ kbit/s\))?")
 _WALL_LINE = re.compile(r"^Took [\d.]+s to ")
 
+_NO_FLASH = {"ffffff", "000000"}
+"""JEDEC ids that no flash chip has: nothing drives the line."""
+
 _ESPTOOL = threading.RLock()
 """esptool keeps its logger and its configuration in globals: one board at a time."""
 _CHIPS = {sys.modules[chip.__module__] for chip in ROM_LIST}
@@ -52,11 +56,13 @@ class RomSerialFlasher(Flasher):
     """The flash of one Espressif board on serial port `port` (a device name or a pyserial URL).
 
     `chip` is esptool's chip name, `baud` the rate once the flasher stub runs, `mac` the base MAC
-    the board must have ("aa:bb:cc:dd:ee:ff"; None: any). esptool's pauses are `pause`. What it says
-    goes to the timeline, source "<name>.rom", less its wall-clock figures.
+    the board must have ("aa:bb:cc:dd:ee:ff"; None: any). Bootloader and partition table end at
+    `boot_end`. esptool's pauses are `pause`. What it says goes to the timeline, source "<name>.rom",
+    less its wall-clock figures; so does `security`, what the chip's eFuses say, when it has changed.
 
     Raises `ConsoleError` when the port is missing, in use or lost, `ProbeError` when no chip, the
-    wrong chip or the wrong board answers, `FlashError` when an operation fails.
+    wrong chip or the wrong board answers, `LockedError` when the chip's security forbids what is asked,
+    `FlashError` when an operation fails.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class RomSerialFlasher(Flasher):
         chip: str = "esp32",
         baud: int = 460800,
         mac: str | None = None,
+        boot_end: int = 0x9000,
         pause: Pause = time.sleep,
     ) -> None:
         if chip not in CHIP_DEFS:
@@ -76,6 +83,8 @@ class RomSerialFlasher(Flasher):
             )
         self.name, self.port, self.chip, self.baud = name, port, chip, baud
         self.mac = mac.lower() if mac else None
+        self.security: Security | None = None
+        self._boot_end = boot_end
         self._timeline = timeline
         self._pause = pause
         self._opened = False
@@ -111,26 +120,58 @@ class RomSerialFlasher(Flasher):
     # ---- the chip
 
     def identity(self) -> dict[str, str]:
-        """Keys: part, revision (of the chip), mac, flash_id (JEDEC manufacturer and device), flash_size."""
+        """Keys: part, revision (of the chip), mac, flash_id (JEDEC manufacturer and device), flash_size;
+
+        security, and secure_version (anti-rollback's), as the eFuses say.
+        """
         loader = self._loader_for("identity")
         with self._session("read the identity", FlashError):
-            flash_id = loader.flash_id()
             revision = loader.get_chip_revision()
             return {
                 "part": loader.get_chip_description(),
                 "revision": f"v{revision // 100}.{revision % 100}",
                 "mac": _mac_text(loader),
-                "flash_id": f"{flash_id & 0xFF:02x}{flash_id >> 8 & 0xFF:02x}{flash_id >> 16 & 0xFF:02x}",
+                "flash_id": _flash_id(loader),
                 "flash_size": str(cmds.detect_flash_size(loader)),
+                "security": str(self.security or ""),
+                "secure_version": str(self.security.secure_version if self.security else 0),
             }
+
+    def why_unreadable(self) -> str | None:
+        reason = self.security.why_unreadable() if self.security is not None else None
+        return reason and reason[0]
+
+    def check_writable(self, address: int, length: int) -> None:
+        security = self._security("write")
+        self._refuse(security.why_locked(_sectors(address, length)[0], self._boot_end))
+
+    def _security(self, action: str) -> Security:
+        """Of the chip that is connected now."""
+        self._loader_for(action)
+        assert self.security is not None, "it is read as the chip is connected"
+        return self.security
+
+    def _check_readable(self, action: str) -> None:
+        self._refuse(self._security(action).why_unreadable())
+
+    def _refuse(self, reason: tuple[str, str] | None) -> None:
+        if reason is not None:
+            raise LockedError(
+                f"{self.name}: the board on {self.port} cannot be used so: {reason[0]}", help=reason[1]
+            )
 
     def program(self, address: int, data: bytes) -> None:
         """Write whole sectors, keeping what the first and the last held beside `data`; checked by MD5.
 
         What the flash already holds is not written again: that spares the flash, and the time.
         """
-        if not data or self.holds(address, data):
+        if not data:
             return
+        if self._security("program").why_unreadable() is not None:
+            self.check_writable(address, len(data))
+        if self.holds(address, data):
+            return
+        self.check_writable(address, len(data))
         start, end = _sectors(address, len(data))
         head = self.read(start, address - start) if start < address else b""
         tail = self.read(address + len(data), end - address - len(data)) if address + len(data) < end else b""
@@ -141,6 +182,7 @@ class RomSerialFlasher(Flasher):
         """By MD5, which the chip computes itself: far quicker than the range over the wire."""
         if not data:
             return True
+        self._check_readable("compare")
         with self._operation("compare", address, len(data)) as loader:
             size = flash_size_bytes(cmds.detect_flash_size(loader))
             if size is not None and address + len(data) > size:
@@ -149,6 +191,7 @@ class RomSerialFlasher(Flasher):
         return digest == hashlib.md5(data).hexdigest()
 
     def digest(self, address: int, length: int) -> str:
+        self._check_readable("hash")
         with self._operation("hash", address, length) as loader:
             digest: str = loader.flash_md5sum(address, length)
         return digest
@@ -156,6 +199,7 @@ class RomSerialFlasher(Flasher):
     def read(self, address: int, length: int) -> bytes:
         if length == 0:
             return b""
+        self._check_readable("read")
         with self._operation("read", address, length) as loader:
             data: bytes = cmds.read_flash(loader, address, length, no_progress=True)
         return data
@@ -181,10 +225,14 @@ class RomSerialFlasher(Flasher):
         if length == 0:
             return
         start, end = _sectors(address, length)
+        self.check_writable(start, end - start)
+        secured = bool(self._security("erase").secure_boot)
         with self._operation("erase", start, end - start) as loader:
-            cmds.erase_region(loader, start, end - start)
+            # esptool refuses whatever it is with Secure Boot on; what must stay was refused above
+            cmds.erase_region(loader, start, end - start, force=secured)
 
     def erase_chip(self) -> None:
+        self.check_writable(0, self._boot_end)
         with self._operation("erase chip", 0, 0) as loader:
             cmds.erase_flash(loader)
 
@@ -195,12 +243,15 @@ class RomSerialFlasher(Flasher):
         try:
             with self._session("connect", ProbeError):
                 loader = self._open_port()
-                with _reset_sequence(self.port):
+                with _reset_sequence(self.port), self._listening(loader._port):
                     loader.connect(detecting=True)
+                self._check_secure_download(loader)
                 self._check_chip(loader)
                 self._check_mac(loader)
-                loader = cmds.run_stub(loader)
+                self._note_security(read_security(loader))
+                loader = self._run_stub(loader)
                 cmds.attach_flash(loader)
+                self._check_flash(loader)
                 if self.baud != CONNECT_BAUD:
                     loader.change_baud(self.baud)
         except BenchError:
@@ -223,6 +274,70 @@ class RomSerialFlasher(Flasher):
             ) from fault
         loader.USES_RFC2217 = self.port.startswith("rfc2217:")
         return loader
+
+    @contextlib.contextmanager
+    def _listening(self, port: Any) -> Iterator[None]:
+        """While esptool connects: a ROM that refuses says so, and esptool drops it unread."""
+        heard, read = bytearray(), port.read
+
+        def heard_too(size: int = 1) -> bytes:
+            data: bytes = read(size)
+            heard.extend(data)
+            return data
+
+        port.read = heard_too
+        try:
+            yield
+        except FatalError as fault:
+            if DOWNLOAD_DISABLED not in heard:
+                raise
+            raise LockedError(
+                f"{self.name}: the chip on {self.port} refuses download mode (eFuse UART_DOWNLOAD_DIS is "
+                f"burned): its ROM says {DOWNLOAD_DISABLED.decode()!r}, and its flash cannot be reached",
+                help="use a development board whose download mode is open; the eFuse cannot be undone",
+            ) from fault
+        finally:
+            del port.read
+
+    def _check_secure_download(self, loader: Any) -> None:
+        """First of all: in this mode nothing else is answered. esptool asks only as it looks for a chip."""
+        if not loader.SECURITY_INFO_SUPPORTED:
+            return
+        with contextlib.suppress(FatalError):  # another chip, which is told next
+            security = read_security(loader)
+            loader.secure_download_mode = security.secure_download
+            self._note_security(security)
+            self._refuse(security.why_unusable())
+
+    def _note_security(self, security: Security) -> None:
+        if security != self.security:
+            self._line(f"Security: {security}")
+        self.security = security
+
+    def _run_stub(self, loader: Any) -> Any:
+        try:
+            stub = cmds.run_stub(loader)
+        except FatalError as fault:
+            reason = _reason(fault)
+        else:
+            if stub.IS_STUB:
+                return stub
+            reason = "esptool does not start it on this chip"
+        raise ProbeError(
+            f"{self.name}: the flasher stub does not run on the {loader.CHIP_NAME} on {self.port} "
+            f"({self.security}): {reason}",
+            help="check the supply of the board and the serial line; a chip whose security refuses code from "
+            "outside cannot be used: use a development board",
+        )
+
+    def _check_flash(self, loader: Any) -> None:
+        found = _flash_id(loader)
+        if found in _NO_FLASH:
+            raise ProbeError(
+                f"{self.name}: the flash of the board on {self.port} does not answer: its JEDEC id reads "
+                f"{found}",
+                help="check the flash's supply (VDD_SDIO, GPIO12 at reset) and its pins",
+            )
 
     def _check_chip(self, loader: Any) -> None:
         """esptool's magic word at a fixed ROM address; newer chips tell their id instead."""
@@ -387,6 +502,11 @@ def _reset_sequence(port: str) -> Iterator[None]:
 def _sectors(address: int, length: int) -> tuple[int, int]:
     """First address and end of the sectors that cover the range."""
     return address - address % SECTOR, -(-(address + length) // SECTOR) * SECTOR
+
+
+def _flash_id(loader: Any) -> str:
+    """Manufacturer, type and capacity, in the order in which the flash chip sends them."""
+    return str(loader.flash_id().to_bytes(3, "little").hex())
 
 
 def _mac_text(loader: Any) -> str:

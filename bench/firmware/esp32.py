@@ -1,22 +1,18 @@
-"""ESP32 application images, partition table and OTA data, for looking at files and at flash read back.
+"""ESP32 images, for looking at files and at flash read back.
 
-Source: ESP-IDF programming guide, "App image format", "Partition tables", "Over the air updates".
+Source: ESP-IDF programming guide, "App image format".
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-import zlib
 from dataclasses import dataclass
-from enum import IntEnum
 
 from bench.errors import ImageError
 
 IMAGE_MAGIC = 0xE9
 DESCRIPTOR_MAGIC = 0xABCD5432
-PARTITION_MAGIC = 0x50AA
-PARTITION_MD5_MAGIC = 0xEBEB
 SECTOR = 0x1000
 MAX_SEGMENTS = 16
 
@@ -79,82 +75,3 @@ def _descriptor(data: bytes) -> tuple[str, str]:
     version = data[32 + 16 : 32 + 48].split(b"\0")[0].decode("utf-8", "replace")
     project = data[32 + 48 : 32 + 80].split(b"\0")[0].decode("utf-8", "replace")
     return version, project
-
-
-# ---- partition table ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Partition:
-    """One row: `kind` 0 application, 1 data; `offset` and `size` in bytes."""
-
-    label: str
-    kind: int
-    subtype: int
-    offset: int
-    size: int
-
-
-def parse_partition_table(data: bytes) -> list[Partition]:
-    """The rows of a partition table read from flash. Raises `ImageError` when its MD5 row is wrong."""
-    rows = []
-    for start in range(0, len(data) - 31, 32):
-        (magic,) = struct.unpack_from("<H", data, start)
-        if magic == PARTITION_MAGIC:
-            kind, subtype, offset, size = struct.unpack_from("<BBII", data, start + 2)
-            label = data[start + 12 : start + 28].split(b"\0")[0].decode("utf-8", "replace")
-            rows.append(Partition(label, kind, subtype, offset, size))
-        elif magic == PARTITION_MD5_MAGIC:
-            if data[start + 16 : start + 32] != hashlib.md5(data[:start]).digest():
-                raise ImageError("the partition table's MD5 does not fit its rows")
-            break
-        elif magic == 0xFFFF:
-            break
-        else:
-            raise ImageError(f"partition row at {start:#x} has magic {magic:#06x}")
-    return rows
-
-
-# ---- OTA data -------------------------------------------------------------------------------------
-
-
-class OtaState(IntEnum):
-    NEW = 0
-    PENDING_VERIFY = 1
-    VALID = 2
-    INVALID = 3
-    ABORTED = 4
-    UNDEFINED = 0xFFFFFFFF
-
-
-@dataclass(frozen=True, slots=True)
-class OtaEntry:
-    """One of the two OTA data sectors; the slot it names is (`sequence` - 1) modulo the slot count."""
-
-    sequence: int
-    state: OtaState
-
-
-def parse_otadata(data: bytes) -> tuple[OtaEntry | None, OtaEntry | None]:
-    """Both sectors; None where the sector is erased or its CRC (over the sequence only) is wrong."""
-    if len(data) < 2 * SECTOR:
-        raise ImageError(f"{len(data)} bytes are less than the two OTA data sectors")
-    first, second = (_ota_entry(data[start : start + 32]) for start in (0, SECTOR))
-    return first, second
-
-
-def _ota_entry(data: bytes) -> OtaEntry | None:
-    sequence, state, crc = struct.unpack("<I20xII", data)
-    if sequence in (0, 0xFFFFFFFF) or crc != zlib.crc32(data[:4], 0xFFFFFFFF) & 0xFFFFFFFF:
-        return None
-    return OtaEntry(sequence, OtaState(state) if state in set(OtaState) else OtaState.UNDEFINED)
-
-
-def active_ota_slot(otadata: bytes, slots: int) -> int:
-    """The slot the bootloader will choose: highest sequence that is not INVALID or ABORTED; else 0."""
-    usable = [
-        e
-        for e in parse_otadata(otadata)
-        if e is not None and e.state not in (OtaState.INVALID, OtaState.ABORTED)
-    ]
-    return (max(e.sequence for e in usable) - 1) % slots if usable else 0

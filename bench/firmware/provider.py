@@ -9,6 +9,7 @@ from bench.config import BoardSettings, BoardType, ProcessType
 from bench.config.names import load_name
 from bench.config.process import ProcessImage
 from bench.errors import ImageError
+from bench.firmware import esp32_layout
 from bench.firmware.image import FirmwareImage, load_image
 from bench.firmware.image_set import FactoryPart, ImageSet
 
@@ -71,6 +72,8 @@ def _placed(parts: tuple[FactoryPart, ...], board_type: BoardType) -> tuple[Fact
                     help="give the parts beside the application alone, for example the bootloader",
                 )
         taken.append((start, end, f"the factory part {part.path}"))
+    if board_type.driver == "esp32":
+        esp32_layout.check_factory([(part.address, part.path) for part in parts], board_type)
     return parts
 
 

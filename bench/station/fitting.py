@@ -25,6 +25,7 @@ from bench.dut.hardware import HardwareDut
 from bench.dut.nrf9160 import Nrf9160
 from bench.dut.process import ProcessDut
 from bench.errors import ConfigError
+from bench.firmware.esp32_layout import boot_end
 from bench.firmware.image_set import ImageSet
 from bench.instruments.attenuator import Attenuator
 from bench.instruments.current_meter import CurrentMeter, InlineMeter
@@ -65,7 +66,7 @@ class Fitter:
             images,
             supply=supply.channel(int(_output(board.supply))),
             console=Console(name, board.console, self.clock, self.timeline, baud=board_type.console.baud),
-            flasher=self._flasher(name, board),
+            flasher=self._flasher(name, board, board_type),
             clock=self.clock,
             timeline=self.timeline,
         )
@@ -103,7 +104,7 @@ class Fitter:
             )
         return found
 
-    def _flasher(self, name: str, board: BoardSettings) -> Flasher:
+    def _flasher(self, name: str, board: BoardSettings, board_type: BoardType) -> Flasher:
         """pyOCD and esptool are imported where a board needs them: they take longer than all the rest."""
         pause = partial(self.clock.sleep, reason=f"{name}: a pause of its flasher")
         match board.flasher:
@@ -114,7 +115,10 @@ class Fitter:
             case RomSerialAttachment(mac=mac, baud=baud):
                 from bench.dut.rom_serial import RomSerialFlasher
 
-                return RomSerialFlasher(name, board.console, self.timeline, baud=baud, mac=mac, pause=pause)
+                end = boot_end(board_type)
+                return RomSerialFlasher(
+                    name, board.console, self.timeline, baud=baud, mac=mac, boot_end=end, pause=pause
+                )
 
 
 def _output(named: str) -> str:
