@@ -273,14 +273,15 @@ def _build_for_other_esp(out: Path) -> Path:
 
 
 def build_esp32_bootloader(out: Path) -> Path:
-    """The second-stage bootloader for 0x1000: rollback enabled, and it takes only signed images."""
+    """The second-stage bootloader for 0x1000: rollback enabled, it takes only signed images, and is one."""
     descriptor = {"board": "esp32", "rollback": True, "trusted_key": key_digest()}
     body = packed(BOOTLOADER_MAGIC, descriptor) + _filler("esp32/bootloader", 0x3000)
     segments = [
         _section(".dram0", 0x3FFF0030, body),
         _section(".iram0", 0x40078000, _filler("esp32/bl-code", 0x2000)),
     ]
-    return _save_esp32(segments, 0x40078004, out)
+    out.write_bytes(signed(_save_esp32(segments, 0x40078004, out).read_bytes()))
+    return out
 
 
 ESP32_PARTITIONS = (

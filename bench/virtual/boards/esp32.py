@@ -19,6 +19,9 @@ from bench.virtual.radio.path import RfPath
 from bench.virtual.radio.technology import WIFI
 from bench.virtual.scheduler import Scheduler
 
+REVISION = 300
+"""v3.0: the first that knows Secure Boot v2, by which this board's images are signed."""
+
 
 class VirtualEsp32(VirtualBoard):
     supply_input = SupplyInput(start=2.7, brown_out=2.43)
@@ -38,7 +41,7 @@ class VirtualEsp32(VirtualBoard):
         mac: str,
     ) -> None:
         super().__init__(name, "esp32", scheduler, loop, regions, routes, path)
-        self.chip = Esp32Chip(scheduler, scheduler.rng(f"{name}/chip"), self.uart, mac=mac)
+        self.chip = Esp32Chip(scheduler, scheduler.rng(f"{name}/chip"), self.uart, mac=mac, revision=REVISION)
         self.chip.boot = self._boot
         self.chip.on_receive_app = self._receive
         self.identity = DeviceIdentity(

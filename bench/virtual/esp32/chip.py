@@ -7,11 +7,13 @@ import random
 from collections.abc import Callable
 from enum import Enum
 
+from bench.virtual.esp32.efuses import Efuses
 from bench.virtual.esp32.link import LoaderLink
 from bench.virtual.esp32.loader import Exit, Jump, Reboot
 from bench.virtual.esp32.memory import Memory
 from bench.virtual.esp32.rom import RomLoader
-from bench.virtual.esp32.rom_image import BootImage, read_boot_image
+from bench.virtual.esp32.rom_image import BOOT_OFFSET, BootImage, read_boot_image
+from bench.virtual.esp32.secured_flash import CHECK_FAILED, bootloader_is_trusted, reader
 from bench.virtual.esp32.spi_flash_chip import SECTOR, TIMING, SpiFlashChip
 from bench.virtual.esp32.stub import StubLoader
 from bench.virtual.flash import Flash
@@ -44,6 +46,13 @@ RESET_CODES = {
 }
 """Reset causes as the ROM prints them (ESP-IDF, rom/rtc.h)."""
 
+_BUILT = "ets Jun  8 2016 00:22:57"
+_BUILT_V3 = "ets Jul 29 2019 12:21:46"
+"""First line of the mask ROM, by chip revision."""
+
+_DOWNLOAD_DISABLED = "Download mode is disabled. Restart with GPIO0 high."
+"""Seen in esp-idf#6106."""
+
 _STRAP_FLASH = 0x13, "SPI_FAST_FLASH_BOOT"
 _STRAP_DOWNLOAD = 0x03, "DOWNLOAD_BOOT(UART0/UART1/SDIO_REI_REO_V2)"
 
@@ -56,7 +65,9 @@ class _Mode(Enum):
 
 
 class Esp32Chip:
-    """An ESP32-D0WDQ6 (revision v1.0) with `flash_mb` MiB of flash, on `uart`.
+    """An ESP32 (D0WDQ6, from revision v3.0 on D0WD-V3) with `flash_mb` MiB of flash, on `uart`.
+
+    `revision` 100 is v1.0; what else the chip is, its `efuses` say.
 
     `boot(reason)` gives the process that runs after the ROM when the flash holds a second-stage
     bootloader; the board sets it. `on_receive_app(data)` gets serial bytes while that process runs.
@@ -71,6 +82,7 @@ class Esp32Chip:
         *,
         mac: str,
         flash_mb: int = 4,
+        revision: int = 100,
     ) -> None:
         self.scheduler = scheduler
         self.uart = uart
@@ -79,8 +91,9 @@ class Esp32Chip:
         self.flash = Flash(flash_mb << 20, SECTOR, TIMING, rng)
         self.boot: Callable[[str], Steps] | None = None
         self.on_receive_app: Callable[[bytes], None] = lambda data: None
-        self._flash_chip = SpiFlashChip(flash_mb << 20)
-        self._memory = Memory(bytes.fromhex(self.mac.replace(":", "")), self._flash_chip)
+        self.flash_chip = SpiFlashChip(flash_mb << 20)
+        self.efuses = Efuses(bytes.fromhex(self.mac.replace(":", "")), revision)
+        self._memory = Memory(self.efuses, self.flash_chip)
         self._mode = _Mode.OFF
         self._powered = False
         self._download_strap = False
@@ -98,7 +111,7 @@ class Esp32Chip:
         self._powered = on
         if on:
             self._mode = _Mode.HELD
-            self._flash_chip.power_up()
+            self.flash_chip.power_up()
             self._lines(self.uart.dtr, self.uart.rts)
         else:
             self._stop(_Mode.OFF)
@@ -159,14 +172,19 @@ class Esp32Chip:
     def _print_banner(self, reason: str, strap: tuple[int, str]) -> None:
         name = reason if reason in RESET_CODES else SOFTWARE
         self._print(
-            "ets Jun  8 2016 00:22:57",
+            _BUILT_V3 if self.efuses.revision >= 300 else _BUILT,
             "",
             f"rst:0x{RESET_CODES[name]:x} ({name}),boot:0x{strap[0]:x} ({strap[1]})",
         )
 
     def _boot_from_flash(self, reason: str) -> Steps:
         self._print_banner(reason, _STRAP_FLASH)
-        image = read_boot_image(self.flash)
+        read = reader(self.flash, self.efuses)
+        image = read_boot_image(read, self.flash.size)
+        if isinstance(image, BootImage) and not bootloader_is_trusted(
+            read, self.efuses, BOOT_OFFSET, image.length
+        ):
+            image = CHECK_FAILED
         if not isinstance(image, BootImage):
             self._print(image)
             yield ROM_WATCHDOG
@@ -184,6 +202,9 @@ class Esp32Chip:
             yield from self.boot(reason)
 
     def _download(self) -> Steps:
+        if self.efuses.download_disabled:
+            self._print(_DOWNLOAD_DISABLED)
+            return
         self._print_banner(POWER_ON, _STRAP_DOWNLOAD)
         self._print("waiting for download")
         loader = self._loader(RomLoader)

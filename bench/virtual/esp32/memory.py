@@ -1,33 +1,29 @@
 """The ESP32's address space as a loader reaches it: RAM, ROM, eFuses and the SPI controller.
 
-Addresses and fields: ESP32 Technical Reference Manual, chapters 4 (eFuse), 7 (SPI) and 13 (UART).
+Addresses and fields: ESP32 Technical Reference Manual, chapters 7 (SPI) and 13 (UART).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
+from bench.virtual.esp32.efuses import BASE, CLK8M_FREQ, Efuses
 from bench.virtual.esp32.spi_flash_chip import SpiFlashChip
 
 _PAGE = 4096
 _WORD = 0xFFFFFFFF
 
 _ROM = range(0x40000000, 0x40070000)
-_EFUSE = range(0x3FF5A000, 0x3FF5B000)
+_EFUSE = range(BASE, BASE + 0x1000)
 
 _ROM_WORD = 0x40001000, 0x00F01D83
 """Contents of the mask ROM that tells the ESP32 from its siblings."""
 
-_APB_CTRL_DATE = 0x3FF6607C, 0x16042000
+_APB_CTRL_DATE, _DATE, _DATE_OF_V3 = 0x3FF6607C, 0x16042000, 1 << 31
 _RTC_CALIBRATION = 0x3FF5F06C
 _GPIO_STRAP = 0x3FF44038
 _UART0_CLKDIV = 0x3FF40014
 
 _XTAL = 40_000_000
-_CK8M_FREQUENCY = 128
-"""eFuse RD_CK8M_FREQ; with the calibration value below it makes the ROM see a 40 MHz crystal."""
-
-_CALIBRATION = _XTAL * 40 // (15625 * _CK8M_FREQUENCY)
+_CALIBRATION = _XTAL * 40 // (15625 * CLK8M_FREQ)
 """RTC calibration count; the ROM takes the crystal for count * 15625 * CK8M_FREQ / 40."""
 
 _SPI1 = 0x3FF42000
@@ -37,35 +33,11 @@ _SPI_CMD_USER = 1 << 18
 _SPI_USER_ADDR, _SPI_USER_MISO, _SPI_USER_MOSI = 1 << 30, 1 << 28, 1 << 27
 
 
-def mac_crc(mac: bytes) -> int:
-    """CRC-8 that the eFuses carry beside the MAC (polynomial 0x31, reflected, from 0)."""
-    crc = 0
-    for byte in mac:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x8C if crc & 1 else 0)
-    return crc
-
-
-def efuse_words(mac: bytes) -> Iterable[int]:
-    """eFuse block 0 of an ESP32-D0WDQ6 revision v1.0 with this MAC and nothing locked."""
-    revision_1 = 1 << 15
-    return (
-        0,
-        int.from_bytes(mac[2:], "big"),
-        int.from_bytes(mac[:2], "big") | mac_crc(mac) << 16,
-        revision_1,
-        _CK8M_FREQUENCY,
-        0,
-        0,
-    )
-
-
 class Memory:
     """Words and bytes by address. What nothing was written to reads as zero."""
 
-    def __init__(self, mac: bytes, flash_chip: SpiFlashChip) -> None:
-        self._mac = mac
+    def __init__(self, efuses: Efuses, flash_chip: SpiFlashChip) -> None:
+        self._efuses = efuses
         self._flash_chip = flash_chip
         self._pages: dict[int, bytearray] = {}
         self.power_up()
@@ -73,10 +45,8 @@ class Memory:
     def power_up(self) -> None:
         """Contents after reset. RAM is cleared too, which silicon only does on loss of power."""
         self._pages.clear()
-        for index, word in enumerate(efuse_words(self._mac)):
-            self._put(_EFUSE.start + 4 * index, word)
-        for address, word in (_ROM_WORD, _APB_CTRL_DATE):
-            self._put(address, word)
+        self._put(*_ROM_WORD)
+        self._put(_APB_CTRL_DATE, _DATE | (_DATE_OF_V3 if self._efuses.revision >= 300 else 0))
         self._put(_RTC_CALIBRATION, _CALIBRATION << 7)
 
     def set_strapping(self, value: int) -> None:
@@ -109,10 +79,15 @@ class Memory:
             done += count
 
     def read_word(self, address: int) -> int:
+        if address in _EFUSE:
+            return self._efuses.read(address - BASE)
         return int.from_bytes(self.read(address, 4), "little")
 
     def write_word(self, address: int, value: int) -> None:
-        if address in _ROM or address in _EFUSE:
+        if address in _ROM:
+            return
+        if address in _EFUSE:
+            self._efuses.write(address - BASE, value)
             return
         self._put(address, value)
         if address == _SPI_CMD and value & _SPI_CMD_USER:
