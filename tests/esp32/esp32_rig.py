@@ -46,11 +46,11 @@ class Bench:
         return serial.serial_for_url(PORT, 115200, timeout=0.5)
 
 
-def make_bench(pace: float | None = None) -> Bench:
+def make_bench(pace: float | None = None, revision: int = 100) -> Bench:
     scheduler = Scheduler(7)
     clock = VirtualClock(scheduler, pace)
     uart = VirtualUart(scheduler, "esp")
-    chip = Esp32Chip(scheduler, scheduler.rng("chip"), uart, mac=MAC)
+    chip = Esp32Chip(scheduler, scheduler.rng("chip"), uart, mac=MAC, revision=revision)
     bench = Bench(scheduler, clock, Timeline(clock), uart, chip)
 
     def boot(reason: str) -> Steps:

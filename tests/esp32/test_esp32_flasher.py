@@ -95,6 +95,8 @@ def test_identity_is_the_chips_own(bench: Bench) -> None:
         "mac": MAC,
         "flash_id": "ef4016",
         "flash_size": "4MB",
+        "security": "no Secure Boot, no flash encryption",
+        "secure_version": "0",
     }
     flasher.close()
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import io
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.virtual.boot.esp32_secure import signature_holds
@@ -46,10 +46,17 @@ def _decrypted(data: bytes, address: int, efuses: Efuses) -> bytes:
 
     key = io.BytesIO(efuses.block(1)[::-1])  # the hardware reads the block from its end
     plain = io.BytesIO()
-    with contextlib.redirect_stdout(io.StringIO()):
+    with _silence():
         config = efuses["FLASH_CRYPT_CONFIG"]
         espsecure.decrypt_flash_data(key, plain, address, config, False, io.BytesIO(data))
     return plain.getvalue()
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """espsecure talks while it works."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
 
 
 def bootloader_is_trusted(read: Read, efuses: Efuses, address: int, length: int) -> bool:
@@ -70,7 +77,7 @@ def _digest_holds(read: Read, efuses: Efuses, address: int, length: int) -> bool
     key, iv, image = (
         io.BytesIO(data) for data in (efuses.block(2)[::-1], read(0, _IV), read(address, length))
     )
-    with tempfile.TemporaryDirectory(prefix="bench-rom-") as work, contextlib.redirect_stdout(io.StringIO()):
+    with tempfile.TemporaryDirectory(prefix="bench-rom-") as work, _silence():
         out = Path(work) / "digest"
         espsecure.digest_secure_bootloader(key, str(out), iv, image)
         made = out.read_bytes()
