@@ -36,6 +36,8 @@ from bench.firmware.image import FirmwareImage
 
 _HEADER = 32
 _OTADATA = SECTOR + 32
+_TABLES = range(0x8000, 0x18000)
+"""Where partition tables lie: behind the bootloader, in any sector (CONFIG_PARTITION_TABLE_OFFSET)."""
 
 
 class Esp32(HardwareDut):
@@ -116,8 +118,13 @@ class Esp32(HardwareDut):
         return keys[0] if keys else None
 
     def unsettled(self, flasher: Flasher) -> str | None:
-        region = self.region("otadata")
-        for entry in parse_otadata(flasher.read(region.offset, region.size)):
+        try:
+            place = self._table(flasher).otadata
+        except ImageError as fault:
+            return fault.message
+        if place is None:
+            return None
+        for entry in parse_otadata(flasher.read(place.offset, _OTADATA)):
             if entry is not None and entry.state in (OtaState.NEW, OtaState.PENDING_VERIFY):
                 return f"OTA data entry {entry.sequence} is {entry.state.name}"
         return None
@@ -188,18 +195,29 @@ class Esp32(HardwareDut):
 
     def _table_faults(self, flasher: Flasher) -> list[str]:
         """A table that is none is no other board's: where a factory part replaces it, that was compared."""
-        given = factory_table([(part.address, part.path) for part in self.images.factory], self.type)
         where = f"the partition table at {table_offset(self.type):#x}"
         try:
             table = self._table(flasher)
         except ImageError as fault:
-            if given is None:
-                return [f"{where} is damaged ({fault.message}), and images.factory gives none"]
-            self._timeline.record(self.name, "flash", f"{where} is damaged ({fault.message}): it is replaced")
-            return []
-        if not table.rows:
-            return [] if given is not None else [f"{where} is erased, and images.factory gives none"]
-        return [f"in {where} {fault}" for fault in differences(table, self.type)]
+            state = f"is damaged ({fault.message})"
+        else:
+            if table.rows:
+                return [f"in {where} {fault}" for fault in differences(table, self.type)]
+            state = "is erased"
+        if (elsewhere := self._table_elsewhere(flasher)) is not None:
+            return [f"the partition table lies at {elsewhere:#x}, not at {table_offset(self.type):#x}"]
+        if factory_table([(part.address, part.path) for part in self.images.factory], self.type) is None:
+            return [f"{where} {state}, and images.factory gives none"]
+        self._timeline.record(self.name, "flash", f"{where} {state}: it is replaced")
+        return []
+
+    def _table_elsewhere(self, flasher: Flasher) -> int | None:
+        data = flasher.read(_TABLES.start, len(_TABLES))
+        for start in range(0, len(_TABLES), SECTOR):
+            with contextlib.suppress(ImageError):
+                if parse_partition_table(data[start : start + TABLE_SIZE], self.type.flash_size).rows:
+                    return _TABLES.start + start
+        return None
 
 
 def flash_bytes(text: str) -> int | None:

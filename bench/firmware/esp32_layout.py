@@ -174,6 +174,16 @@ def check_factory(parts: Sequence[tuple[int, Path]], board_type: BoardType) -> N
         )
 
 
+def check_chip(image: bytes, path: Path | None) -> None:
+    """Raise `ImageError` when an application is built for another chip of the family."""
+    chip_id = int.from_bytes(image[12:14], "little")
+    if chip_id != CHIP_ID:
+        raise ImageError(
+            f"image {path} is for the chip with id {chip_id}, not {CHIP_ID}",
+            help="give the build for the ESP32",
+        )
+
+
 def _bootloader_faults(path: Path | None, board_type: BoardType) -> list[str]:
     if path is None:
         return []

@@ -37,9 +37,13 @@ def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> Imag
     assert update is not None
     slot = board_type.image_limit
     container = board_type.firmware.container
+    applications = [load_image(path, container=container, slot_size=slot) for path in (baseline, update)]
+    if board_type.driver == "esp32":
+        for image in applications:
+            esp32_layout.check_chip(image.data, image.path)
     return ImageSet(
-        baseline=load_image(baseline, container=container, slot_size=slot),
-        update=load_image(update, container=container, slot_size=slot),
+        baseline=applications[0],
+        update=applications[1],
         factory=_placed(factory, board_type),
         limit=slot,
         slot_size=min(board_type.regions[name].size for name in board_type.firmware.slots),
