@@ -12,7 +12,7 @@ from functools import partial
 
 from bench.dut.flasher import Flasher
 from bench.dut.hardware import HardwareDut, opened
-from bench.errors import ConfigError, FlashError, ImageError
+from bench.errors import ConfigError, FlashError, ImageError, LockedError
 from bench.firmware.esp32 import DESCRIPTOR_MAGIC
 from bench.firmware.esp32_layout import (
     BOOTLOADER_OFFSET,
@@ -158,8 +158,11 @@ class Esp32(HardwareDut):
             flasher.check_writable(region.offset, region.size)
         for part in self.images.factory:
             data = part.path.read_bytes()
-            if not flasher.holds(part.address, data):
+            try:
                 flasher.check_writable(part.address, len(data))
+            except LockedError:
+                if flasher.why_unreadable() is not None or not flasher.holds(part.address, data):
+                    raise
 
     def _flash_faults(self, flasher: Flasher, identity: dict[str, str]) -> list[str]:
         """The flash chip against the board file, and against what its bootloader was built for."""

@@ -1,4 +1,4 @@
-"""ESP32 images, for looking at files and at flash read back.
+"""ESP32 images, for looking at files and at flash read back; partition tables and OTA data beside them.
 
 Source: ESP-IDF programming guide, "App image format".
 """
@@ -10,10 +10,32 @@ import struct
 from dataclasses import dataclass
 
 from bench.errors import ImageError
+from bench.firmware.esp32_otadata import (
+    SECTOR,
+    OtaEntry,
+    OtaState,
+    active_ota_slot,
+    next_ota_slot,
+    parse_otadata,
+)
+from bench.firmware.esp32_partitions import Partition, PartitionTable, parse_partition_table
+
+__all__ = [
+    "SECTOR",
+    "Esp32Image",
+    "OtaEntry",
+    "OtaState",
+    "Partition",
+    "PartitionTable",
+    "active_ota_slot",
+    "next_ota_slot",
+    "parse",
+    "parse_otadata",
+    "parse_partition_table",
+]
 
 IMAGE_MAGIC = 0xE9
 DESCRIPTOR_MAGIC = 0xABCD5432
-SECTOR = 0x1000
 MAX_SEGMENTS = 16
 
 

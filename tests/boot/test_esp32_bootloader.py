@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests_boot_machine import Machine
 
-from bench.firmware import esp32_otadata as container
+from bench.firmware import esp32 as container
 from bench.virtual.boot import esp32
 from bench.virtual.images import ESP32_PARTITIONS, build_partition_table
 from bench.virtual.machine import Region, RunningImage
