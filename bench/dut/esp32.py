@@ -64,7 +64,7 @@ class Esp32(HardwareDut):
             raise AssertionError(f"{self.name}: nothing boots: {fault.message}") from None
         apps = {FACTORY: table.factory, TEST: table.test, **table.ota}
         identity = flasher.identity()
-        revision = _revision(identity)
+        checked = partial(self._bootable, flasher, identity=identity)
         versions = SecureVersions(
             int(identity["secure_version"]), lambda number: _secure_version(flasher, apps.get(number))
         )
@@ -73,7 +73,7 @@ class Esp32(HardwareDut):
             b"\xff" * _OTADATA if place is None else flasher.read(place.offset, _OTADATA),
             table.ota_count,
             factory=table.factory is not None,
-            bootable=lambda number: self._bootable(flasher, apps.get(number), revision),
+            bootable=lambda number: checked(apps.get(number)),
             versions=versions if self.why_not("anti-rollback") is None else None,
         )
         running = None if number is None else apps[number]
@@ -93,7 +93,7 @@ class Esp32(HardwareDut):
             f"{self.name}: {place.label!r} at {place.offset:#x} runs, which is none of its slots"
         )
 
-    def _bootable(self, flasher: Flasher, place: Partition | None, revision: int) -> bool:
+    def _bootable(self, flasher: Flasher, place: Partition | None, *, identity: dict[str, str]) -> bool:
         """Whether the bootloader starts what lies there. A build that is known need not be read back."""
         if place is None:
             return False
@@ -102,20 +102,26 @@ class Esp32(HardwareDut):
             return True
         read = partial(_read_at, flasher, place.offset)
         try:
-            length = image_length(read, offset=place.offset, size=place.size, revision=revision)
+            length = image_length(read, offset=place.offset, size=place.size, revision=_revision(identity))
             data = read(0, min(place.size, signed_length(length)))
-            verify(data, length, trusted=self._trusted_key(revision))
+            verify(data, length, trusted=self._trusted_key(identity))
         except ImageError:
             return False
         return True
 
-    def _trusted_key(self, revision: int) -> bytes | None:
-        """Digest of the key that the baseline is signed with, where it is: the board then takes no other."""
-        place, image = self.region(self.type.firmware.slots[0]), self.images.baseline.data
-        read = partial(_slice, image)
-        length = image_length(read, offset=place.offset, size=place.size, revision=revision)
-        keys = signing_keys(image, length)
+    def _trusted_key(self, identity: dict[str, str]) -> bytes | None:
+        """Digest of the key that the chip asks for; else of the baseline's, where it is signed."""
+        if identity["trusted_key"]:
+            return bytes.fromhex(identity["trusted_key"])
+        keys = self._signing_keys(self.images.baseline, _revision(identity))
         return keys[0] if keys else None
+
+    def _signing_keys(self, image: FirmwareImage, revision: int) -> list[bytes]:
+        place = self.region(self.type.firmware.slots[0])
+        length = image_length(
+            partial(_slice, image.data), offset=place.offset, size=place.size, revision=revision
+        )
+        return signing_keys(image.data, length)
 
     def unsettled(self, flasher: Flasher) -> str | None:
         try:
@@ -140,7 +146,7 @@ class Esp32(HardwareDut):
         if self._fits:
             return
         identity = flasher.identity()
-        found = [*self._flash_faults(flasher, identity), *self._image_faults(_revision(identity))]
+        found = [*self._flash_faults(flasher, identity), *self._image_faults(identity)]
         found += self._table_faults(flasher)
         if found:
             raise ConfigError(
@@ -191,10 +197,19 @@ class Esp32(HardwareDut):
             found.append(f"its bootloader is built for {built_for:#x} bytes of flash, not for {wanted:#x}")
         return found
 
-    def _image_faults(self, revision: int) -> list[str]:
-        images: dict[str, FirmwareImage] = {"baseline": self.images.baseline, "update": self.images.update}
-        faults = {name: revision_fault(image.data[:_HEADER], revision) for name, image in images.items()}
-        return [f"images.{name} {fault}" for name, fault in faults.items() if fault]
+    def _image_faults(self, identity: dict[str, str]) -> list[str]:
+        images = {"images.baseline": self.images.baseline, "images.update": self.images.update}
+        revision, trusted = _revision(identity), bytes.fromhex(identity["trusted_key"])
+        found = []
+        for name, image in images.items():
+            if fault := revision_fault(image.data[:_HEADER], revision):
+                found.append(f"{name} {fault}")
+            elif trusted and trusted not in self._signing_keys(image, revision):
+                found.append(
+                    f"{name} is not signed with the key that the chip asks for "
+                    f"(SHA-256 {trusted.hex()[:12]}...)"
+                )
+        return found
 
     def _table_faults(self, flasher: Flasher) -> list[str]:
         """A table that is none is no other board's: where a factory part replaces it, that was compared."""

@@ -46,6 +46,8 @@ READ_PROTECTION = {"BLOCK1": 0, "BLOCK2": 1, "BLOCK3": 2}
 """Bits of RD_DIS."""
 
 _CODING = {0: "none", 1: "3/4", 2: "repeat", 3: "none"}
+_KEY_DIGEST_WORDS = range(14 + 8, 14 + 2 * 8)
+"""Secure Boot v2: SHA-256 of the public key, in BLOCK2."""
 _SECURE_VERSION_WORD = 14 + 2 * 8 + 4
 """Anti-rollback's version: BLOCK3, word 4."""
 
@@ -62,6 +64,8 @@ class Encryption(Enum):
 class Security:
     """What is burned. `details` are further words for people; `secure_version` is anti-rollback's.
 
+    `trusted_key` is the SHA-256 of the public key that Secure Boot v2 asks for, where it can be read.
+
     `secure_boot` is 0 (off), 1 or 2; `can_be_opened` says that encryption in development mode could still
     be switched off, by the eFuse `counter`.
     """
@@ -72,6 +76,7 @@ class Security:
     can_be_opened: bool = False
     counter: str = "FLASH_CRYPT_CNT"
     secure_version: int = 0
+    trusted_key: bytes = b""
     details: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -176,8 +181,14 @@ def _from_efuses(loader: Any) -> Security:
         encryption=encryption,
         can_be_opened=not permanent,
         secure_version=loader.read_efuse(_SECURE_VERSION_WORD).bit_count(),
+        trusted_key=_key_digest(loader) if secure_boot == 2 else b"",
         details=tuple(details),
     )
+
+
+def _key_digest(loader: Any) -> bytes:
+    digest = b"".join(loader.read_efuse(word).to_bytes(4, "little") for word in _KEY_DIGEST_WORDS)
+    return digest if any(digest) else b""
 
 
 def _from_security_info(loader: Any) -> Security:

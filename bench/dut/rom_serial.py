@@ -122,7 +122,8 @@ class RomSerialFlasher(Flasher):
     def identity(self) -> dict[str, str]:
         """Keys: part, revision (of the chip), mac, flash_id (JEDEC manufacturer and device), flash_size;
 
-        security, and secure_version (anti-rollback's), as the eFuses say.
+        security, secure_version (anti-rollback's) and trusted_key (Secure Boot v2: SHA-256 of the public
+        key; empty without), as the eFuses say.
         """
         loader = self._loader_for("identity")
         with self._session("read the identity", FlashError):
@@ -135,6 +136,7 @@ class RomSerialFlasher(Flasher):
                 "flash_size": str(cmds.detect_flash_size(loader)),
                 "security": str(self.security or ""),
                 "secure_version": str(self.security.secure_version if self.security else 0),
+                "trusted_key": self.security.trusted_key.hex() if self.security else "",
             }
 
     def why_unreadable(self) -> str | None:

@@ -360,6 +360,18 @@ def test_a_board_with_secure_boot_is_tested_with_what_it_boots_by_left_alone(rig
     assert rig.said("Security: Secure Boot v2, no flash encryption")
 
 
+def test_builds_for_the_key_of_another_chip_are_refused(rig: Rig) -> None:
+    """Nothing would start, and the product would be blamed for it."""
+    rig.put(0x1000, rig.dut.images.factory[0].path.read_bytes())
+    rig.put(TABLE, table(VIRTUAL))
+    rig.board.chip.efuses.burn_block(2, bytes(range(1, 33)))
+    rig.board.chip.efuses.burn("ABS_DONE_1")
+    message = rig.refused()
+    for name in ("baseline", "update"):
+        fault = f"images.{name} is not signed with the key that the chip asks for (SHA-256 0102030405"
+        assert fault in message
+
+
 def test_another_bootloader_is_refused_under_secure_boot(rig: Rig, tmp_path: Path) -> None:
     rig.install()
     secure_boot(rig)

@@ -97,6 +97,7 @@ def test_identity_is_the_chips_own(bench: Bench) -> None:
         "flash_size": "4MB",
         "security": "no Secure Boot, no flash encryption",
         "secure_version": "0",
+        "trusted_key": "",
     }
     flasher.close()
 
