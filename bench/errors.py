@@ -38,7 +38,7 @@ class LockedError(ProbeError):
 
 
 class WrongChipError(BenchError):
-    """The chip is not the one that the board file is for; nothing was written to it."""
+    """The chip, or the layout of its flash, is not what the board file is for; nothing was written to it."""
 
 
 class FlashError(BenchError):

@@ -12,7 +12,7 @@ from functools import partial
 
 from bench.dut.flasher import Flasher
 from bench.dut.hardware import HardwareDut, opened
-from bench.errors import ConfigError, FlashError, ImageError, LockedError
+from bench.errors import FlashError, ImageError, LockedError, WrongChipError
 from bench.firmware.esp32 import DESCRIPTOR_MAGIC
 from bench.firmware.esp32_layout import (
     BOOTLOADER_OFFSET,
@@ -142,6 +142,7 @@ class Esp32(HardwareDut):
 
         What a testcase does to them later is the product's doing, and the factory parts mend it.
         """
+        super().check_fit(flasher)
         self._check_writable(flasher)
         if self._fits:
             return
@@ -149,7 +150,7 @@ class Esp32(HardwareDut):
         found = [*self._flash_faults(flasher, identity), *self._image_faults(identity)]
         found += self._table_faults(flasher)
         if found:
-            raise ConfigError(
+            raise WrongChipError(
                 f"{self.name} is not the board that {self.type.name}'s board file describes "
                 f"({identity['part']}, {identity['flash_size']} of flash): {'; '.join(found)}",
                 help="correct [regions], firmware.slots and flash_size in the board file, or attach the "

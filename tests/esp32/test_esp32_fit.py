@@ -14,7 +14,7 @@ from esp32_tables import ARDUINO, VIRTUAL, Row, changed, table, without
 
 from bench.config import Bench, BoardType, load_bench
 from bench.dut.esp32 import Esp32
-from bench.errors import BenchError, ConfigError, FlashError, ImageError, LockedError
+from bench.errors import BenchError, FlashError, ImageError, LockedError, WrongChipError
 from bench.firmware.esp32_layout import check_factory, differences
 from bench.firmware.esp32_partitions import parse_partition_table
 from bench.firmware_update.states import Delivery
@@ -42,7 +42,7 @@ class Rig:
     def put(self, address: int, data: bytes) -> None:
         self.flash.view[address : address + len(data)] = data
 
-    def refused(self, error: type[BenchError] = ConfigError) -> str:
+    def refused(self, error: type[BenchError] = WrongChipError) -> str:
         """What an install says that is refused; not a bit of the flash has changed then."""
         before = bytes(self.flash.view)
         with pytest.raises(error) as raised:
