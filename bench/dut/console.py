@@ -9,7 +9,7 @@ adapter that was unplugged or reset) and opens it again. Lines go to the timelin
   of it arrives, the "line" holds the whole of it and carries `data["was_partial"] = True`.
 - "flood": how many bytes have not become lines, because there were more than `FLOOD` in a second.
 - "sent": what the bench wrote.
-- "port": "open", "closed", "port vanished", "port returned".
+- "port": "open", "closed", "lent", "taken back", "port vanished", "port returned".
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import contextlib
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ import serial
 from serial.tools import list_ports
 
 from bench.clock import Clock
+from bench.dut.serial_port import RELEASED, Lines, hold, open_port
 from bench.errors import ConsoleError, ConsoleTimeout, WaitTimeout
 from bench.timeline import Timeline
 
@@ -76,9 +77,10 @@ class Console:
     """One serial port of one board.
 
     `url` is a device ("/dev/ttyACM0", "COM7") or any URL pyserial knows ("socket://host:port").
-    `open_lines` are the states of DTR and RTS set before the port is opened: inactive by default,
-    because on ESP32 boards they are wired to reset and boot mode, and must hold neither.
-    `open_port` gives something else that reads and writes like a serial port; `url` is its name then.
+    `lines` are the states in which DTR and RTS are held. `opened_port` gives something else that reads and
+    writes like a serial port; `url` is its name then.
+
+    The port is opened once and kept: who flashes the board through it borrows it (`lend`, `take_back`).
     """
 
     def __init__(
@@ -89,8 +91,8 @@ class Console:
         timeline: Timeline,
         *,
         baud: int = 115200,
-        open_lines: tuple[bool, bool] = (False, False),
-        open_port: Callable[[], Any] | None = None,
+        lines: Lines = RELEASED,
+        opened_port: Callable[[], Any] | None = None,
     ) -> None:
         self.name = name
         self.url = url
@@ -98,13 +100,14 @@ class Console:
         self.source = f"{name}.console"
         self._clock = clock
         self._timeline = timeline
-        self._open_lines = open_lines
-        self._open_port = open_port or self._open_serial
+        self._held = lines
+        self._open_port = opened_port or self._open_serial
         self._port: Any = None
+        self._heard = False
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
-        self._lent = 0
-        self._resume_open = False
+        self._lent: dict[str, Any] | None = None  # the port's settings while it is lent
+        self._read_before = False
         self._vanished_at: float | None = None
         self._lock = threading.Lock()
         self._lines: list[Line] = []
@@ -126,11 +129,8 @@ class Console:
 
         Raises `ConsoleError` when the port is missing, in use, or lent to a flasher.
         """
-        if self._lent:
-            raise ConsoleError(
-                f"{self.name}: console port {self.url} is lent to the flasher",
-                help="leave the flash access before opening the console",
-            )
+        if self._lent is not None:
+            raise self._is_lent("cannot be opened")
         if self.is_open:
             return
         self._stop = threading.Event()
@@ -148,6 +148,57 @@ class Console:
 
     def close(self) -> None:
         """Take what has arrived so far and give the port back. Idempotent."""
+        self._stop_reading()
+        self._lent = None
+        if self._port is not None:
+            self._note("closed")
+            self._close_port()
+
+    def lend(self) -> Any:
+        """The port, open, for somebody else until `take_back`; nobody reads it here meanwhile.
+
+        Raises `ConsoleError` when it is lent already, missing, in use or stuck.
+        """
+        if self._lent is not None:
+            raise self._is_lent("cannot be lent again")
+        self._read_before = self.is_open
+        self._stop_reading()
+        if self._port is None:
+            try:
+                self._port = self._open_port()
+            except (ValueError, *_PORT_FAULTS) as fault:
+                raise self._cannot_open(fault) from fault
+        self._lent = self._port.get_settings()
+        self._port.timeout = 0  # takes up what is left of cancelling the reader, or the borrower would
+        self._receive(self._port.read(1))
+        self._note("lent")
+        return self._port
+
+    def take_back(self) -> None:
+        """End a `lend`: settings and lines are as before, and the port is read again if it was. Idempotent.
+
+        Raises `ConsoleError` when the port is gone.
+        """
+        settings, self._lent = self._lent, None
+        if settings is None:
+            return
+        port = self._port
+        try:
+            if port.is_open:
+                port.apply_settings(settings)
+                hold(port, self._held)
+        except _PORT_FAULTS:
+            self._close_port()
+        self._note("taken back")
+        if not port.is_open:  # gone, or closed by the borrower
+            self._port = None
+        if self._read_before:
+            self.open()
+        else:
+            self.close()
+
+    def _stop_reading(self) -> None:
+        """End the reader thread; the port stays open."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -161,29 +212,11 @@ class Console:
                 help="unplug the serial adapter; its driver is stuck",
             )
 
-    def release(self) -> None:
-        """Close the port so that a flasher may use it; `resume` takes it back. Calls may nest."""
-        self._lent += 1
-        if self._lent == 1:
-            self._resume_open = self.is_open
-            self.close()
-
-    def resume(self) -> None:
-        """Undo one `release`; the last one opens the port again if it was open before."""
-        if self._lent == 0:
-            return
-        self._lent -= 1
-        if self._lent == 0 and self._resume_open:
-            self.open()
-
-    @contextlib.contextmanager
-    def released(self) -> Iterator[None]:
-        """The port is free inside the block."""
-        self.release()
-        try:
-            yield
-        finally:
-            self.resume()
+    def _is_lent(self, what: str) -> ConsoleError:
+        return ConsoleError(
+            f"{self.name}: console port {self.url} is lent to the flasher and {what}",
+            help="leave the flash access first",
+        )
 
     def _cannot_open(self, fault: Exception) -> ConsoleError:
         present = sorted(port.device for port in list_ports.comports())
@@ -196,16 +229,19 @@ class Console:
     # ---- the reader thread
 
     def _read_port(self, stop: threading.Event, opened: threading.Event, faults: list[Exception]) -> None:
-        # the port belongs to this thread: closing it under a blocked read crashes some drivers
+        # while it reads the port is this thread's: closing it under a blocked read crashes some drivers
         try:
-            self._port = self._open_port()
+            if self._port is None:
+                self._port = self._open_port()
+                self._note("open")
+            self._vanished_at = None
+            self._receive(self._waiting())
         except (ValueError, *_PORT_FAULTS) as fault:
+            self._close_port()
             faults.append(fault)
-            opened.set()
             return
-        self._vanished_at = None
-        self._note("open")
-        opened.set()
+        finally:
+            opened.set()
         while not stop.is_set():
             try:
                 self._receive(self._read_some())
@@ -216,12 +252,15 @@ class Console:
                 if not self._find_port(stop):
                     return
         with contextlib.suppress(*_PORT_FAULTS):
-            if waiting := self._port.in_waiting:
-                self._receive(self._port.read(waiting))
+            self._receive(self._waiting())
         self._end_partial()
         self._tell_flood()
-        self._note("closed")
-        self._close_port()
+
+    def _waiting(self) -> bytes:
+        """What has arrived and not been read, without waiting for more."""
+        waiting = self._port.in_waiting
+        data: bytes = self._port.read(waiting) if waiting else b""
+        return data
 
     def _read_some(self) -> bytes:
         data: bytes = self._port.read(1)
@@ -230,20 +269,13 @@ class Console:
         return data
 
     def _open_serial(self) -> Any:
-        port = serial.serial_for_url(self.url, do_not_open=True)
-        port.baudrate = self.baud
-        port.timeout = READ_TIMEOUT
-        port.write_timeout = 5.0
-        with contextlib.suppress(AttributeError, ValueError):  # not known to every kind of port
-            port.exclusive = True
-        port.dtr, port.rts = self._open_lines
-        port.open()
-        return port
+        return open_port(self.url, self.baud, self._held, read_timeout=READ_TIMEOUT)
 
     def _close_port(self) -> None:
         port, self._port = self._port, None
-        with contextlib.suppress(*_PORT_FAULTS):
-            port.close()
+        if port is not None:
+            with contextlib.suppress(*_PORT_FAULTS):
+                port.close()
 
     def _lose_port(self, fault: Exception) -> None:
         self._end_partial()
@@ -268,6 +300,7 @@ class Console:
         if not chunk:
             return
         now = self._clock.now()
+        self._heard = True
         with self._lock:
             self._raw.write(chunk)
         *whole, rest = chunk.split(b"\n")
@@ -356,6 +389,8 @@ class Console:
 
         Raises `ConsoleError` when the port is not open or is gone.
         """
+        if self._lent is not None:
+            raise self._is_lent("cannot be written to")
         port = self._port
         if port is None:
             raise self._gone("cannot send")
@@ -427,6 +462,31 @@ class Console:
         with self._lock:
             return search.over(self._lines, self._partial.text)
 
+    @property
+    def silence(self) -> str | None:
+        """That nothing at all has come from this port since it was opened, and how it was held; else None."""
+        if self._heard:
+            return None
+        return (
+            f"console port {self.url} has been silent since it was opened, at {self.baud} baud, "
+            f"with {self._held}"
+        )
+
+    @property
+    def silence_cure(self) -> str:
+        """What to change about a port that is silent."""
+        if self._held.dtr:
+            lines = (
+                "set `dtr = false` and `rts = false` in [console] of the board file where they are wired to "
+                "reset and boot mode; set `rts = true` where the firmware waits for it (flow control)"
+            )
+        else:
+            lines = (
+                "set `dtr = true` in [console] of the board file: USB bridges of Nordic's kits and of many "
+                "debug probes pass nothing on until DTR is on"
+            )
+        return f"{lines}. Else check supply, RX and TX, and that this is the right port: kits have several"
+
     def _gone(self, what: str) -> ConsoleError:
         if self._vanished_at is not None and self.is_open:
             return ConsoleError(
@@ -441,6 +501,11 @@ class Console:
     def _not_seen(self, pattern: str, timeout: float, start: Position) -> ConsoleError | ConsoleTimeout:
         if self._vanished_at is not None:
             return self._gone(f"cannot wait for {pattern!r}")
+        if (silence := self.silence) is not None:
+            return ConsoleTimeout(
+                f"{self.name}: {pattern!r} not printed within {timeout:g} s: {silence}",
+                help=self.silence_cure,
+            )
         seen = self.lines(start)
         where = "the last lines since then"
         if not seen:

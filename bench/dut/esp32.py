@@ -6,7 +6,6 @@ Access to the flash resets the chip: the application does not survive it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 
 from bench.dut.flasher import Flasher
 from bench.dut.hardware import HardwareDut, opened
@@ -14,12 +13,10 @@ from bench.firmware.esp32 import OtaState, active_ota_slot, parse_otadata
 
 
 class Esp32(HardwareDut):
-    """The console hands its port to the flasher and takes it back afterwards."""
+    """The flasher borrows the console's port: it is opened once."""
 
-    @contextlib.contextmanager
-    def flash_access(self) -> Iterator[Flasher]:
-        with self.console.released(), opened(self.flasher) as flasher:
-            yield flasher
+    def flash_access(self) -> contextlib.AbstractContextManager[Flasher]:
+        return opened(self.flasher)
 
     def running_slot(self, flasher: Flasher) -> str:
         region = self.region("otadata")

@@ -24,6 +24,7 @@ from bench.dut.flasher import Flasher
 from bench.dut.hardware import HardwareDut
 from bench.dut.nrf9160 import Nrf9160
 from bench.dut.process import ProcessDut
+from bench.dut.serial_port import Lines
 from bench.errors import ConfigError
 from bench.firmware.image_set import ImageSet
 from bench.instruments.attenuator import Attenuator
@@ -58,14 +59,22 @@ class Fitter:
 
     def _board(self, name: str, board: BoardSettings, board_type: BoardType, images: ImageSet) -> HardwareDut:
         supply = self._named(name, "supply", board.supply, PowerSupply, "power supply")
+        console = Console(
+            name,
+            board.console,
+            self.clock,
+            self.timeline,
+            baud=board_type.console.baud,
+            lines=Lines(*board_type.console_lines),
+        )
         dut = DUT_DRIVERS[board_type.driver](
             name,
             board,
             board_type,
             images,
             supply=supply.channel(int(_output(board.supply))),
-            console=Console(name, board.console, self.clock, self.timeline, baud=board_type.console.baud),
-            flasher=self._flasher(name, board),
+            console=console,
+            flasher=self._flasher(name, board, console),
             clock=self.clock,
             timeline=self.timeline,
         )
@@ -103,7 +112,7 @@ class Fitter:
             )
         return found
 
-    def _flasher(self, name: str, board: BoardSettings) -> Flasher:
+    def _flasher(self, name: str, board: BoardSettings, console: Console) -> Flasher:
         """pyOCD and esptool are imported where a board needs them: they take longer than all the rest."""
         pause = partial(self.clock.sleep, reason=f"{name}: a pause of its flasher")
         match board.flasher:
@@ -114,7 +123,9 @@ class Fitter:
             case RomSerialAttachment(mac=mac, baud=baud):
                 from bench.dut.rom_serial import RomSerialFlasher
 
-                return RomSerialFlasher(name, board.console, self.timeline, baud=baud, mac=mac, pause=pause)
+                return RomSerialFlasher(
+                    name, board.console, self.timeline, lender=console, baud=baud, mac=mac, pause=pause
+                )
 
 
 def _output(named: str) -> str:

@@ -8,7 +8,9 @@ import pytest
 import serial
 
 from bench.clock import Clock
+from bench.dut import serial_port
 from bench.dut.console import Console
+from bench.dut.serial_port import RELEASED, Lines
 from bench.errors import ConsoleError, ConsoleTimeout
 from bench.timeline import Timeline
 from bench.virtual import protocol_vboard
@@ -28,10 +30,10 @@ class Bench:
         self.timeline = Timeline(self.clock)
         self.consoles: list[Console] = []
 
-    def board(self, name: str) -> tuple[VirtualUart, Console]:
+    def board(self, name: str, lines: Lines = RELEASED) -> tuple[VirtualUart, Console]:
         uart = VirtualUart(self.scheduler, name)
         protocol_vboard.PORTS[name] = uart
-        console = Console(name, f"vboard://{name}", self.clock, self.timeline)
+        console = Console(name, f"vboard://{name}", self.clock, self.timeline, lines=lines)
         self.consoles.append(console)
         return uart, console
 
@@ -235,19 +237,56 @@ def test_port_that_does_not_return_is_a_fault_of_the_bench(bench: Bench):
     assert not any(t.name == "alpha.console" for t in threading.enumerate())
 
 
-def test_port_is_free_while_released(bench: Bench):
+def test_the_port_is_lent_and_taken_back_without_being_opened_again(bench: Bench):
     uart, console = bench.board("alpha")
+    changes: list[tuple[bool, bool]] = []
     console.open()
+    uart.on_lines = lambda dtr, rts: changes.append((dtr, rts))
     uart.transmit(b"one\n")
-    with console.released(), console.released():
-        with serial.serial_for_url("vboard://alpha", baudrate=115200, timeout=0.1) as flasher:
-            uart.transmit(b"for the flasher")
-            assert flasher.read(15) == b"for the flasher"
+    port = console.lend()
+    uart.transmit(b"for the flasher")
+    assert port.read(15) == b"for the flasher"
+    for use in (console.open, console.lend, lambda: console.send("x")):
         with pytest.raises(ConsoleError, match="lent to the flasher"):
-            console.open()
+            use()
+    port.baudrate, port.timeout = 460800, 3
+    console.take_back()
+    console.take_back()
     uart.transmit(b"two\n")
     console.expect("two", timeout=1)
     assert console.raw() == b"one\ntwo\n"
+    assert changes == []
+    assert [e.text for e in bench.timeline.since(kind="port")] == ["open", "lent", "taken back"]
+
+
+def test_what_arrives_before_the_console_reads_again_is_not_lost(bench: Bench):
+    """A board starts when the flasher lets it go: its first line is there before the reader is."""
+    uart, console = bench.board("alpha")
+    console.open()
+    console.lend()
+    uart.transmit(b"boot\n")
+    console.take_back()
+    bench.print(uart, 2.5, b"later\n")
+    console.expect("later", timeout=5)
+    assert [(line.time, line.text) for line in console.lines()] == [(0.0, "boot"), (2.5, "later")]
+
+
+def test_a_port_that_the_borrower_closed_is_opened_again(bench: Bench):
+    uart, console = bench.board("alpha")
+    console.open()
+    console.lend().close()
+    assert not uart.opened
+    console.take_back()
+    uart.transmit(b"again\n")
+    assert console.expect("again", timeout=1)
+
+
+def test_a_closed_console_lends_its_port_and_closes_it_afterwards(bench: Bench):
+    uart, console = bench.board("alpha")
+    assert console.lend().is_open
+    console.take_back()
+    assert not uart.opened
+    assert not console.is_open
 
 
 def test_busy_and_missing_ports_name_the_port(bench: Bench):
@@ -266,14 +305,77 @@ def test_busy_and_missing_ports_name_the_port(bench: Bench):
         missing.expect("x", timeout=1)
 
 
-def test_dtr_and_rts_are_never_raised(bench: Bench):
-    uart, console = bench.board("alpha")
-    seen = []
+@pytest.mark.parametrize("raises", [True, False], ids=["linux", "windows"])
+@pytest.mark.parametrize("wanted", [Lines(False, False), Lines(True, False), Lines(True, True)], ids=str)
+def test_lines_are_held_and_rts_is_never_on_alone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, raises: bool, wanted: Lines
+):
+    """RTS alone resets an ESP32. Linux raises both lines at opening, Windows sets what is asked for."""
+    monkeypatch.setattr(protocol_vboard, "RAISES_ON_OPENING", raises)
+    monkeypatch.setattr(serial_port, "SET_BY_OPENING", not raises)
+    uart, console = bench.board("alpha", wanted)
+    seen: list[tuple[bool, bool]] = []
     uart.on_lines = lambda dtr, rts: seen.append((dtr, rts))
+    for _ in range(2):
+        console.open()
+        assert (uart.dtr, uart.rts) == wanted
+        console.lend().rts = True
+        console.take_back()
+        assert (uart.dtr, uart.rts) == wanted
+        console.close()
+        assert (uart.dtr, uart.rts) == (False, False)
+    borrowed = [] if wanted.rts else [(wanted.dtr, True)] * 2
+    assert sum(state == (False, True) for state in seen) == borrowed.count((False, True))
+
+
+def test_pyserial_s_own_way_of_opening_with_both_lines_off_is_a_reset_pulse(bench: Bench):
+    """What the virtual port models: Linux raises both, pyserial clears DTR first."""
+    uart, _ = bench.board("alpha")
+    seen: list[tuple[bool, bool]] = []
+    uart.on_lines = lambda dtr, rts: seen.append((dtr, rts))
+    port = serial.serial_for_url("vboard://alpha", do_not_open=True)
+    port.dtr = port.rts = False
+    port.open()
+    port.close()
+    assert seen == [(True, True), (False, True), (False, False)]
+
+
+def test_a_bridge_that_waits_for_dtr_is_silent_and_the_error_says_how_to_wake_it(bench: Bench):
+    uart, console = bench.board("alpha")
+    uart.waits_for_dtr = True
+    received = bytearray()
+    uart.on_receive = received.extend
     console.open()
-    console.close()
-    assert (True, True) not in seen
-    assert not any(dtr or rts for dtr, rts in seen)
+    bench.print(uart, 1, b"hello\n")
+    console.send("x")
+    with pytest.raises(ConsoleTimeout) as failure:
+        console.expect("hello", timeout=2)
+    assert "vboard://alpha has been silent since it was opened, at 115200 baud" in str(failure.value)
+    assert "DTR off and RTS off" in str(failure.value)
+    assert "set `dtr = true` in [console]" in failure.value.help
+    assert received == b""
+
+
+def test_a_bridge_that_waits_for_dtr_passes_all_on_with_it(bench: Bench):
+    uart, console = bench.board("alpha", Lines(dtr=True))
+    uart.waits_for_dtr = True
+    received = bytearray()
+    uart.on_receive = received.extend
+    console.open()
+    bench.print(uart, 1, b"hello\n")
+    console.send("x")
+    assert console.expect("hello", timeout=2)
+    assert received == b"x"
+    with pytest.raises(ConsoleTimeout, match="last lines"):  # it is not silent any more
+        console.expect("more", timeout=2)
+
+
+def test_a_silent_console_with_dtr_on_is_told_another_cure(bench: Bench):
+    _, console = bench.board("alpha", Lines(dtr=True))
+    console.open()
+    with pytest.raises(ConsoleTimeout, match="DTR on and RTS off") as failure:
+        console.expect("hello", timeout=2)
+    assert "`dtr = false` and `rts = false`" in failure.value.help
 
 
 def test_sent_text_reaches_the_board(bench: Bench):
