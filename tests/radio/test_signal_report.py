@@ -189,7 +189,7 @@ def test_a_console_that_never_said_anything_is_told_apart(device, monkeypatch):
     monkeypatch.setattr("bench.radio.report.ANSWER", 0.2)
     console, says = device
     says(b"")
-    with pytest.raises(RadioError, match="silent since it was opened.*DTR off and RTS off") as failure:
+    with pytest.raises(RadioError, match=r"silent since it was opened.*DTR off and RTS off") as failure:
         CesqReporter(console).read()
     assert "dtr = true" in failure.value.help
 
