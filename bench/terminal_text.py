@@ -20,6 +20,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 _STRING = r"(?:[^\x07\x18\x1a\x1b\x9c]|\x1b(?!\\))*(?:\x07|\x18|\x1a|\x9c|\x1b\\|$)"
 _TOKEN = re.compile(
@@ -97,15 +98,19 @@ def readings(raw: str) -> Iterator[Reading]:
     for part in (*clean, *ascii_only):
         yield from _after_prompt(part)
     # as if no control character had been sent: what an overwriting or erasing may have hidden
-    for whole in (_joined(clean), _joined(_parts(raw, back="dropped", noise="dropped"))):
+    yield from (cut := _parts(raw, back="cuts", noise="dropped"))
+    for whole in (_joined(clean), _joined(cut)):
         yield whole
         yield from _after_prompt(whole)
         yield _ascii(whole)
     yield _without_controls(raw)
 
 
-def _parts(raw: str, *, back: str, noise: str) -> list[Reading]:
-    """What was written without moving the cursor elsewhere, piece by piece."""
+def _parts(raw: str, *, back: Literal["erases", "cuts"], noise: Literal["shown", "dropped"]) -> list[Reading]:
+    """What was written without moving the cursor elsewhere, piece by piece.
+
+    Backspaces take away what stands before them, or end a piece; `noise` are the bytes that are no UTF-8.
+    """
     parts: list[Reading] = []
     text: list[str] = []
     ends: list[int] = []
@@ -128,6 +133,8 @@ def _parts(raw: str, *, back: str, noise: str) -> list[Reading]:
                 del text[max(0, len(text) - len(token[0])) :]
                 del ends[len(text) :]
             case "move":
+                cut()
+            case "back" if back == "cuts":
                 cut()
             case "csi" | "escape" if token["final"] in _CURSOR_GOES or token["function"] in _FUNCTIONS_GO:
                 cut()

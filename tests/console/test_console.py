@@ -387,3 +387,101 @@ def test_sent_text_reaches_the_board(bench: Bench):
     console.send("AT+CEREG?\r\n")
     assert received == b"AT+CEREG?\r\n"
     assert bench.timeline.since(kind="sent")[0].text == "AT+CEREG?"
+
+
+@pytest.mark.parametrize(
+    ("sent", "lines"),
+    [
+        (b"a\r\nb\r\n", ["a", "b"]),
+        (b"a\r\r\nb\r\r\n", ["a", "b"]),
+        (b"a\n\rb\n\r", ["a", "b"]),
+        (b"a\nb\n", ["a", "b"]),
+        (b"a\rb\r", ["a", "b"]),
+        (b"a\r\n\r\nb\r\n", ["a", "", "b"]),
+        (b"a\n\nb\n", ["a", "", "b"]),
+        (b"a\n\r\n\rb\n\r", ["a", "", "b"]),
+        (b"\r\nOK\r\n", ["", "OK"]),
+        (b"10 %\r20 %\r\ndone\n", ["10 %", "20 %", "done"]),
+    ],
+    ids=ascii,
+)
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_every_kind_of_line_end_in_chunks_of_any_size(bench: Bench, sent: bytes, lines: list[str], size: int):
+    uart, console = bench.board("alpha")
+    console.open()
+    for number, at in enumerate(range(0, len(sent), size)):
+        bench.print(uart, 0.01 * (number + 1), sent[at : at + size])
+    bench.clock.sleep(5, "output")
+    assert [line.text for line in console.lines()] == lines
+    assert [entry.text for entry in bench.timeline.since(kind="line")] == lines
+    assert console.raw() == sent
+
+
+def test_a_sequence_and_a_character_cut_in_two_are_one(bench: Bench):
+    uart, console = bench.board("alpha")
+    console.open()
+    for number, byte in enumerate(b"\x1b[1;32m\xe2\x82\xac ok\x1b[0m\r\n"):
+        bench.print(uart, 0.01 * (number + 1), bytes([byte]))
+    assert console.expect("^€ ok$", timeout=2)
+
+
+def test_expect_consumes_up_to_the_match_whatever_lies_between(bench: Bench):
+    uart, console = bench.board("alpha")
+    console.open()
+    bench.print(uart, 1, b"\x1b[1mstate\0 1\x1b[0m \xff state\x07 2\r\nstate 3\r\n")
+    assert [console.expect(r"state (\d)", timeout=2)[1] for _ in range(3)] == ["1", "2", "3"]
+
+
+def test_an_anchored_pattern_matches_where_the_mark_is(bench: Bench):
+    """A board that dies in the midst of a line and starts anew goes on in the same line."""
+    uart, console = bench.board("alpha")
+    console.open()
+    bench.print(uart, 1, b"net: atta")
+    bench.clock.sleep(2, "cut")
+    mark = console.mark()
+    bench.print(uart, 3, b"\0*** Booting\r\n")
+    assert console.expect(r"^\*\*\* Booting$", timeout=2, since=mark)
+    assert console.lines(mark)[0].search(r"^\*\*\* Booting$")
+    assert console.lines()[0].text == "net: atta*** Booting"
+
+
+def test_a_pattern_reaches_across_the_cut_of_a_line_that_does_not_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("bench.dut.console.MAX_LINE", 1000)
+    uart, console = bench.board("alpha")
+    console.open()
+    sent = b"x" * 995 + b"*** Booting v1" + b"y" * 995 + b"*** Booting v2\r\n"
+    for number, at in enumerate(range(0, len(sent), 7)):
+        bench.print(uart, 0.001 * number, sent[at : at + 7])
+    bench.clock.sleep(5, "output")
+    assert len(console.lines()) > 1
+    found = [line.search(r"\*\*\* Booting (v\d)") for line in console.lines()]
+    assert [match[1] for match in found if match] == ["v1", "v2"]
+    assert [console.expect(r"Booting (v\d)", timeout=1)[1] for _ in range(2)] == ["v1", "v2"]
+
+
+def test_a_gap_counts_for_those_who_looked_before_it(bench: Bench):
+    uart, console = bench.board("alpha")
+    before_all = console.mark()
+    console.open()
+    assert console.missed(before_all) is None
+    console.lend()
+    assert console.missed(before_all) == "its port is lent"
+    console.take_back()
+    assert console.missed(before_all) == "its port was lent in between"
+    after = console.mark()
+    assert console.missed(after) is None
+    bench.scheduler.after(1, uart.vanish)
+    bench.clock.sleep(2, "gone")
+    assert console.missed(after) == "its port vanished at 1.000 s and has not returned"
+
+
+def test_a_flood_is_a_gap(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("bench.dut.console.FLOOD", 1000)
+    uart, console = bench.board("alpha")
+    console.open()
+    mark = console.mark()
+    bench.print(uart, 0.5, b"line\n" * 100)
+    bench.clock.sleep(2, "flood")
+    assert console.missed(mark) == "more was printed than could be taken"
