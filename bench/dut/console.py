@@ -200,16 +200,27 @@ class Console:
             raise self._is_lent("cannot be lent again")
         self._read_before = self.is_open
         self._stop_reading()
+        self._take_the_rest()
         if self._port is None:
             try:
                 self._port = self._open_port()
             except (ValueError, *_PORT_FAULTS) as fault:
                 raise self._cannot_open(fault) from fault
         self._lent = self._port.get_settings()
-        self._port.timeout = 0  # takes up what is left of cancelling the reader, or the borrower would
-        self._receive(self._port.read(1))
         self._note("lent")
         return self._port
+
+    def _take_the_rest(self) -> None:
+        """Leave nothing in the port for its borrower, nor what is left of cancelling the reader."""
+        port = self._port
+        if port is None:
+            return
+        try:
+            port.timeout = 0
+            self._receive(port.read(1) + self._waiting())
+            port.timeout = READ_TIMEOUT
+        except _PORT_FAULTS:  # gone, and perhaps back by now
+            self._close_port()
 
     def take_back(self) -> None:
         """End a `lend`: settings and lines are as before, and the port is read again if it was. Idempotent.

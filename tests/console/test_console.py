@@ -282,6 +282,23 @@ def test_a_port_that_the_borrower_closed_is_opened_again(bench: Bench):
     assert console.expect("again", timeout=1)
 
 
+def test_a_port_that_vanishes_while_it_is_lent_is_an_error_and_is_found_again(bench: Bench):
+    uart, console = bench.board("alpha")
+    console.open()
+    console.lend()
+    uart.vanish()
+    with pytest.raises(ConsoleError, match="cannot open console port vboard://alpha"):
+        console.take_back()
+    with pytest.raises(ConsoleError, match="cannot open console port vboard://alpha"):
+        console.lend()
+    uart.return_()
+    assert console.lend().is_open
+    console.take_back()
+    console.open()
+    uart.transmit(b"again\n")
+    assert console.expect("again", timeout=1)
+
+
 def test_a_closed_console_lends_its_port_and_closes_it_afterwards(bench: Bench):
     uart, console = bench.board("alpha")
     assert console.lend().is_open
