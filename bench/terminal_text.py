@@ -33,6 +33,7 @@ _TOKEN = re.compile(
     r"|(?P<noise>[\udc80-\udcff])"
     r"|(?P<plain>[^\x00-\x08\x0a-\x1f\x7f-\x9f\udc80-\udcff]+)",
 )
+_NOISE = re.compile(r"[\udc80-\udcff]")
 _RUN = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f-\x9f\udc80-\udcff]+")
 _CURSOR_GOES = frozenset("ABDEFGHZ`defjksu")
 """Final bytes that put the cursor elsewhere: what follows is not the rest of what stood before."""
@@ -92,18 +93,22 @@ def readings(raw: str) -> Iterator[Reading]:
         return
     clean = _parts(raw, back="erases", noise="dropped")
     yield from clean
-    yield from _parts(raw, back="erases", noise="shown")
-    ascii_only = [_ascii(part) for part in clean]
-    yield from ascii_only
-    for part in (*clean, *ascii_only):
+    if _NOISE.search(raw):
+        yield from _parts(raw, back="erases", noise="shown")
+    as_ascii = [] if raw.isascii() else [_ascii(part) for part in clean]
+    yield from as_ascii
+    for part in (*clean, *as_ascii):
         yield from _after_prompt(part)
     # as if no control character had been sent: what an overwriting or erasing may have hidden
-    yield from (cut := _parts(raw, back="cuts", noise="dropped"))
-    for whole in (_joined(clean), _joined(cut)):
+    cut = _parts(raw, back="cuts", noise="dropped") if "\b" in raw else clean
+    if cut is not clean:
+        yield from cut
+    wholes = [_joined(parts) for parts in ((clean, cut) if cut is not clean else (clean,)) if len(parts) != 1]
+    for whole in (*wholes, _without_controls(raw)):
         yield whole
         yield from _after_prompt(whole)
-        yield _ascii(whole)
-    yield _without_controls(raw)
+        if not raw.isascii():
+            yield _ascii(whole)
 
 
 def _parts(raw: str, *, back: Literal["erases", "cuts"], noise: Literal["shown", "dropped"]) -> list[Reading]:
