@@ -326,6 +326,24 @@ def test_each_flash_access_boots_the_board_once(
     assert len(bench.boots) == 3
 
 
+def test_the_chip_is_let_go_at_the_rate_of_its_rom(bench: Bench) -> None:
+    """Its first line comes within milliseconds: too soon for the console to set the rate."""
+    rates: list[int] = []
+    drive = bench.uart.on_lines
+
+    def watch(dtr: bool, rts: bool) -> None:
+        if rts and not dtr:
+            rates.append(bench.uart.host_baud)
+        drive(dtr, rts)
+
+    bench.uart.on_lines = watch
+    flasher = bench.flasher(baud=460800)
+    flasher.open()
+    assert bench.uart.host_baud == 460800
+    flasher.close()
+    assert rates == [115200, 115200]  # into the boot loader, and out of it
+
+
 def test_reset_lets_the_console_hear_the_start_and_a_later_operation_borrows_again(bench: Bench) -> None:
     console = Console("esp", PORT, bench.clock, bench.timeline)
     console.open()
