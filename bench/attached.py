@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.config import AnyBoardSettings, BoardSettings, BoardType, ProcessType, RomSerialAttachment
 from bench.dut.dut import Dut
-from bench.errors import ConsoleError
+from bench.errors import ConsoleError, ConsoleTimeout
 from bench.firmware.image import FirmwareImage
 from bench.station import Station
 
@@ -111,6 +111,6 @@ def modem_of(dut: Dut) -> dict[str, Any] | None:
             dut.console.send(question.command + "\r\n")
             found = dut.console.expect(question.answer, timeout=MODEM_PATIENCE, since=mark)
             told[what] = found.group(0)
-        except ConsoleError:
+        except (ConsoleError, ConsoleTimeout):
             told[what] = None
     return told

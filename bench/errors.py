@@ -81,6 +81,10 @@ class ConsoleTimeout(WaitTimeout):
     """A console did not print what was expected in time; the message holds the last lines it did print."""
 
 
+class Inconclusive(BenchError):
+    """Something was not seen, and nothing shows that it would have been: neither a pass nor a failure."""
+
+
 class ReportError(BenchError):
     """A report cannot be rendered: something is not installed, or there are no results."""
 

@@ -15,7 +15,7 @@ MARGIN = 6
 def strength(dut, server):
     """Radio Signal Strength in dBm, as reported now."""
     reported = int(server.client(dut).read(SIGNAL_STRENGTH))
-    assert -140 <= reported <= -30, "dBm"
+    assert -157 <= reported <= -30, "dBm"
     return reported
 
 

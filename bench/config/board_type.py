@@ -31,10 +31,20 @@ class Region(Table):
 
 
 class ConsoleSettings(Table):
-    """`application` is a pattern of the application's first line: there the bootloader's work ends."""
+    """`application` is a pattern of the application's first line: there the bootloader's work ends.
+
+    `dtr` and `rts` are whether these lines are held on; None is what the board's driver usually needs.
+    """
 
     baud: int = Field(115200, gt=0)
     application: str | None = None
+    dtr: bool | None = None
+    rts: bool | None = None
+
+
+USUAL_LINES = {"nrf9160": (True, False), "esp32": (False, False)}
+"""DTR and RTS by the board's driver: Nordic's kits are silent without DTR, Espressif's are reset and brought
+to the boot loader by either alone (`bench.dut.serial_port` has the sources)."""
 
 
 class SupplySettings(Table):
@@ -172,6 +182,13 @@ class BoardType(DutType):
     regions: dict[str, Region]
 
     @property
+    def console_lines(self) -> tuple[bool, bool]:
+        """DTR and RTS, as the console holds them."""
+        dtr, rts = USUAL_LINES[self.driver]
+        own = self.console
+        return dtr if own.dtr is None else own.dtr, rts if own.rts is None else own.rts
+
+    @property
     def lifetime(self) -> int:
         """Seconds that its registration lives."""
         return self.provision.lifetime
@@ -186,6 +203,14 @@ class BoardType(DutType):
     def image_limit(self) -> int:
         """Bytes of the largest image that the slots take."""
         return min(self.regions[name].size for name in self.firmware.slots) - self.firmware.reserved
+
+    @model_validator(mode="after")
+    def _not_held_in_reset(self) -> Self:
+        dtr, rts = self.console_lines
+        if self.driver == "esp32" and dtr != rts:
+            held = "DTR alone holds it in the boot loader" if dtr else "RTS alone holds it in reset"
+            raise ValueError(f"console.dtr and console.rts must be the same on an ESP32: {held}")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -35,9 +35,9 @@ class RadioSettings(Table):
     def _in_order(self) -> RadioSettings:
         if list(self.levels) != sorted(self.levels, reverse=True):
             raise ValueError(f"levels {list(self.levels)} must go from the best to the worst")
-        if not -140 <= self.lost < self.knee < self.levels[0] <= -30:
+        if not -157 <= self.lost < self.knee < self.levels[0] <= -30:
             raise ValueError(
-                f"-140 <= lost ({self.lost:g}) < knee ({self.knee:g}) < first level ({self.levels[0]:g}) "
+                f"-157 <= lost ({self.lost:g}) < knee ({self.knee:g}) < first level ({self.levels[0]:g}) "
                 "<= -30 dBm does not hold"
             )
         return self

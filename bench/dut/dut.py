@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Literal
@@ -163,12 +162,13 @@ class Dut(ABC):
     def version_on_console(self, pattern: str) -> str:
         """The group of the last line that matches. Raises `ConsoleError` when none does."""
         for line in reversed(self.console.lines()):
-            match = re.search(pattern, line.text)
+            match = line.search(pattern)
             if match is not None:
                 return match[1] if match.groups() else match[0]
+        silence = self.console.silence
         raise ConsoleError(
-            f"{self.name}: no line of the console matches {pattern!r}",
-            help="correct version.console in the board file",
+            f"{self.name}: no line of the console matches {pattern!r}" + (f": {silence}" if silence else ""),
+            help=self.console.silence_cure if silence else "correct version.console in the board file",
         )
 
     # ---- what it can do, by its board file and by what is attached

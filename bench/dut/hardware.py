@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import re
 import ssl
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from bench.dut.chip import check_chip
 from bench.dut.console import Console, Position
 from bench.dut.dut import Dut, ResetWay
 from bench.dut.flasher import Flasher
+from bench.dut.start_control import StartControl
 from bench.errors import ConfigError, ImageError, InstrumentError, NotApplicable
 from bench.firmware.image import FirmwareImage
 from bench.firmware.image_set import ImageSet
@@ -52,6 +52,7 @@ class HardwareDut(Dut):
         self.supply = supply
         self.flasher = flasher
         self._powered = False
+        self._starts = StartControl(name, board_type.console.application or "")
         self._factory_state: dict[str, str] = {}  # hashes of the regions that must stay as they are
 
     def check(self) -> None:
@@ -270,12 +271,17 @@ class HardwareDut(Dut):
     def applications_started(self, since: Position) -> list[str]:
         """The first lines of applications on the console, as the board file knows them.
 
-        Raises `NotApplicable` when it does not say what such a line looks like.
+        Raises `NotApplicable` when it does not say what such a line looks like, and `Inconclusive` instead of
+        an empty list that would prove nothing (`StartControl`).
         """
         pattern = self.type.console.application
         if pattern is None:
             raise NotApplicable(f"the board file of {self.type.name} gives no console.application")
-        return [line.text for line in self.console.lines(since) if re.search(pattern, line.text)]
+        lines = self.console.lines(since)
+        found = [line.text for line in lines if line.search(pattern)]
+        if not found:
+            self._starts.vouch(lines, self.console.missed(since))
+        return found
 
     def assert_unchanged(self) -> None:
         self.supply.output = True
@@ -319,6 +325,7 @@ class HardwareDut(Dut):
         mark = self.console.mark()  # a build of an earlier testcase may have printed the same line
         self.power_on()
         self._provision(server_uri, mark)
+        self._starts.saw_healthy_start(self.console.lines(mark))
 
     def _provision(self, server_uri: str, since: Position) -> None:
         """Tell the device its server over the console, as the board file says."""

@@ -35,7 +35,7 @@ class ProcessDut(Dut):
         timeline: Timeline,
     ) -> None:
         port = ProgramPort()
-        console = Console(name, process_type.command[0], clock, timeline, open_port=lambda: _opened(port))
+        console = Console(name, process_type.command[0], clock, timeline, opened_port=lambda: _opened(port))
         super().__init__(
             name, settings, process_type, images, console=console, clock=clock, timeline=timeline
         )

@@ -1,7 +1,7 @@
 """Flash access through the chip's serial bootloader, by esptool as a library.
 
-The port is the console's: it is open only between `open` and `close` (or `reset`), and the chip is
-reset on the way in and on the way out.
+The port is the console's, which lends it: opened once, it resets the chip by no pulse of its own. The chip
+is reset on the way in and on the way out, once each.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import esp_pylib.serial_reset
 import esptool.loader
@@ -52,9 +52,22 @@ _CHIPS = {sys.modules[chip.__module__] for chip in ROM_LIST}
 _PAUSING = (esp_pylib.serial_reset, esptool.loader, esptool.reset, cmds, *_CHIPS)
 
 
+class Lender(Protocol):
+    """Who holds the serial port, and reads it while it is not lent."""
+
+    def lend(self) -> Any:
+        """The open pyserial port, for the borrower alone."""
+        ...
+
+    def take_back(self) -> None:
+        """The borrower is done with it, and may have closed it."""
+        ...
+
+
 class RomSerialFlasher(Flasher):
     """The flash of one Espressif board on serial port `port` (a device name or a pyserial URL).
 
+    With a `lender` the port is borrowed from it, else opened and closed here.
     `chip` is esptool's chip name, `baud` the rate once the flasher stub runs, `mac` the base MAC
     the board must have ("aa:bb:cc:dd:ee:ff"; None: any). Bootloader and partition table end at
     `boot_end`. esptool's pauses are `pause`. What it says goes to the timeline, source "<name>.rom",
@@ -71,6 +84,7 @@ class RomSerialFlasher(Flasher):
         port: str,
         timeline: Timeline,
         *,
+        lender: Lender | None = None,
         chip: str = "esp32",
         baud: int = 460800,
         mac: str | None = None,
@@ -86,6 +100,7 @@ class RomSerialFlasher(Flasher):
         self.security: Security | None = None
         self._boot_end = boot_end
         self._timeline = timeline
+        self._lender = lender
         self._pause = pause
         self._opened = False
         self._loader: Any = None
@@ -109,12 +124,13 @@ class RomSerialFlasher(Flasher):
         self._release()
 
     def reset(self) -> None:
-        """Hard reset by EN; the port is released so that the console can have it."""
+        """Hard reset by EN; the port goes back to the console, which hears the chip start."""
         self._hard_reset(self._loader_for("reset"))
         self._release()
 
     def _hard_reset(self, loader: Any) -> None:
         with self._session("reset", FlashError):
+            loader._port.baudrate = CONNECT_BAUD  # the ROM's, or its first lines are garbage
             loader.hard_reset()
 
     # ---- the chip
@@ -260,20 +276,27 @@ class RomSerialFlasher(Flasher):
             if loader is not None:
                 with contextlib.suppress(Exception):  # give the board back as it was; the cause is known
                     if loader._port.is_open:
+                        loader._port.baudrate = CONNECT_BAUD
                         loader.hard_reset()
-                    loader._port.close()
+                    self._give_back(loader)
             raise
         self._loader, self._failed = loader, False
 
     def _open_port(self) -> Any:
+        port = self.port if self._lender is None else self._lender.lend()
         try:
-            loader = CHIP_DEFS[self.chip](self.port, CONNECT_BAUD)
+            loader = CHIP_DEFS[self.chip](port, CONNECT_BAUD)
         except (FatalError, ValueError, OSError) as fault:
+            if self._lender is not None:
+                self._lender.take_back()
             raise ConsoleError(
                 f"{self.name}: cannot open serial port {self.port}: {_reason(fault)}",
                 help="check the port's name in the bench file, that the board is plugged in, "
                 "and that no other program (a terminal, a second bench) has it open",
             ) from fault
+        loader._port.timeout = (
+            esptool.loader.DEFAULT_TIMEOUT
+        )  # the stub's greeting is read with the port's own
         loader.USES_RFC2217 = self.port.startswith("rfc2217:")
         return loader
 
@@ -380,8 +403,14 @@ class RomSerialFlasher(Flasher):
     def _release(self) -> None:
         loader, self._loader, self._failed = self._loader, None, False
         if loader is not None:
-            with contextlib.suppress(OSError):
-                loader._port.close()
+            self._give_back(loader)
+
+    def _give_back(self, loader: Any) -> None:
+        if self._lender is not None:
+            self._lender.take_back()
+            return
+        with contextlib.suppress(OSError):
+            loader._port.close()
 
     @contextlib.contextmanager
     def _operation(self, action: str, address: int, length: int) -> Iterator[Any]:

@@ -16,7 +16,8 @@ NEXT: dict[Verdict, str] = {
     Verdict.BENCH_ERROR: "follow the help line of the bench error, then `bench check` and run again",
     Verdict.INTERRUPTED: "run again: what was interrupted proves nothing",
     Verdict.NOT_RUN: "run again without a selection, once the cause above is removed",
-    Verdict.INCONCLUSIVE: "mend the testcase: it ended with neither an assertion nor a bench error",
+    Verdict.INCONCLUSIVE: "follow its help line; where it has none, mend the testcase: it ended with "
+    "neither an assertion nor a bench error",
     Verdict.XPASS: "remove the xfail mark: the test passes",
     Verdict.PASSED_TEARDOWN_BAD: "mend the teardown: what it left behind may have spoilt what followed",
 }

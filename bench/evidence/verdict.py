@@ -14,6 +14,7 @@ from bench.errors import (
     BenchError,
     DeviceAnswer,
     DeviceError,
+    Inconclusive,
     InstrumentError,
     NotApplicable,
     TestTimeout,
@@ -90,6 +91,8 @@ def cause_of(raised: BaseException | None) -> Cause:
         return Cause.PRODUCT
     if isinstance(raised, DeviceError | WaitTimeout) and not isinstance(raised, TestTimeout):
         return Cause.DEVICE
+    if isinstance(raised, Inconclusive):  # a repetition would conclude no more
+        return Cause.OTHER
     if isinstance(raised, BenchError):
         return Cause.BENCH
     return Cause.NOT_APPLICABLE if isinstance(raised, NotApplicable) else Cause.OTHER

@@ -9,6 +9,7 @@ from functools import partial
 
 from bench.clock import Clock
 from bench.dut.dut import Dut
+from bench.errors import Inconclusive
 from bench.firmware.image import FirmwareImage
 from bench.firmware_update.components import Components
 from bench.firmware_update.gate import SignalGate
@@ -87,16 +88,24 @@ class UpdateService:
         ]
 
     def notifications_from(self, dut: Dut, since: float) -> list[str]:
-        """Every notification that the board has sent since then (bench seconds), wanted or not."""
-        return [
-            entry.text
+        """Every notification that the board has sent since then (bench seconds), wanted or not.
+
+        Raises `Inconclusive` instead of an empty list when none of the board's was recognised before either.
+        """
+        known = [
+            entry
             for entry in self._timeline.since(0)
             if entry.kind == "coap"
             and entry.source == dut.endpoint
-            and entry.time > since
             and entry.text.startswith("-> ")
             and " observe " in entry.text
         ]
+        if not known:
+            raise Inconclusive(
+                f"{dut.name}: no notification was recognised in this run, so their absence shows nothing",
+                help="observe something that changes first, and see its notification",
+            )
+        return [entry.text for entry in known if entry.time > since]
 
     def restart(self, dut: Dut) -> Client:
         """Power-cycle the board and wait until it has registered again."""

@@ -9,7 +9,7 @@ from itertools import cycle, islice
 
 from bench.clock import Clock
 from bench.dut.hardware import HardwareDut
-from bench.errors import NotApplicable, PlantError, WaitTimeout
+from bench.errors import Inconclusive, NotApplicable, PlantError, WaitTimeout
 from bench.firmware_update.service import UpdateService
 from bench.firmware_update.states import Delivery, State
 from bench.firmware_update.update import Update
@@ -109,9 +109,18 @@ class SupplyCuts:
         return lowest
 
     def survive(self, moments: Iterable[Moment], interrupt: Callable[[], float]) -> list[str]:
-        """Cut an update at each moment; one line for each that the board did not take well."""
-        problems = []
-        for moment in moments:
+        """Cut an update at each moment; one line for each that the board did not take well.
+
+        Raises `Inconclusive` without any moment: a board that was not cut has survived nothing.
+        """
+        problems: list[str] = []
+        chosen = list(moments)
+        if not chosen:
+            raise Inconclusive(
+                f"{self._dut.name}: not one power cut was made, so that it survived shows nothing",
+                help="ask for at least one (--power-cuts)",
+            )
+        for moment in chosen:
             with self._timeline.step(self._dut.endpoint, f"power cut: {moment}"):
                 problem = self._survive(moment, interrupt)
             if problem:

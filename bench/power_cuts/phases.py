@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -36,7 +35,7 @@ def windows(
         if (
             application is not None
             and executed < line.time < registered
-            and re.search(application, line.text)
+            and line.search(application) is not None
         ):
             started = line.time
     bounds = (update.record.started, executed, started, registered, end)

@@ -1,11 +1,16 @@
 """What a device says about its signal: AT commands on its console, or object 4.
 
-Indices: 3GPP TS 36.133, 9.1.4 and 9.1.7, and the nRF91 AT Commands Reference Guide (`+CESQ`, `%CONEVAL`).
+Indices: 3GPP TS 36.133, tables 9.1.4-1 (RSRP, from release 14 on down to -156 dBm) and 9.1.7-1 (RSRQ,
+extended), as Nordic's nRF9160 AT Commands Reference Guide gives them for `%CONEVAL` (RSRP -17 to 97) and
+`+CESQ` (RSRP 0 to 97, RSRQ 0 to 34), and nRF Connect SDK's modem/modem_info.h for either (RSRP -17 to 97,
+RSRQ -30 to 46, SNR 0 to 49). Whatever a command's own table says, all of them are taken from both: a modem's
+firmware is newer than its manual.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -13,10 +18,12 @@ from bench.dut.console import Console
 from bench.errors import ConsoleTimeout, RadioError, ServerError
 from bench.lwm2m.client import Client, CoapError, NotReachable
 
-WEAKEST, LOUDEST = -140.0, -30.0
-"""dBm that can be true. One stack casts dBm to eight bits, and -129 reads 127."""
-UNKNOWN, UNKNOWN_SNR = 255, 127
-RSRP, RSRQ, SNR = range(98), range(35), range(50)
+WEAKEST, LOUDEST = -157.0, -30.0
+"""dBm that can be true; nRF Connect SDK gives -157 for index -17. One stack casts dBm to eight bits, and -129
+reads 127."""
+UNKNOWN, UNKNOWN_SNR = 255, (127, 255)
+"""127 by the manual of `%XSNRSQ`; 255 in a recorded `%CONEVAL` (Nordic's Cellular Monitor, its tests)."""
+RSRP, RSRQ, SNR = range(-17, 98), range(-30, 47), range(50)
 """Indices that a value may have; the first and the last stand for all that is beyond them."""
 ANSWER = 5.0
 """Bench seconds for an AT command that is answered at once."""
@@ -56,14 +63,14 @@ class CesqReporter:
 
     def read(self) -> SignalReport | None:
         found = _ask(self._console, "AT+CESQ", "+CESQ", ANSWER)
-        fields = [int(field) for field in found.split(",") if field.strip().isdecimal()]
-        if len(fields) != 6 or found.count(",") != 5:
+        fields = _numbers(found.split(","))
+        if fields is None or len(fields) != 6:
             raise _nonsense(self._console, "+CESQ", found, "six numbers")
         rsrq, rsrp = fields[4:]
         if rsrp == UNKNOWN:
             return None
         if not (rsrp in RSRP and (rsrq in RSRQ or rsrq == UNKNOWN)):
-            raise _nonsense(self._console, "+CESQ", found, "RSRP 0 to 97 and RSRQ 0 to 34")
+            raise _nonsense(self._console, "+CESQ", found, "RSRP -17 to 97 and RSRQ -30 to 46")
         return SignalReport(_dbm(rsrp), _quality(rsrq))
 
 
@@ -96,16 +103,18 @@ class ConevalReporter:
             )
         if len(fields) != self.FIELDS or fields[0] != "0":
             raise _nonsense(self._console, "%CONEVAL", found, f"{self.FIELDS} fields")
-        try:
-            rsrp, rsrq, snr = (int(field) for field in fields[3:6])
-        except ValueError:
-            raise _nonsense(self._console, "%CONEVAL", found, "numbers in fields 4 to 6") from None
+        indices = _numbers(fields[3:6])
+        if indices is None:
+            raise _nonsense(self._console, "%CONEVAL", found, "numbers in fields 4 to 6")
+        rsrp, rsrq, snr = indices
         if rsrp == UNKNOWN:
             return None
-        known = rsrp in RSRP and (rsrq in RSRQ or rsrq == UNKNOWN) and (snr in SNR or snr == UNKNOWN_SNR)
+        known = rsrp in RSRP and (rsrq in RSRQ or rsrq == UNKNOWN) and (snr in SNR or snr in UNKNOWN_SNR)
         if not known:
-            raise _nonsense(self._console, "%CONEVAL", found, "RSRP 0 to 97, RSRQ 0 to 34 and SNR 0 to 49")
-        return SignalReport(_dbm(rsrp), _quality(rsrq), None if snr == UNKNOWN_SNR else float(snr - 24))
+            raise _nonsense(
+                self._console, "%CONEVAL", found, "RSRP -17 to 97, RSRQ -30 to 46 and SNR 0 to 49"
+            )
+        return SignalReport(_dbm(rsrp), _quality(rsrq), None if snr in UNKNOWN_SNR else float(snr - 24))
 
 
 class ObjectReporter:
@@ -138,13 +147,29 @@ class ObjectReporter:
 
 
 def _dbm(rsrp: int) -> float:
-    """The middle of the step that an index of RSRP stands for."""
-    return rsrp - 140.5
+    """The middle of the step that an index of RSRP stands for.
+
+    -1 is from -141 to -140 dBm, 1 from -140 to -139 dBm; 0, of the older table, is all below -140 dBm.
+    """
+    return rsrp - (139.5 if rsrp < 0 else 140.5)
 
 
 def _quality(rsrq: int) -> float | None:
-    """dB in the middle of the step that an index of RSRQ stands for."""
-    return None if rsrq == UNKNOWN else (rsrq - 39.5) / 2
+    """dB in the middle of the step that an index of RSRQ stands for.
+
+    -1 is from -20 to -19.5 dB, 1 from -19.5 to -19 dB; 34, the last of the older table, is all above -3 dB,
+    and 35 from -3 to -2.5 dB.
+    """
+    if rsrq == UNKNOWN:
+        return None
+    return (rsrq - (38.5 if rsrq < 0 else 39.5 if rsrq < 35 else 40.5)) / 2
+
+
+def _numbers(fields: Sequence[str]) -> list[int] | None:
+    """Whole numbers in decimal digits, with a sign where they have one; None when one is anything else."""
+    if not all(re.fullmatch(r"\s*[+-]?[0-9]+\s*", field) for field in fields):
+        return None
+    return [int(field) for field in fields]
 
 
 def _ask(console: Console, command: str, name: str, timeout: float) -> str:
@@ -153,11 +178,15 @@ def _ask(console: Console, command: str, name: str, timeout: float) -> str:
     console.send(command + "\r\n")
     # the end of the answer, never a part of a line: half a number would be a number too
     try:
-        ended = console.expect(r"^(OK|ERROR|\+CM[ES] ERROR: .+)$", timeout=timeout, since=mark)
+        ended = console.expect(r"^\s*(OK|ERROR|\+CM[ES] ERROR: .+?)\s*$", timeout=timeout, since=mark)
     except ConsoleTimeout as silence:
+        held = console.silence
         raise RadioError(
-            f"{console.name}: {command} was not answered within {timeout:g} s",
-            help="is the device up, and does its firmware pass AT commands through?",
+            f"{console.name}: {command} was not answered within {timeout:g} s"
+            + (f": {held}" if held else ""),
+            help=console.silence_cure
+            if held
+            else "is the device up, and does its firmware pass AT commands through?",
         ) from silence
     if ended[1] != "OK":
         raise RadioError(
@@ -165,9 +194,9 @@ def _ask(console: Console, command: str, name: str, timeout: float) -> str:
             help="does the firmware pass AT commands through? Else choose another radio.report",
         )
     for line in console.lines(mark):
-        head, found, answer = line.text.strip().partition(f"{name}:")
-        if found and not head:
-            return answer.strip()
+        found = line.search(rf"^\s*{re.escape(name)}:(.*)")
+        if found is not None:
+            return found[1].strip()
     raise RadioError(
         f"{console.name}: {command} was answered by OK without {name}",
         help="choose another radio.report in the board file",

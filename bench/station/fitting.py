@@ -24,6 +24,7 @@ from bench.dut.flasher import Flasher
 from bench.dut.hardware import HardwareDut
 from bench.dut.nrf9160 import Nrf9160
 from bench.dut.process import ProcessDut
+from bench.dut.serial_port import Lines
 from bench.errors import ConfigError
 from bench.firmware.esp32_layout import boot_end
 from bench.firmware.image_set import ImageSet
@@ -59,14 +60,22 @@ class Fitter:
 
     def _board(self, name: str, board: BoardSettings, board_type: BoardType, images: ImageSet) -> HardwareDut:
         supply = self._named(name, "supply", board.supply, PowerSupply, "power supply")
+        console = Console(
+            name,
+            board.console,
+            self.clock,
+            self.timeline,
+            baud=board_type.console.baud,
+            lines=Lines(*board_type.console_lines),
+        )
         dut = DUT_DRIVERS[board_type.driver](
             name,
             board,
             board_type,
             images,
             supply=supply.channel(int(_output(board.supply))),
-            console=Console(name, board.console, self.clock, self.timeline, baud=board_type.console.baud),
-            flasher=self._flasher(name, board, board_type),
+            console=console,
+            flasher=self._flasher(name, board, board_type, console),
             clock=self.clock,
             timeline=self.timeline,
         )
@@ -104,7 +113,7 @@ class Fitter:
             )
         return found
 
-    def _flasher(self, name: str, board: BoardSettings, board_type: BoardType) -> Flasher:
+    def _flasher(self, name: str, board: BoardSettings, board_type: BoardType, console: Console) -> Flasher:
         """pyOCD and esptool are imported where a board needs them: they take longer than all the rest."""
         pause = partial(self.clock.sleep, reason=f"{name}: a pause of its flasher")
         match board.flasher:
@@ -115,9 +124,15 @@ class Fitter:
             case RomSerialAttachment(mac=mac, baud=baud):
                 from bench.dut.rom_serial import RomSerialFlasher
 
-                end = boot_end(board_type)
                 return RomSerialFlasher(
-                    name, board.console, self.timeline, baud=baud, mac=mac, boot_end=end, pause=pause
+                    name,
+                    board.console,
+                    self.timeline,
+                    lender=console,
+                    baud=baud,
+                    mac=mac,
+                    boot_end=boot_end(board_type),
+                    pause=pause,
                 )
 
 

@@ -2,10 +2,16 @@
 
 pyserial finds this module by its name once `bench.virtual` is in
 `serial.protocol_handler_packages`; the plant puts it there.
+
+DTR and RTS do what they do on the host's own ports. Linux raises both in one request at each opening
+(drivers/tty/tty_port.c, `tty_port_block_til_ready`; `acm_port_dtr_rts`, `cp210x_dtr_rts`) and drops both in
+one at closing (HUPCL, the default); pyserial's POSIX `open` sets what was asked for afterwards, DTR first and
+RTS second, each in a request of its own. On Windows pyserial's DCB sets both at opening.
 """
 
 from __future__ import annotations
 
+import os
 import urllib.parse
 from typing import Any
 
@@ -16,6 +22,9 @@ from bench.virtual.uart import VirtualUart
 
 PORTS: dict[str, VirtualUart] = {}
 """UARTs of the open plant, by the name in the URL."""
+
+RAISES_ON_OPENING = os.name != "nt"
+"""Whether the host's system raises DTR and RTS by itself when a port is opened."""
 
 CONTROL_TRANSFER = 1e-3
 """Seconds a USB serial adapter takes to change one modem line: one full-speed frame."""
@@ -48,12 +57,17 @@ class Serial(SerialBase):
         uart.open()
         self._uart = uart
         self.is_open = True
+        if RAISES_ON_OPENING:
+            uart.set_lines(True, True)
+        else:
+            uart.set_lines(bool(self._dtr_state), bool(self._rts_state))
         self._reconfigure_port()
-        # like an operating system, raise DTR and RTS in one go on opening
-        self._line_states()
+        self._update_dtr_state()
+        self._update_rts_state()
 
     def close(self) -> None:
         if self.is_open and self._uart is not None:
+            self._uart.set_lines(False, False)
             self._uart.close()
             self.is_open = False
 
@@ -61,20 +75,18 @@ class Serial(SerialBase):
         if self._uart is not None:
             self._uart.host_baud = int(self._baudrate)
 
-    def _line_states(self) -> None:
-        if self._uart is not None:
-            self._uart.set_lines(bool(self._dtr_state), bool(self._rts_state))
-
     def _update_dtr_state(self) -> None:
-        self._control_transfer()
+        if self._uart is not None:
+            self._drive(self._uart, bool(self._dtr_state), self._uart.rts)
 
     def _update_rts_state(self) -> None:
-        self._control_transfer()
+        if self._uart is not None:
+            self._drive(self._uart, self._uart.dtr, bool(self._rts_state))
 
-    def _control_transfer(self) -> None:
-        uart = self._uart
-        if uart is not None and (uart.dtr, uart.rts) != (bool(self._dtr_state), bool(self._rts_state)):
-            self._line_states()
+    def _drive(self, uart: VirtualUart, dtr: bool, rts: bool) -> None:
+        """One request to the adapter."""
+        if (uart.dtr, uart.rts) != (dtr, rts):
+            uart.set_lines(dtr, rts)
             uart.spend(CONTROL_TRANSFER)
 
     def _update_break_state(self) -> None:

@@ -1,6 +1,8 @@
 """A board's UART and the host's port on it, as pyserial sees it: `vboard://NAME`.
 
-The board side calls `transmit` and receives by `on_receive`; DTR and RTS reach it by `on_lines`.
+The board side calls `transmit` and receives by `on_receive`; DTR and RTS reach it by `on_lines`. A bridge
+that `waits_for_dtr` leaves both directions tri-stated until the host sets DTR, as those of Nordic's kits do
+(Nordic, nRF52 DK hardware guide, "Virtual serial port").
 The host side is the unmodified pyserial API: `serial.serial_for_url("vboard://nrf9160")`.
 
 A reader thread (a console's) is given every byte, and every loss and return of the port, before
@@ -35,6 +37,7 @@ class VirtualUart:
         self.opened = False
         self.dtr = False
         self.rts = False
+        self.waits_for_dtr = False
         self._rx = bytearray()
         self._changed = threading.Condition()
         self._reader: threading.Thread | None = None
@@ -50,12 +53,17 @@ class VirtualUart:
     def transmit(self, data: bytes) -> None:
         """Board to host, at this moment."""
         with self._changed:
-            if self.opened and self.present:
+            if self.opened and self.present and self._driven:
                 if self.host_baud != self.board_baud:
                     data = bytes((b * 7 + 0x55) & 0xFF for b in data)  # framing errors: wrong bytes
                 self._rx += data
                 self._speak()
                 self._changed.notify_all()
+
+    @property
+    def _driven(self) -> bool:
+        """Whether the bridge is connected to the board's pins."""
+        return self.dtr or not self.waits_for_dtr
 
     def vanish(self) -> None:
         """The USB serial adapter drops off the bus."""
@@ -104,7 +112,7 @@ class VirtualUart:
 
     def write(self, data: bytes) -> None:
         with self.scheduler.lock:
-            if self.host_baud == self.board_baud:
+            if self.host_baud == self.board_baud and self._driven:
                 self.on_receive(bytes(data))
 
     def set_lines(self, dtr: bool, rts: bool) -> None:
@@ -120,7 +128,10 @@ class VirtualUart:
             self.scheduler.elapse(seconds)
 
     def waiting(self) -> int:
+        """How many bytes can be read. A thread that asks for itself reads from now on."""
         with self._changed:
+            if threading.current_thread() is not self._driver:
+                self._reader = threading.current_thread()
             return len(self._rx)
 
     def read(self, size: int, timeout: float | None) -> bytes:

@@ -15,8 +15,11 @@ from esp32_rig import MAC, PORT, Bench, boot_image, make_bench
 from esptool import cmds
 from esptool.targets import CHIP_DEFS
 
+from bench.dut import serial_port
+from bench.dut.console import Console
 from bench.dut.rom_serial import URL_RESET_SEQUENCE, RomSerialFlasher
 from bench.errors import ConfigError, ConsoleError, FlashError, ProbeError
+from bench.virtual import protocol_vboard
 
 COMPRESSIBLE = b"firmware" * 16384
 RANDOM = random.Random(3).randbytes(256 * 1024)
@@ -293,3 +296,84 @@ def test_detection_by_esptool_itself(bench: Bench, monkeypatch: pytest.MonkeyPat
         loader = esptool.detect_chip(PORT)
         loader._port.close()
     assert loader.CHIP_NAME == "ESP32"
+
+
+@pytest.mark.parametrize("raises", [True, False], ids=["linux", "windows"])
+def test_each_flash_access_boots_the_board_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, raises: bool
+) -> None:
+    """The console's port is opened once: neither opening it nor handing it over pulls EN low."""
+    monkeypatch.setattr(protocol_vboard, "RAISES_ON_OPENING", raises)
+    monkeypatch.setattr(serial_port, "SET_BY_OPENING", not raises)
+    bench.chip.flash.write_now(0x1000, boot_image())
+    bench.scheduler.elapse(0.5)
+    assert bench.boots == ["POWERON_RESET"]
+    console = Console("esp", PORT, bench.clock, bench.timeline)
+    console.open()
+    bench.clock.sleep(0.5, "a boot, if opening reset the board")
+    assert bench.boots == ["POWERON_RESET"]
+    flasher = bench.flasher(lender=console, baud=460800)
+    for access in (1, 2):
+        mark = console.mark()
+        flasher.open()
+        assert flasher.read(0x1000, 1) == b"\xe9"
+        flasher.close()
+        console.expect("^application$", timeout=1, since=mark)
+        bench.clock.sleep(0.5, "another boot")
+        assert bench.boots == ["POWERON_RESET"] * (1 + access)
+        printed = [line.text for line in console.lines(mark)]
+        assert printed[0] == "ets Jun  8 2016 00:22:57", "the first line was lost, or read at the wrong rate"
+        assert sum("boot:0x" in line for line in printed) == 1
+    console.close()
+    bench.clock.sleep(0.5, "a boot, if closing reset the board")
+    assert len(bench.boots) == 3
+
+
+def test_the_chip_is_let_go_at_the_rate_of_its_rom(bench: Bench) -> None:
+    """Its first line comes within milliseconds: too soon for the console to set the rate."""
+    rates: list[int] = []
+    drive = bench.uart.on_lines
+
+    def watch(dtr: bool, rts: bool) -> None:
+        if rts and not dtr:
+            rates.append(bench.uart.host_baud)
+        drive(dtr, rts)
+
+    bench.uart.on_lines = watch
+    flasher = bench.flasher(baud=460800)
+    flasher.open()
+    assert bench.uart.host_baud == 460800
+    flasher.close()
+    assert rates == [115200, 115200]  # into the boot loader, and out of it
+
+
+def test_reset_lets_the_console_hear_the_start_and_a_later_operation_borrows_again(bench: Bench) -> None:
+    console = Console("esp", PORT, bench.clock, bench.timeline)
+    console.open()
+    flasher = bench.flasher(lender=console)
+    flasher.open()
+    flasher.program(0x1000, boot_image())
+    flasher.reset()
+    assert console.expect("^application$", timeout=1)
+    assert flasher.read(0x1000, 1) == b"\xe9"
+    flasher.close()
+    console.close()
+
+
+def test_a_chip_that_does_not_answer_gives_the_console_its_port_back(bench: Bench) -> None:
+    """esptool closes the port when it gives up."""
+    console = Console("esp", PORT, bench.clock, bench.timeline)
+    console.open()
+    bench.chip.power(False)
+    with pytest.raises(ProbeError, match="Failed to connect"):
+        bench.flasher(lender=console).open()
+    bench.chip.flash.write_now(0x1000, boot_image())
+    bench.chip.power(True)
+    assert console.expect("^application$", timeout=1)
+    console.close()
+
+
+def test_a_port_that_is_missing_is_not_lent(bench: Bench) -> None:
+    console = Console("esp", "vboard://nobody", bench.clock, bench.timeline)
+    with pytest.raises(ConsoleError, match="cannot open console port vboard://nobody"):
+        bench.flasher(lender=console).open()

@@ -568,3 +568,17 @@ def test_provenance(replay):
     assert begin["run"] == ended.run.name
     assert begin["packages"]["pytest"] == pytest.__version__
     assert {"git_revision", "git_dirty", "bench_sha256", "python"} <= set(begin)
+
+
+def test_what_nothing_shows_is_inconclusive_and_not_repeated(replay):
+    """A positive control that is missing is neither the product's nor cured by a repetition."""
+    ended = replay(
+        """
+        from bench.errors import Inconclusive
+        def test_absent(): raise Inconclusive("no line matches", help="correct the pattern")
+        """
+    )
+    assert ended.verdicts() == {"test_absent": "INCONCLUSIVE"}
+    assert ended.found.decision is Decision.INCONCLUSIVE
+    assert "INCONCLUSIVE during call: no line matches" in ended.output
+    assert "help: correct the pattern" in ended.output

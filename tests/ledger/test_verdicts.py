@@ -14,6 +14,7 @@ from bench.errors import (
     BenchError,
     ConsoleTimeout,
     DeviceError,
+    Inconclusive,
     InstrumentError,
     LedgerError,
     NotApplicable,
@@ -110,6 +111,8 @@ def test_cause_by_the_type_of_the_exception():
     for of_device in (WaitTimeout("x"), ConsoleTimeout("x"), DeviceError("x"), NotReachable("x")):
         assert cause_of(of_device) is Cause.DEVICE
     assert cause_of(ExceptionGroup("g", [BenchError("x"), WaitTimeout("x")])) is Cause.DEVICE
+    assert cause_of(Inconclusive("x")) is Cause.OTHER
+    assert cause_of(ExceptionGroup("g", [Inconclusive("x"), WaitTimeout("x")])) is Cause.OTHER
     assert cause_of(NotApplicable("x")) is Cause.NOT_APPLICABLE
     assert cause_of(ValueError()) is Cause.OTHER
     assert cause_of(ExceptionGroup("g", [BenchError("x"), AssertionError()])) is Cause.PRODUCT

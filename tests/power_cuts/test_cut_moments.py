@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
-from bench.power_cuts.by_supply import spread
+from bench.errors import Inconclusive
+from bench.firmware_update.states import Delivery
+from bench.power_cuts.by_supply import SupplyCuts, spread
 from bench.power_cuts.phases import Window, phase_at
 from bench.wear import Wear
 
@@ -54,3 +57,10 @@ def test_wear_counts_what_came_since_and_names_the_regions() -> None:
     assert gained.of_region("slot") == [4, 2]
     assert str(gained) == "slot: 2 pages erased 2 to 4 times each; at 10000 erases a page"
     assert str(before.since(before)) == "no page was erased"
+
+
+def test_a_board_that_was_not_cut_has_survived_nothing() -> None:
+    board = SimpleNamespace(name="dk")
+    cuts = SupplyCuts(board, None, Delivery.PUSH, None, None)  # type: ignore[arg-type]
+    with pytest.raises(Inconclusive, match="dk: not one power cut was made"):
+        cuts.survive([], cuts.clean_cut)

@@ -52,6 +52,13 @@ def device() -> Iterator[tuple[Console, Answers]]:
         ("+CESQ: 99,99,255,255,255,60", SignalReport(-80.5, None)),
         ("+CESQ: 99,99,255,255,255,255", None),
         ("+CESQ: 99,99,255,255, 20, 0", SignalReport(-140.5, -9.75)),
+        # nRF Connect SDK, modem_info.h: RSRP_IDX_TO_DBM and RSRQ_IDX_TO_DB with their tables
+        ("+CESQ: 99,99,255,255,20,-1", SignalReport(-140.5, -9.75)),  # -141 to -140 dBm
+        ("+CESQ: 99,99,255,255,20,-16", SignalReport(-155.5, -9.75)),  # -156 to -155 dBm
+        ("+CESQ: 99,99,255,255,-1,-17", SignalReport(-156.5, -19.75)),  # below -156 dBm; -20 to -19.5 dB
+        ("+CESQ: 99,99,255,255,-30,1", SignalReport(-139.5, -34.25)),
+        ("+CESQ: 99,99,255,255,35,97", SignalReport(-43.5, -2.75)),  # -3 to -2.5 dB
+        ("+CESQ: 99,99,255,255,46,97", SignalReport(-43.5, 2.75)),
     ],
 )
 def test_cesq(device, line, report):
@@ -67,8 +74,12 @@ def test_cesq(device, line, report):
         ("+CESQ: 99,99,255,255,22,6x", "six numbers"),
         ("+CSQ: 99,99", "OK without +CESQ"),
         ("+CME ERROR: 3", "answered by +CME ERROR: 3"),
-        ("+CESQ: 99,99,255,255,22,120", "RSRP 0 to 97"),
-        ("+CESQ: 99,99,255,255,60,60", "RSRQ 0 to 34"),
+        ("+CESQ: 99,99,255,255,22,120", "RSRP -17 to 97"),
+        ("+CESQ: 99,99,255,255,22,-18", "RSRP -17 to 97"),
+        ("+CESQ: 99,99,255,255,22,--1", "six numbers"),
+        ("+CESQ: 99,99,255,255,22,", "six numbers"),
+        ("+CESQ: 99,99,255,255,60,60", "RSRQ -30 to 46"),
+        ("+CESQ: 99,99,255,255,-31,60", "RSRQ -30 to 46"),
         ("ERROR", "answered by ERROR"),
     ],
 )
@@ -93,6 +104,11 @@ def test_coneval(device):
     [
         ((",66,20,33,", ",66,255,33,"), SignalReport(-74.5, None, 9.0)),
         ((",66,20,33,", ",66,20,127,"), SignalReport(-74.5, -9.75, None)),
+        ((",66,20,33,", ",66,20,255,"), SignalReport(-74.5, -9.75, None)),
+        ((",66,20,33,", ",255,255,255,"), None),
+        ((",66,20,33,", ",-1,-2,0,"), SignalReport(-140.5, -20.25, -24.0)),
+        ((",66,20,33,", ",-17,-30,0,"), SignalReport(-156.5, -34.25, -24.0)),
+        ((",66,20,33,", ",66,36,49,"), SignalReport(-74.5, -2.25, 25.0)),
         ((",66,20,33,", ",255,255,127,"), None),
         ((",66,20,33,", ",97,34,49,"), SignalReport(-43.5, -2.75, 25.0)),
         ((",66,20,33,", ",0,0,0,"), SignalReport(-140.5, -19.75, -24.0)),
@@ -127,14 +143,15 @@ def test_coneval_without_a_cell(device, result):
     [
         (GOOD.rpartition(",")[0], "17 fields"),
         (GOOD.replace(",66,", ",x,"), "numbers in fields 4 to 6"),
-        (GOOD.replace(",66,", ",98,"), "RSRP 0 to 97"),
+        (GOOD.replace(",66,", ",98,"), "RSRP -17 to 97"),
+        (GOOD.replace(",66,", ",-18,"), "RSRP -17 to 97"),
         ("%CONEVAL: 0", "17 fields"),
         ("%CONEVAL: 8", "17 fields"),
         ("%CONEVAL: 255", "17 fields"),
-        (GOOD.replace(",20,33,", ",35,33,"), "RSRQ 0 to 34"),
-        (GOOD.replace(",20,33,", ",-1,33,"), "RSRQ 0 to 34"),
+        (GOOD.replace(",20,33,", ",47,33,"), "RSRQ -30 to 46"),
+        (GOOD.replace(",20,33,", ",-31,33,"), "RSRQ -30 to 46"),
         (GOOD.replace(",20,33,", ",20,50,"), "SNR 0 to 49"),
-        (GOOD.replace(",20,33,", ",20,255,"), "SNR 0 to 49"),
+        (GOOD.replace(",20,33,", ",20,-1,"), "SNR 0 to 49"),
     ],
 )
 def test_nonsense_of_coneval_is_refused(device, line, message):
@@ -142,6 +159,39 @@ def test_nonsense_of_coneval_is_refused(device, line, message):
     says(f"{line}\r\nOK\r\n".encode())
     with pytest.raises(RadioError, match=re.escape(message)):
         ConevalReporter(console).read()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "{line}\r\r\nOK\r\r\n",
+        "{line}\n\rOK\n\r",
+        "\r\n{line}\r\n\r\nOK\r\n",
+        "{line}\rOK\r",
+        "AT%CONEVAL\r\r\nuart:~$ {line}\r\nuart:~$ OK\r\n",
+        "esp> {line}\r\nOK\r\nesp> ",
+        "\x1b[1;32muart:~$ \x1b[m\x1b[8D\x1b[J\x1b[0m{line}\r\n\x1b[33mOK\x1b[0m\r\n",
+        "\0\0{line}\r\n\0OK\0\r\n",
+        "\x07{line}\x1b[K\r\n\x1b[KOK\r\n",
+        " {line} \r\n OK \r\n",
+    ],
+    ids=ascii,
+)
+def test_an_answer_is_found_whatever_a_terminal_needs_around_it(device, answer):
+    console, says = device
+    says(answer.format(line=GOOD).encode())
+    assert ConevalReporter(console).read() == SignalReport(-74.5, -9.75, 9.0)
+    says(answer.format(line="+CESQ: 99,99,255,255,22,-3").encode())
+    assert CesqReporter(console).read() == SignalReport(-142.5, -8.75)
+
+
+def test_a_console_that_never_said_anything_is_told_apart(device, monkeypatch):
+    monkeypatch.setattr("bench.radio.report.ANSWER", 0.2)
+    console, says = device
+    says(b"")
+    with pytest.raises(RadioError, match=r"silent since it was opened.*DTR off and RTS off") as failure:
+        CesqReporter(console).read()
+    assert "dtr = true" in failure.value.help
 
 
 def test_silence_is_an_error_that_names_the_command(device, monkeypatch):
@@ -171,7 +221,11 @@ def test_object_4():
     assert ObjectReporter(lambda: OneValue(-101)).read() == SignalReport(-101.0)  # type: ignore[arg-type,return-value]
 
 
-@pytest.mark.parametrize("value", [127, 0, -29, -141, 60])
+def test_strengths_down_to_the_lowest_index_are_taken():
+    assert ObjectReporter(lambda: OneValue(-157)).read() == SignalReport(-157.0)  # type: ignore[arg-type,return-value]
+
+
+@pytest.mark.parametrize("value", [127, 0, -29, -158, 60])
 def test_a_strength_that_cannot_be_is_refused(value):
     """-129 dBm in eight bits reads 127."""
     with pytest.raises(RadioError, match=f"/4/0/2 is {value} dBm"):

@@ -90,6 +90,16 @@ def test_coneval_has_seventeen_fields(rig: Rig) -> None:
     assert int(fields[14]) == 8  # repetitions
 
 
+def test_coneval_goes_on_below_the_table_of_cesq(rig: Rig) -> None:
+    """nRF9160 AT Commands: `%CONEVAL` has -17 to -1 for -156 to -140 dBm, `+CESQ` 0 for all of them."""
+    rig.path.attenuation = 62.5  # -142.5 dBm, and the service is not lost yet
+    said, _ = ask(rig, "AT%CONEVAL")
+    assert -5 <= int(said.split(",")[3]) <= -1
+    assert ask(rig, "AT+CESQ")[0].endswith(",0")
+    rig.path.attenuation = 90.0
+    assert ask(rig, "AT%CONEVAL")[0].split(",")[3] == "-17"
+
+
 def test_without_service_the_signal_is_unknown(rig: Rig) -> None:
     rig.path.attenuation = DEAD
     rig.clock.sleep(4, "until it is lost")

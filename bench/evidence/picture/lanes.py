@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench.evidence.attachments import RESULTS
+from bench.terminal_text import plain, search
 from bench.timeline import Entry
 
 Series = list[tuple[float, float]]
@@ -149,9 +150,9 @@ def _place(made: Lanes, entry: Entry) -> None:
             if weight:
                 made.events.append(Event(time, entry.text, "bench", weight))
         case "line":
-            weight = next((w for w, pattern in MARKS if pattern.search(entry.text)), 0)
+            weight = next((w for w, pattern in MARKS if search(pattern, entry.text)), 0)
             if weight:
-                made.events.append(Event(time, entry.text, "board", weight))
+                made.events.append(Event(time, plain(entry.text), "board", weight))
 
 
 def _volts(entry: Entry, before: float, made: Lanes) -> float:

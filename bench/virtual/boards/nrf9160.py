@@ -49,6 +49,7 @@ class VirtualNrf9160(VirtualBoard):
             imei=imei,
         )
         self.uart.on_receive = self._receive
+        self.uart.waits_for_dtr = True
 
     @property
     def flash(self) -> Flash:

@@ -129,7 +129,11 @@ class Esp32Chip:
         self._start(reason)
 
     def _lines(self, dtr: bool, rts: bool) -> None:
-        """Two transistors: RTS alone pulls EN low, DTR alone pulls GPIO0 low, both do nothing."""
+        """Two transistors: RTS alone pulls EN low, DTR alone pulls GPIO0 low, both do nothing.
+
+        Source: table "Auto program" (levels, so 0 is on) in Espressif's schematic SCH_ESP32-PROG_V2.1 and in
+        those of the DevKits: DTR RTS -> EN IO0: 1 1 -> 1 1, 0 0 -> 1 1, 1 0 -> 0 1, 0 1 -> 1 0.
+        """
         if not self._powered:
             return
         enable = not (rts and not dtr)

@@ -33,7 +33,13 @@ class _TightPort(Serial):
 
     _held: threading.Timer | None = None
 
-    def _line_states(self) -> None:
+    def _update_dtr_state(self) -> None:
+        self._drive_both()
+
+    def _update_rts_state(self) -> None:
+        self._drive_both()
+
+    def _drive_both(self) -> None:
         uart = self._uart
         if uart is None:
             return
@@ -46,15 +52,13 @@ class _TightPort(Serial):
                 self._held.daemon = True
                 self._held.start()
             else:
-                super()._line_states()
+                uart.set_lines(bool(self._dtr_state), bool(self._rts_state))
 
     def _let_go(self) -> None:
-        if self._uart is not None:
-            with self._uart.scheduler.lock:
-                super()._line_states()
-
-    def _control_transfer(self) -> None:
-        self._line_states()
+        uart = self._uart
+        if uart is not None:
+            with uart.scheduler.lock:
+                uart.set_lines(bool(self._dtr_state), bool(self._rts_state))
 
 
 class _Connection:

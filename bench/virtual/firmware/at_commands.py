@@ -56,10 +56,15 @@ class AtCommands:
         return [ERROR]
 
     def _strength(self) -> int:
-        """RSRP index: 0 is below -140 dBm, 97 is -44 dBm and above."""
+        """RSRP index of `+CESQ`: 0 is below -140 dBm, 97 is -44 dBm and above."""
+        return max(0, self._rsrp())
+
+    def _rsrp(self) -> int:
+        """RSRP index of `%CONEVAL`: -17 is below -156 dBm, -1 below -140 dBm, 1 next above; 0 is not used."""
         if not self._modem.serving:
             return UNKNOWN
-        return min(97, max(0, math.floor(self._modem.reception.measure().strength) + 141))
+        step = math.floor(self._modem.reception.measure().strength)
+        return max(-17, step + 140) if step < -140 else min(97, step + 141)
 
     def _quality(self) -> int:
         """RSRQ index: 0 is below -19.5 dB, 34 is -3 dB and above, in steps of 0.5 dB."""
@@ -77,7 +82,7 @@ class AtCommands:
         energy = 9 if strength > -105 else 7 if strength > -114 else 6 if strength > -118 else 5
         loss = round(15 - strength)  # the cell sends its reference signal with 15 dBm
         fields = (
-            *(0, 1, energy, self._strength(), self._quality(), snr),
+            *(0, 1, energy, self._rsrp(), self._quality(), snr),
             *(f'"{_CELL}"', f'"{_PLMN}"', _PHYSICAL_CELL, _EARFCN, _BAND, 0, 0),
             *(round(reception.power), link.repetitions, link.repetitions, loss),
         )
