@@ -48,6 +48,8 @@ AMPS = 3.06
 OVP = 22.0
 OCP_DELAY = 0.020
 LONGEST_DELAY = 1023.0
+SLOW = 5.0
+"""Seconds until an output is up whose slew rate was left low."""
 SMUS = ("N6781A", "N6782A", "N6784A", "N6785A", "N6786A")
 WITH_RESISTANCE = ("N6781A", "N6785A")
 NOT_HERE, NOT_SUPPORTED = -113, 310
@@ -77,7 +79,6 @@ class Modes:
     priority: str = "VOLT"
     volts: str = "FIX"
     amps: str = "FIX"
-    fastest: bool = True
     resistance: bool = False
 
 
@@ -119,7 +120,7 @@ class N6705C(ScpiSupply):
             "[SOURce:]VOLTage:MODE": self._transient("volts"),
             "[SOURce:]CURRent:MODE": self._transient("amps"),
             "[SOURce:]VOLTage:SENSe:SOURce": self.words(sense, put_sense, SENSES),
-            "[SOURce:]VOLTage:SLEW:MAXimum": self._switch("fastest"),
+            "[SOURce:]VOLTage:SLEW:MAXimum": self.flag(lambda o: o.slope == 0.0, _put_fastest),
             "[SOURce:]RESistance:STATe": self._of_smus(self._switch("resistance"), WITH_RESISTANCE),
             "[SOURce:]EMULation": self._of_smus(self._emulation),
             "[SOURce:]FUNCtion": self._of_smus(self._priority),
@@ -177,7 +178,7 @@ class N6705C(ScpiSupply):
             output.volts, output.amps, output.ovp, output.ocp_delay = 0.0, AMPS, OVP, OCP_DELAY
             output.on = output.ocp = output.ov_tripped = output.oc_tripped = output.sense_open = False
             output.held_off, output.follows, output.rise_delay, output.fall_delay = False, None, 0.0, 0.0
-            output.discharges = True
+            output.discharges, output.slope = True, 0.0
             self._regulate(number)
 
     # ---- what a module has, and what an earlier user may leave
@@ -278,9 +279,9 @@ class N6705C(ScpiSupply):
         output, modes = self.outputs[number], self.modes[number]
         output.sources = modes.emulation not in SINKS
         in_current = modes.priority == "CURR"
-        output.priority_amps = max(0.0, self._levels[number]) if in_current else None
-        if in_current:
-            output.volts = VOLTS  # VOLT:LIM after *RST
+        output.instead = (
+            (VOLTS, max(0.0, self._levels[number])) if in_current else None
+        )  # VOLT:LIM after *RST
         output.apply()
 
     def _together(self, handler: Handler) -> Handler:
@@ -454,6 +455,10 @@ class N6705C(ScpiSupply):
 
 
 TURN_OFF = ("HIGHZ", "LOWZ")
+
+
+def _put_fastest(output: OutputStage, on: bool) -> None:
+    output.slope = 0.0 if on else SLOW
 
 
 def _put_turn_off(output: OutputStage, mode: str) -> None:

@@ -86,11 +86,11 @@ class Ngm202(ScpiSupply):
             "STATus:OPERation:INSTrument:ISUMmary<n>:PTRansition": lambda call: self._filter("rising", call),
             "STATus:OPERation:INSTrument:ISUMmary<n>:NTRansition": lambda call: self._filter("falling", call),
             "ARBitrary[:STATe]": self.flag(lambda o: o.follows is not None, self._put_waveform),
-            "[SOURce:]VOLTage:RAMP[:STATe]": self.flag(lambda o: o.rise_delay == RAMP, _put_ramp),
+            "[SOURce:]VOLTage:RAMP[:STATe]": self.flag(lambda o: o.slope > 0, _put_ramp),
             "[SOURce:]VOLTage:SENSe[:SOURce]": self.words(
                 lambda o: "EXT" if o.sense_open else "AUTO", put_sense, {"AUTO": "AUTO", "EXT": "EXT"}
             ),
-            "OUTPut:DELay[:STATe]": self.flag(lambda o: o.rise_delay == LATE, _put_late),
+            "OUTPut:DELay[:STATe]": self.flag(lambda o: o.rise_delay > 0, _put_late),
             "OUTPut:MODE": self.words(self._mode_of, self._put_mode, SINK_OR_SOURCE),
             "OUTPut:IMPedance[:STATe]": self._kept("impedance"),
             "OUTPut:TRIGgered[:STATe]": self._kept("triggered"),
@@ -112,7 +112,7 @@ class Ngm202(ScpiSupply):
             self._levels[number] = OVP
             output.volts, output.amps, output.ovp, output.ocp_delay = 0.0, AMPS, None, FUSE_DELAY
             output.on = output.ocp = output.ov_tripped = output.oc_tripped = output.sense_open = False
-            output.follows, output.rise_delay, output.sources = None, 0.0, True
+            output.follows, output.rise_delay, output.slope, output.sources = None, 0.0, 0.0, True
             self.output_modes[number] = "AUTO"
             output.apply()
         self.kept.clear()
@@ -247,7 +247,7 @@ class Ngm202(ScpiSupply):
 
 
 def _put_ramp(output: OutputStage, on: bool) -> None:
-    output.rise_delay = RAMP if on else 0.0
+    output.slope = RAMP if on else 0.0
 
 
 def _put_late(output: OutputStage, on: bool) -> None:

@@ -41,13 +41,15 @@ class OutputStage:
         """Whether it regulates at sense leads, which nobody has connected here."""
         self.sources = True
         """False: it only sinks current."""
-        self.priority_amps: float | None = None
-        """Amperes that it holds whatever the voltage, up to `volts`."""
+        self.instead: tuple[float, float] | None = None
+        """Volts at most, and amperes, that it gives instead of what is set: in current priority."""
         self.discharges = True
         """Whether it pulls the rail down when it goes off; else it lets go of it."""
         self.rise_delay = 0.0
         self.fall_delay = 0.0
         """Seconds from the command to the switch."""
+        self.slope = 0.0
+        """Seconds more until it is up, where its voltage rises slowly."""
         self._closed = False
         self._switching: Handle | None = None
         self._asked = False
@@ -74,7 +76,7 @@ class OutputStage:
             self.ov_tripped = True
             self.on_trip()
         if self.live:
-            self.rail.drive(volts, self.amps if self.priority_amps is None else self.priority_amps)
+            self.rail.drive(*(self.instead or (volts, self.amps)))
         elif self.discharges or self._closed:
             self.rail.off()
         else:
@@ -92,7 +94,7 @@ class OutputStage:
         if self._switching is not None:
             self._switching.cancel()
             self._switching = None
-        if delay := self.rise_delay if on else self.fall_delay:
+        if delay := self.rise_delay + self.slope if on else self.fall_delay:
             self._switching = self._scheduler.after(delay, self._turn)
         else:
             self._closed = on
