@@ -279,9 +279,8 @@ class N6705C(ScpiSupply):
         output, modes = self.outputs[number], self.modes[number]
         output.sources = modes.emulation not in SINKS
         in_current = modes.priority == "CURR"
-        output.instead = (
-            (VOLTS, max(0.0, self._levels[number])) if in_current else None
-        )  # VOLT:LIM after *RST
+        # up to VOLT:LIM, as it is after *RST
+        output.instead = (VOLTS, max(0.0, self._levels[number])) if in_current else None
         output.apply()
 
     def _together(self, handler: Handler) -> Handler:
