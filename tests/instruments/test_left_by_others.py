@@ -174,6 +174,40 @@ def test_what_was_found_is_on_the_timeline_and_the_outputs_went_off_first(bench)
     assert [bench.rails[n].board_voltage for n in (1, 2, 3)] == [0, 0, 0]
     told = [e.text for e in bench.timeline if e.kind == "mode"]
     assert told == ["outputs 2 and 3 in series, parallel or tracking: PAR was left, set to OFF"]
+    sent = [e.text for e in bench.timeline]
+    assert sent.index("> OUTP 0,(@2)") < sent.index("> OUTP:PAIR OFF")
+    opened.close()
+
+
+@pytest.mark.parametrize("bench", [E36312A], indirect=True)
+def test_output_that_refuses_to_go_off_while_it_is_tied_is_off_after(bench):
+    leave(bench, ["OUTP:PAIR PAR", "VOLT 5,(@2)", "OUTP 1,(@2)"])
+    model = bench.server.instrument
+    execute = model.execute
+
+    def only_the_first(line):
+        pair = model.pair
+        model.pair = "OFF" if line == "OUTP 0,(@2)" else pair
+        reply = execute(line)
+        model.pair = pair if line == "OUTP 0,(@2)" else model.pair
+        return reply
+
+    model.execute = only_the_first
+    opened = bench.open()
+    assert [bench.rails[n].board_voltage for n in (1, 2, 3)] == [0, 0, 0]
+    opened.close()
+
+
+@pytest.mark.parametrize("bench", [N6705C], indirect=True)
+def test_output_goes_off_before_its_mode_changes_and_the_others_stay_on(bench):
+    on = ["VOLT 3.3,(@1,2)", "OUTP 1,(@1,2)"]
+    leave(bench, ["VOLT:SENS:SOUR EXT,(@1)", "OUTP:DEL:RISE 1,(@2)", *on])
+    bench.clock.sleep(2, "both are on")
+    opened = bench.open()
+    assert bench.rails[1].board_voltage == 0
+    assert bench.rails[2].board_voltage == pytest.approx(3.3), "a delay at the switch concerns only the next"
+    sent = [e.text for e in bench.timeline]
+    assert sent.index("> OUTP 0,(@1)") < sent.index("> VOLT:SENS:SOUR INT,(@1)")
     opened.close()
 
 
