@@ -27,11 +27,9 @@ EARLIER = {
         "OUTP:DEL:FALL 1,(@1)", "OUTP:TMOD HIGHZ,(@1)", "RES:STAT 1,(@1)",
     ],
     "rs_ngm202": [
-        "INST OUT1;:" + command
-        for command in (
-            "ARB:STAT 1", "VOLT:RAMP:STAT 1", "OUTP:DEL:STAT 1", "OUTP:MODE SINK", "OUTP:IMP:STAT 1",
-            "VOLT:SENS:SOUR EXT", "OUTP:TRIG:STAT 1", "BATT:SIM:ENAB 1",
-        )
+        "TRAC:ENAB:GEN 1", "INST OUT1;:ARB:STAT 1", "INST OUT1;:VOLT:RAMP:STAT 1",
+        "INST OUT1;:OUTP:DEL:STAT 1", "INST OUT1;:OUTP:MODE SINK", "INST OUT1;:OUTP:IMP:STAT 1", "INST OUT1;:VOLT:SENS:SOUR EXT",
+        "INST OUT1;:OUTP:TRIG:STAT 1", "INST OUT1;:BATT:SIM:ENAB 1",
     ],
     "rigol_dp832": [":OUTP:TRAC CH1,ON", ":INST:NSEL 1", ":TIME ON", ":DELAY ON"],
     "siglent_spd3303x": ["OUTP:TRACK 1", "TIME CH1,ON"],
@@ -160,7 +158,7 @@ def test_line_is_a_command_only_if_all_of_it_fits():
     [
         ("keysight_e36312a", (*keysight_e36312a.TIED, *keysight_e36312a.MODES)),
         ("keysight_n6705c", (*keysight_n6705c.TIED, *keysight_n6705c.MODES, keysight_n6705c.RESISTANCE)),
-        ("rs_ngm202", rs_ngm202.MODES),
+        ("rs_ngm202", (rs_ngm202.TRACKING, *rs_ngm202.MODES)),
         ("rigol_dp832", (rigol_dp832.TRACKING, rigol_dp832.TIMER, rigol_dp832.DELAYER)),
     ],
 )

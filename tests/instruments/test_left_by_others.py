@@ -43,6 +43,7 @@ HARMFUL = [
     pytest.param(N6705C, ["OUTP:DEL:RISE 5,(@1)"], 1, id="N6705C-late-on"),
     pytest.param(N6705C, ["OUTP:DEL:FALL 5,(@1)"], 1, id="N6705C-late-off"),
     pytest.param(N6705C, ["OUTP:TMOD HIGHZ,(@1)"], 1, id="N6705C-lets-go"),
+    pytest.param(NGM202, ["TRAC:ENAB:CH1 1", "TRAC:ENAB:CH2 1", "TRAC:ENAB:GEN 1"], 1, id="NGM202-tracking"),
     pytest.param(NGM202, ["INST OUT1;:ARB:STAT 1"], 1, id="NGM202-waveform"),
     pytest.param(NGM202, ["INST OUT1;:VOLT:RAMP:STAT 1"], 1, id="NGM202-ramp"),
     pytest.param(NGM202, ["INST OUT1;:OUTP:DEL:STAT 1"], 1, id="NGM202-late-on"),

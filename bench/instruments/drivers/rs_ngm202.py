@@ -34,6 +34,13 @@ def _left(what: str, header: str, plain: tuple[str, ...], put: str, *, certain: 
     return Leftover(what, (f"{at}{header}?",), plain, (f"{at}{header} {put}",), certain=certain)
 
 
+TRACKING = Leftover(
+    "outputs that track each other",
+    ("TRAC:ENAB:GEN?",),
+    ("0",),
+    ("TRAC:ENAB:GEN 0",),
+    certain=False,
+)
 MODES = (
     _left("arbitrary waveform", "ARB:STAT", ("0",), "0", certain=True),
     _left("slow slope at the switch", "VOLT:RAMP:STAT", ("0",), "0", certain=True),
@@ -44,8 +51,8 @@ MODES = (
     _left("switching by a trigger", "OUTP:TRIG:STAT", ("0",), "0"),
     _left("battery simulation", "BATT:SIM:ENAB", ("0",), "0"),
 )
-"""What an earlier user may have left on an output. R&S's driver, which confirms them, is for several series
-and does not say which of them has what: only the first two are sure."""
+"""What an earlier user may have left, on both outputs and on each. R&S's driver, which confirms them, is for
+several series and does not say which of them has what: only waveform and ramp are sure."""
 
 
 class RsNgm202(ScpiInstrument, PowerSupply[Transport]):
@@ -69,7 +76,8 @@ class RsNgm202(ScpiInstrument, PowerSupply[Transport]):
         self._meters = {n: FastLogMeter(f"{self.name}:{n}", n, self, self.clock, amps) for n in MODELS[model]}
 
     def take_over(self) -> None:
-        set_back(self, each(self.channels, MODES))
+        tied = [TRACKING] if len(self.channels) > 1 else []
+        set_back(self, [*tied, *each(self.channels, MODES)])
 
     def switch_output(self, number: int, on: bool) -> None:
         """One output, with the others kept as this driver knows them."""

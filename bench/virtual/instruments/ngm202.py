@@ -1,9 +1,9 @@
 """A simulated R&S NGM202 on up to two rails, with FastLog.
 
 Kept of the real one (NGM200 User Manual): the selected output, selection and main switch of the outputs,
-the electronic fuse, OVP, and FastLog blocks of 250 ms that are kept for 20 ms. Each output may have been left
-with a waveform that runs, a ramp at its switch, a delay, sinking only, sensing at other leads; an output
-resistance, a trigger and the battery simulation are kept and do nothing here.
+the electronic fuse, OVP, and FastLog blocks of 250 ms that are kept for 20 ms. Outputs may have been left
+tracking each other, and each with a waveform that runs, a ramp at its switch, a delay, sinking only, sensing
+at other leads; an output resistance, a trigger and the battery simulation are kept and do nothing here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy
 
 from bench.virtual.instruments.output_stage import OutputStage
-from bench.virtual.instruments.scpi import Call, Handler, ScpiError
+from bench.virtual.instruments.scpi import Call, Handler, Reply, ScpiError
 from bench.virtual.instruments.scpi_supply import (
     ScpiSupply,
     bit,
@@ -52,6 +52,9 @@ class Ngm202(ScpiSupply):
         self._levels = dict.fromkeys(self.channel_numbers, OVP)
         self.waveform = 12.0
         """Volts that a waveform gives, when it runs."""
+        self.tracks = False
+        """Whether the outputs in `tracking` track each other."""
+        self.tracking: set[int] = set()
         self.kept: dict[tuple[int, str], bool] = {}
         self.output_modes = dict.fromkeys(self.channel_numbers, "AUTO")
         super().__init__(scheduler, rails)
@@ -63,12 +66,14 @@ class Ngm202(ScpiSupply):
         return {
             "INSTrument[:SELect]": self._select_named,
             "INSTrument:NSELect": self.select,
-            f"[SOURce:]VOLTage{level}": self.value(
-                lambda o: o.volts, put_volts, spans(0, every(VOLTS, numbers)), default=0
+            f"[SOURce:]VOLTage{level}": self._tracked(
+                self.value(lambda o: o.volts, put_volts, spans(0, every(VOLTS, numbers)), default=0)
             ),
-            f"[SOURce:]CURRent{level}": self.value(
-                lambda o: o.amps, put_amps, spans(0.001, every(AMPS, numbers))
+            f"[SOURce:]CURRent{level}": self._tracked(
+                self.value(lambda o: o.amps, put_amps, spans(0.001, every(AMPS, numbers)))
             ),
+            "TRACking[:ENABle]:GENeral": self._track_all,
+            "TRACking[:ENABle]:CH<n>": self._track_one,
             "[SOURce:]VOLTage:PROTection[:STATe]": self.flag(lambda o: o.ovp is not None, self._put_ovp),
             "[SOURce:]VOLTage:PROTection:LEVel": self._ovp_level,
             "[SOURce:]VOLTage:PROTection:TRIPped": self.asked(lambda o: bit(o.ov_tripped)),
@@ -116,8 +121,35 @@ class Ngm202(ScpiSupply):
             self.output_modes[number] = "AUTO"
             output.apply()
         self.kept.clear()
+        self.tracks = False
+        self.tracking.clear()
 
     # ---- what an earlier user may leave
+
+    def _tracked(self, handler: Handler) -> Handler:
+        """A setting of one of the outputs that track each other is all of theirs."""
+
+        def handle(call: Call) -> Reply:
+            if call.query or not self.tracks or self.selected not in self.tracking:
+                return handler(call)
+            return handler(Call(False, call.parameters, sorted(self.tracking), call.suffixes))
+
+        return handle
+
+    def _track_all(self, call: Call) -> str | None:
+        if call.query:
+            return bit(self.tracks)
+        self.tracks = call.switch()
+        return None
+
+    def _track_one(self, call: Call) -> str | None:
+        number = call.suffixes[0] if call.suffixes else 1
+        if number not in self.channel_numbers:
+            raise ScpiError(-113)
+        if call.query:
+            return bit(number in self.tracking)
+        (self.tracking.add if call.switch() else self.tracking.discard)(number)
+        return None
 
     def _put_waveform(self, output: OutputStage, on: bool) -> None:
         output.follows = self.waveform if on else None
