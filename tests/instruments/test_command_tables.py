@@ -28,8 +28,8 @@ EARLIER = {
     ],
     "rs_ngm202": [
         "TRAC:ENAB:GEN 1", "INST OUT1;:ARB:STAT 1", "INST OUT1;:VOLT:RAMP:STAT 1",
-        "INST OUT1;:OUTP:DEL:STAT 1", "INST OUT1;:OUTP:MODE SINK", "INST OUT1;:OUTP:IMP:STAT 1", "INST OUT1;:VOLT:SENS:SOUR EXT",
-        "INST OUT1;:OUTP:TRIG:STAT 1", "INST OUT1;:BATT:SIM:ENAB 1",
+        "INST OUT1;:OUTP:DEL:STAT 1", "INST OUT1;:OUTP:MODE SINK", "INST OUT1;:OUTP:IMP:STAT 1",
+        "INST OUT1;:VOLT:SENS:SOUR EXT", "INST OUT1;:OUTP:TRIG:STAT 1", "INST OUT1;:BATT:SIM:ENAB 1",
     ],
     "rigol_dp832": [":OUTP:TRAC CH1,ON", ":INST:NSEL 1", ":TIME ON", ":DELAY ON"],
     "siglent_spd3303x": ["OUTP:TRACK 1", "TIME CH1,ON"],
@@ -83,6 +83,8 @@ def test_all_that_is_in_a_table_is_sent(driver, sent):
     earlier = connect_instrument("psu", driver, bench.server.address, bench.clock, bench.timeline)
     for command in EARLIER[driver]:
         earlier.transport.write(command)
+    if EARLIER[driver]:
+        earlier.transport.query("*IDN?")  # answered once all before it is done
     earlier.close()
     opened = bench.open()
     use_everything(bench, opened)

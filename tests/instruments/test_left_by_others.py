@@ -86,6 +86,7 @@ def leave(bench, things):
         else:
             with bench.scheduler.lock:
                 thing(bench.server.instrument)
+    earlier.transport.query("*IDN?")  # answered once all before it is done
     earlier.close()
 
 
@@ -237,6 +238,7 @@ def test_mode_that_stays_is_an_error_that_names_it(driver, left, deaf, said):
     ("driver", "header", "what"),
     [
         (E36312A, "VOLT:PROT:STAT?", "OVP that is switched off"),
+        (E36312A, "OUTP:DEL:FALL?", "delay before it goes off"),
         (DP832, ":DELAY?", "delayer that switches it on and off"),
         (NGM202, "OUTP:TRIG:STAT?", "switching by a trigger"),
     ],

@@ -39,8 +39,8 @@ MODES = (
     listed_mode("voltage that follows steps or a list", "VOLT:MODE", "FIX", "ABOR (@{n})"),
     listed_mode("current limit that follows steps or a list", "CURR:MODE", "FIX", "ABOR (@{n})"),
     listed_mode("remote sensing", "VOLT:SENS:SOUR", "INT"),
-    listed_mode("delay before it goes on", "OUTP:DEL:RISE", "0", off_first=False),
-    listed_mode("delay before it goes off", "OUTP:DEL:FALL", "0", off_first=False),
+    listed_mode("delay before it goes on", "OUTP:DEL:RISE", "0", off_first=False, certain=False),
+    listed_mode("delay before it goes off", "OUTP:DEL:FALL", "0", off_first=False, certain=False),
     Leftover(
         "OVP that is switched off",
         ("VOLT:PROT:STAT? (@{n})",),
@@ -50,7 +50,8 @@ MODES = (
         off_first=False,
     ),
 )
-"""What an earlier user may have left: of the whole supply, and of each output."""
+"""What an earlier user may have left: of the whole supply, and of each output. The delays are known of the
+next series, so an E36312A may not have them."""
 
 
 class KeysightE36312A(ScpiInstrument, PowerSupply[Transport]):

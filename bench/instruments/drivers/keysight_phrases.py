@@ -29,7 +29,9 @@ def keysight_phrases(
     )
 
 
-def listed_mode(what: str, header: str, plain: str, *before: str, off_first: bool = True) -> Leftover:
+def listed_mode(
+    what: str, header: str, plain: str, *before: str, off_first: bool = True, certain: bool = True
+) -> Leftover:
     """A mode of an output, `plain` where nothing is left; `before` goes out before it is set so."""
     ask, put = f"{header}? (@{{n}})", f"{header} {plain},(@{{n}})"
-    return Leftover(what, (ask,), (plain,), (*before, put), off_first=off_first)
+    return Leftover(what, (ask,), (plain,), (*before, put), off_first=off_first, certain=certain)
