@@ -18,7 +18,7 @@ import psutil
 
 from bench.clock import WallClock
 from bench.errors import BenchError
-from bench.instruments.models import open_instrument
+from bench.instruments.models import connect_instrument
 from bench.instruments.output_guard import DISMISSED, READY, GuardedSupply
 from bench.instruments.power_supply import PowerSupply
 from bench.timeline import Timeline
@@ -76,7 +76,7 @@ def _switch_off(supply: GuardedSupply, clock: WallClock, faults: list[str]) -> N
     end = time.monotonic() + PATIENCE
     while True:
         try:
-            instrument = open_instrument(
+            instrument = connect_instrument(
                 supply.name, supply.driver, supply.address, clock, Timeline(clock), identity=supply.identity
             )
             with contextlib.closing(instrument):

@@ -35,6 +35,9 @@ class Instrument(Generic[W]):
         """Connect. Raises `InstrumentError` when another instrument answers, or one not for this driver."""
         self.transport.open()
 
+    def take_over(self) -> None:
+        """Make it do what it is told, whatever an earlier user has left; see the driver. Once it is open."""
+
     def close(self) -> None:
         """Close the wire; settings stay as they are. Idempotent."""
         self.transport.close()

@@ -51,6 +51,33 @@ def open_instrument(
     identity: str | None = None,
     timeout: float = 3.0,
 ) -> Instrument[Any]:
+    """Connect to an instrument, check that it is the one named, and take it over from an earlier user.
+
+    Changes no setting but modes in which it would not do what it is told (`Instrument.take_over`).
+    `timeout` is in wall seconds. Raises as `connect_instrument` does, and `InstrumentError` for such a mode
+    that cannot be set back.
+    """
+    instrument = connect_instrument(
+        name, driver, address, clock, timeline, identity=identity, timeout=timeout
+    )
+    try:
+        instrument.take_over()
+    except BaseException:
+        instrument.close()
+        raise
+    return instrument
+
+
+def connect_instrument(
+    name: str,
+    driver: str,
+    address: str,
+    clock: Clock,
+    timeline: Timeline,
+    *,
+    identity: str | None = None,
+    timeout: float = 3.0,
+) -> Instrument[Any]:
     """Connect to an instrument and check that it is the one named. Changes no setting.
 
     `timeout` is in wall seconds. Raises `ConfigError` for an unknown driver, `InstrumentError` when

@@ -30,6 +30,10 @@ class Trip(enum.Enum):
     OVER_VOLTAGE = "over-voltage"
     OVER_CURRENT = "over-current"
     OVER_TEMPERATURE = "over-temperature"
+    INHIBITED = "inhibit input"
+    OSCILLATION = "oscillation"
+    MAINS = "mains failure"
+    ELSEWHERE = "watchdog or another output's"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,14 @@ class SupplyChannel(ABC):
     @abstractmethod
     def tripped(self) -> Trip | None:
         """The protection that has latched the output off, or None."""
+
+    @property
+    def discharges_when_off(self) -> bool | None:
+        """Whether the output pulls its rail down when it goes off; None where its maker does not say.
+
+        Where it does not, capacitors at the board, or what feeds back into it, keep the board alive.
+        """
+        return None
 
     def clear_protection(self) -> None:
         """Unlatch a trip; the output is left switched off. Raises `InstrumentError` if it stays latched."""

@@ -43,7 +43,7 @@ class ScpiInstrument(Instrument[Transport]):
         """Take everything out of the error queue."""
         errors: list[str] = []
         while True:
-            reply = self.transport.query(self.error_query)
+            reply = self.next_error()
             code = reply.replace(",", " ").split(maxsplit=1)[:1]
             try:
                 number = int(code[0]) if code else None
@@ -56,6 +56,10 @@ class ScpiInstrument(Instrument[Transport]):
             errors.append(reply)
             if len(errors) > ERROR_QUEUE:
                 raise self.transport.fault(self.error_query, f"never empties; last: {reply}")
+
+    def next_error(self) -> str:
+        """The oldest entry of the error queue, as it reads."""
+        return self.transport.query(self.error_query)
 
     def _forget_errors(self) -> None:
         self.errors()

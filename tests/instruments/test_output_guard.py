@@ -116,6 +116,16 @@ def test_killed_bench_leaves_no_output_on(bench, victim):
     assert bench.server.calls == 2
 
 
+def test_guard_only_switches_off_whatever_was_left(bench, victim):
+    model = bench.server.instrument
+    with bench.scheduler.lock:
+        model.coupled = frozenset({1, 2})
+    victim.kill()
+    assert until(lambda: not bench.board.powered)
+    assert until(lambda: not victim.guard.is_running())
+    assert model.coupled == {1, 2}
+
+
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no signals: there `kill` is all, and tested")
 def test_termination_signal_is_no_different(bench, victim):
     victim.send_signal(signal.SIGTERM)

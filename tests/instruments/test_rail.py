@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.virtual.power.rail import Rail
+from bench.virtual.power.rail import CAPACITANCE, Rail
 from bench.virtual.scheduler import Scheduler
 
 
@@ -89,3 +89,52 @@ def test_a_load_that_changes_nothing_by_its_supply_is_not_solved_for_again():
     resistor.asked = 0
     rail.load_changed()  # the same voltage
     assert resistor.asked >= fallen - 2  # to find it, and to see that the board is as it was
+
+
+class SteadyBoard:
+    """Takes `amps` down to 2.8 V."""
+
+    def __init__(self, amps: float) -> None:
+        self.amps = amps
+        self.volts = 0.0
+
+    def set_supply(self, volts: float) -> None:
+        self.volts = volts
+
+    def load(self, volts: float) -> float:
+        return self.amps if volts >= 2.8 else 0.0
+
+
+@pytest.mark.parametrize("amps", [20e-6, 1e-3, 0.1])
+def test_board_lives_on_its_capacitor_when_the_relays_open(amps):
+    scheduler = Scheduler(1)
+    rail = Rail(scheduler, resistance=0.05)
+    board = SteadyBoard(amps)
+    rail.attach(board)
+    rail.drive(3.7, 1.0)
+    rail.release()
+    assert rail.measure() == (0.0, 0.0, "OFF")
+    lasts = CAPACITANCE * 0.9 / amps
+    scheduler.run_to(0.9 * lasts)
+    assert 2.8 < board.volts < 3.0
+    scheduler.run_to(1.1 * lasts)
+    assert board.volts < 2.8
+    rail.drive(3.7, 1.0)
+    assert board.volts == pytest.approx(3.7, abs=0.01)
+    rail.release()
+    rail.off()
+    assert board.volts == 0.0
+
+
+def test_open_relays_leave_nothing_to_what_was_not_driven():
+    scheduler = Scheduler(1)
+    rail = Rail(scheduler)
+    board = SteadyBoard(1e-3)
+    rail.attach(board)
+    rail.release()
+    assert board.volts == 0.0
+    rail.drive(3.7, 1.0)
+    rail.interrupt()
+    rail.release()
+    rail.connect()
+    assert board.volts == 0.0

@@ -1,27 +1,11 @@
 """Scope and continuous data log of the N678x modules in an N6705C.
 
-| command                                | use                                                      |
-|----------------------------------------|----------------------------------------------------------|
-| `FORM REAL`, `FORM:BORD NORM`, `FORM:BORD?` | float32 blocks, most significant byte first         |
-| `SENS:SWE:TINT:RES RES20`              | times in steps of 20.48 us, not 40.96 us                 |
-| `SENS:FUNC:CURR 1,(@n)`, `SENS:FUNC:VOLT 0,(@n)` | scope: the current only, as 5.12 us ask for    |
-| `SENS:CURR:RANG <a>,(@n)`, `SENS:CURR:RANG:AUTO 1,(@n)` | scope: range, or seamless ranging       |
-| `SENS:SWE:TINT <s>,(@n)`, `...? (@n)`  | scope: time between points: 5.12, 10.24, n x 20.48 us    |
-| `SENS:SWE:POIN <n>,(@n)`, `SENS:SWE:OFFS:POIN 0,(@n)` | scope: number of points, none before the trigger |
-| `TRIG:ACQ:SOUR BUS,(@n)`, `INIT:ACQ (@n)`, `TRIG:ACQ (@n)` | scope: arm and trigger               |
-| `FETC:ARR:CURR? (@n)`                  | scope: the points, once they are there                   |
-| `SENS:ELOG:FUNC:CURR 1,(@n)`, `...:VOLT 0`, `...:CURR:MINM 0` | log: the current's mean only      |
-| `SENS:ELOG:CURR:RANG <a>,(@n)`, `SENS:ELOG:CURR:RANG:AUTO 1,(@n)` | log: a range of its own       |
-| `SENS:ELOG:PER <s>,(@n)`, `...? (@n)`  | log: time of one record: n x 20.48 us, 102.4 us to 60 s  |
-| `TRIG:ELOG:SOUR BUS,(@n)`, `INIT:ELOG (@n)`, `TRIG:ELOG (@n)` | log: start                        |
-| `FETC:ELOG? <max>,(@n)`                | log: the oldest records that were not fetched yet        |
-| `ABOR:ELOG (@n)`, `ABOR:ACQ (@n)`      | stop                                                     |
-
-Source: Keysight N6705 Programmer's Reference (subsystems SENSe, INITiate, TRIGger, FETCh, FORMat, ABORt);
-steps of the times, and the 20 s for which the log keeps records: N6705C and N6700C User's Guides (measurement
-sample rate, external data logging).
+Its commands and who confirms them: `bench/instruments/commands/keysight_n6705c.toml`. Steps of the times, and
+the 10 to 20 s for which the log keeps records: N6705 Programmer's Reference, p. 96; N6705C User's Guide
+(external data logging).
 
 The log does not use the scope's range, and begins in its largest one, where a sleeping board is noise.
+Seamless ranging leaves out the 10 uA range, which must be chosen by itself (Programmer's Reference, p. 172).
 """
 
 from __future__ import annotations

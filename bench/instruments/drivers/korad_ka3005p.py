@@ -1,30 +1,28 @@
-"""Korad KA3005P: one output of 30 V / 5 A on a serial port, 9600 baud 8N1, no line ends either way.
+"""Korad KA3005P and its likes under other names: one output on a serial port, 9600 baud 8N1, no line ends.
 
-| command         | reply                     | use                                                       |
-|-----------------|---------------------------|-----------------------------------------------------------|
-| `*IDN?`         | `KORADKA3005PV2.0` or so  | until the line is silent                                  |
-| `VSET1:03.70`   | none                      | voltage setpoint                                          |
-| `VSET1?`        | 5 characters, `03.70`     |                                                           |
-| `ISET1:0.500`   | none                      | current limit                                             |
-| `ISET1?`        | 5 characters, `0.500`     | some firmware sends a sixth byte: thrown away             |
-| `VOUT1?`, `IOUT1?` | 5 characters           | measured output                                           |
-| `OUT1`, `OUT0`  | none                      | output on, off                                            |
-| `OCP1`, `OCP0`  | none                      | over-current protection on, off                           |
-| `STATUS?`       | 1 raw byte                | bit 0: CV (else CC), bit 5: OCP is on, bit 6: output is on |
+Its commands and who confirms them: `bench/instruments/commands/korad_ka3005p.toml`. Models and their ranges:
+sigrok (korad-kaxxxxp, api.c) and tenma-serial (tenmaDcLib). The likes of them whose commands end with a line
+feed (TENMA 72-13320, 72-13330 and 72-13360, Korad KWR) are not among them, nor Korad's KD series, nor those
+with two outputs.
 
-Source: Korad KA series user manual, remote control; status bits as sigrok's driver korad-kaxxxxp reads
-them from real devices (the manual differs).
+`*IDN?` is answered by maker, model and firmware, with or without spaces, and sometimes by a stray byte or a
+serial number behind. It reports no errors at all: a command it does not know is silence. So every setting is
+read back. Its OVP has no level of its own, so none is offered. When its OCP trips it only switches the output
+off; that is told by the output being off though it was switched on.
 
-It reports no errors at all: a command it does not know is silence. So every setting is read back. It
-needs 80 ms between commands. Its OVP has no level of its own, so none is offered. When its OCP trips it
-only switches the output off; that is told by the output being off though it was switched on.
+`STATUS?` is one raw byte. Bit 0 (CV, else CC) and bit 6 (output on) are alike everywhere. OCP is bit 5 on a
+Korad (sigrok), which others call the lock of the keys, bit 7 on a TENMA 72-2540 (koradctl), bit 4 and
+inverted on some with firmware 5 (pyka3005p). So the bit is found out when OCP is first set: it is the one
+that follows.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from bench.clock import Clock
+from bench.errors import InstrumentError
 from bench.instruments.power_supply import (
     ChannelRatings,
     PowerSupply,
@@ -37,30 +35,69 @@ from bench.instruments.wires.serial_wire import SerialWire
 from bench.instruments.wires.wire import Spacing
 
 GAP = 0.080
-"""Seconds between commands, with which none is lost."""
+"""Seconds between commands, with which none is lost: sigrok's, where koradctl takes 50 ms."""
 
-RATINGS = ChannelRatings(Range(0, 31, 5.5e-3), Range(0, 5.1, 5.5e-4), ovp=None)
 
-_CV, _OCP, _ON = 1 << 0, 1 << 5, 1 << 6
+def _rated(volts: float, amps: float) -> ChannelRatings:
+    return ChannelRatings(Range(0, volts, 5.5e-3), Range(0, amps, 5.5e-4), ovp=None)
+
+
+MODELS = {
+    r"KORAD ?KA3005P": _rated(31, 5.1),
+    r"VELLEMAN(LAB)?PS3005D": _rated(31, 5.1),
+    r"RND 320-K[AD]3005P": _rated(31, 5.1),
+    r"S-LS-31 ": _rated(31, 5.1),
+    r"TENMA ?72-2540": _rated(31, 5.1),
+    r"TENMA ?72-2710": _rated(30, 5),
+    r"TENMA ?72-2535": _rated(30, 3),
+    r"TENMA ?72-2705": _rated(31, 3.1),
+    r"TENMA ?72-2545": _rated(60, 2),
+    r"TENMA ?72-2550": _rated(60, 3),
+    r"KORAD ?KA6003P": _rated(60, 3),
+}
+"""Pattern that `*IDN?` begins with -> ranges, the smaller where the sources differ."""
+
+_CV, _ON = 1 << 0, 1 << 6
+_OCP_ANYWHERE = 1 << 4 | 1 << 5 | 1 << 7
+
+
+@dataclass(frozen=True, slots=True)
+class OcpBits:
+    """How the status tells of OCP: these bits have this value when it is on. No bits: not at all."""
+
+    bits: int
+    on: int
 
 
 class KoradKa3005p(PowerSupply[SerialWire]):
     """The driver."""
 
     wire = SerialWire
-    models = "KA3005P"
+    models = f"^({'|'.join(MODELS)})"
 
     def __init__(self, name: str, transport: SerialWire, clock: Clock) -> None:
         super().__init__(name, transport, clock)
         transport.spacing = Spacing(clock, GAP)
-        self._channels = {1: _Channel(name, transport)}
+        transport.identify = self._identify
+
+    def open(self) -> None:
+        super().open()
+        rating = next(r for pattern, r in MODELS.items() if re.match(pattern, self.idn, re.IGNORECASE))
+        self._channels = {1: _Channel(self.name, self.transport, rating)}
+
+    def _identify(self) -> str:
+        """Without what some units send behind it: NUL, 01 or BC (sigrok, koradctl)."""
+        return re.sub(r"[^ -~]", "", self.transport.query("*IDN?"))
 
 
 class _Channel(SupplyChannel):
-    def __init__(self, name: str, wire: SerialWire) -> None:
-        super().__init__(f"{name}:1", 1, RATINGS)
+    def __init__(self, name: str, wire: SerialWire, ratings: ChannelRatings) -> None:
+        super().__init__(f"{name}:1", 1, ratings)
         self._wire = wire
         self._switched_on = False
+        self._ocp_bits: OcpBits | None = None
+        self._ocp: bool | None = None
+        """As it was set last; None before that."""
 
     def _number(self, query: str) -> float:
         reply = self._wire.query_bytes(query, 5).decode("latin-1")
@@ -86,8 +123,7 @@ class _Channel(SupplyChannel):
 
     @property
     def tripped(self) -> Trip | None:
-        status = self._status()
-        fell = self._switched_on and status & _OCP and not status & _ON
+        fell = self._switched_on and self._ocp and not self._status() & _ON
         return Trip.OVER_CURRENT if fell else None
 
     def _get_voltage(self) -> float:
@@ -103,10 +139,37 @@ class _Channel(SupplyChannel):
         self._wire.write(f"ISET1:{amps:05.3f}")
 
     def _get_ocp(self) -> bool:
-        return bool(self._status() & _OCP)
+        if self._ocp_bits is None or not self._ocp_bits.bits:
+            if self._ocp is None:
+                raise InstrumentError(
+                    f"{self.name}: whether OCP is on cannot be told before it has been set once",
+                    help="set `ocp` first: its bit of the status differs between makers",
+                )
+            return self._ocp
+        return self._status() & self._ocp_bits.bits == self._ocp_bits.on
 
     def _set_ocp(self, on: bool) -> None:
+        if self._ocp_bits is None and (on or not self._status() & _ON):  # else it might trip
+            self._ocp_bits = self._find_ocp(on)
+        else:
+            self._put_ocp(on)
+        if on and self._ocp_bits is not None and not self._ocp_bits.bits:
+            raise InstrumentError(
+                f"{self.name}: OCP was switched on, but no bit of STATUS? tells so",
+                help="whether this unit guards the board is unknown: set ocp = false in [supply] of the "
+                "board file, or use another supply",
+            )
+
+    def _find_ocp(self, on: bool) -> OcpBits:
+        self._put_ocp(not on)
+        without = self._status()
+        self._put_ocp(on)
+        bits = (without ^ (now := self._status())) & _OCP_ANYWHERE
+        return OcpBits(bits, (now if on else without) & bits)
+
+    def _put_ocp(self, on: bool) -> None:
         self._wire.write(f"OCP{int(on)}")
+        self._ocp = on
 
     def _get_output(self) -> bool:
         return bool(self._status() & _ON)

@@ -1,14 +1,6 @@
 """Nordic Power Profiler Kit II: 100,000 samples of current a second over USB serial, and eight logic inputs.
 
-| bytes          | reply           | use                                                           |
-|----------------|-----------------|---------------------------------------------------------------|
-| 19             | `NAME: value` lines and `END` | calibration, hardware revision                  |
-| 11 01, 11 02   | none            | ampere meter (a supply feeds the board through it), source meter |
-| 0D hi lo       | none            | source: millivolts, 800 to 5000                               |
-| 0C 01, 0C 00   | none            | the board is connected, or not                                |
-| 06, 07         | sample words    | start, stop                                                   |
-
-Source: Nordic's pc-nrfconnect-ppk and ppk2-api (commands); the stream: see `ppk2_stream`.
+Its commands and who confirms them: `bench/instruments/commands/nordic_ppk2.toml`; the stream: `ppk2_stream`.
 
 It answers nothing but the calibration, so nothing can be read back: the samples themselves show whether a
 setting was taken. No filter for range switches is applied: what it measured is what comes out.
@@ -48,6 +40,9 @@ DISCONNECT = b"\x0c\x00"
 START = b"\x06"
 STOP = b"\x07"
 
+SOURCE = "2"
+"""What its metadata calls source mode."""
+
 LOWEST, HIGHEST = 0.8, 5.0
 """Volts."""
 
@@ -75,6 +70,12 @@ class NordicPpk2(Instrument[SerialWire], InlineMeter):
         self._meter = Ppk2Meter(self)
         self._volts: float | None = None
         self._connected = False
+
+    def take_over(self) -> None:
+        """A source that an earlier user has left lets go of the board: nothing else would."""
+        if self._metadata.get("mode", "").strip() == SOURCE:
+            self.connected = False
+            self.transport.record("mode", "it was left as a source: the board is disconnected from it")
 
     def meter(self, number: int = 1) -> CurrentMeter:
         """Its only meter."""

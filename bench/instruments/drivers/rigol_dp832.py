@@ -1,30 +1,18 @@
 """Rigol DP832: three outputs, twice 30 V / 3 A and 5 V / 3 A, SCPI on TCP port 5555.
 
-| command                               | use                                                       |
-|---------------------------------------|-----------------------------------------------------------|
-| `:SOUR<n>:VOLT <v>`, `:SOUR<n>:VOLT?` | voltage setpoint, 10 mV steps (DP832A: 1 mV)              |
-| `:SOUR<n>:CURR <a>`, `:SOUR<n>:CURR?` | current limit, 1 mA steps                                 |
-| `:OUTP:OVP:VAL CH<n>,<v>`, `...? CH<n>` | over-voltage protection level                           |
-| `:OUTP:OVP CH<n>,ON`                  | it is switched on whenever its level is set               |
-| `:OUTP:OCP:VAL CH<n>,<a>`             | over-current level: a level of its own, see below         |
-| `:OUTP:OCP CH<n>,ON|OFF`, `...? CH<n>` | over-current protection: ON or OFF                       |
-| `:OUTP CH<n>,ON|OFF`, `:OUTP? CH<n>`  | output: ON or OFF                                         |
-| `:MEAS:VOLT? CH<n>`, `:MEAS:CURR? CH<n>` | measured output                                        |
-| `:OUTP:MODE? CH<n>`                   | CV, CC or UR                                              |
-| `:OUTP:OVP:QUES? CH<n>`, `:OUTP:OCP:QUES? CH<n>` | YES when that protection has tripped           |
-| `:OUTP:OVP:CLEAR CH<n>`, `:OUTP:OCP:CLEAR CH<n>` | unlatch                                        |
-| `:SYST:ERR?`                          | oldest error, `0,"No error"` when there is none           |
-
-Source: Rigol DP800 Programming Guide: subsystems :MEASure, :OUTPut, :SOURce, :SYSTem; ranges: DP800
-User's Guide, specifications.
+Its commands and who confirms them: `bench/instruments/commands/rigol_dp832.toml`. Ranges: DP800 User's Guide,
+specifications.
 
 Its over-current protection compares with a level of its own instead of the current limit. The level is
 kept one step below the limit, so that reaching the limit trips, as `SupplyChannel.ocp` promises.
+`:OUTP:MODE?` says CV of an output that is off, so that is asked first. Trips are cleared by
+`:OUTP:OVP:CLEAR`: `:SOUR:VOLT:PROT:CLE` would switch on again.
 """
 
 from __future__ import annotations
 
 from bench.clock import Clock
+from bench.instruments.leftovers import Leftover, each, set_back
 from bench.instruments.power_supply import ChannelRatings, PowerSupply, Range, Regulation, Trip
 from bench.instruments.scpi import ScpiInstrument, plain
 from bench.instruments.scpi_channel import Phrases, ScpiChannel, Setting
@@ -41,6 +29,23 @@ RATINGS = {
 }
 
 
+TRACKING = Leftover(
+    "voltage that follows the other output",
+    (":OUTP:TRAC? CH{n}",),
+    ("OFF", "NONE"),
+    (":OUTP:TRAC CH{n},OFF",),
+)
+TIMER = Leftover("timer that sets its voltage", (":INST:NSEL {n}", ":TIME?"), ("OFF", "0"), (":TIME OFF",))
+DELAYER = Leftover(
+    "delayer that switches it on and off",
+    (":INST:NSEL {n}", ":DELAY?"),
+    ("OFF", "0"),
+    (":DELAY OFF",),
+    certain=False,
+)
+"""What an earlier user may have left. Only outputs 1 and 2 can track each other."""
+
+
 class RigolDp832(ScpiInstrument, PowerSupply[Transport]):
     """The driver. Every setting is followed by `:SYST:ERR?` and read back."""
 
@@ -50,6 +55,9 @@ class RigolDp832(ScpiInstrument, PowerSupply[Transport]):
     def __init__(self, name: str, transport: Transport, clock: Clock) -> None:
         super().__init__(name, transport, clock)
         self._channels = {n: _Channel(self, n, ratings) for n, ratings in RATINGS.items()}
+
+    def take_over(self) -> None:
+        set_back(self, [*each((1, 2), (TRACKING,)), *each(self.channels, (TIMER, DELAYER))])
 
 
 class _Channel(ScpiChannel):

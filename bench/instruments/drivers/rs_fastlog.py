@@ -1,16 +1,7 @@
 """FastLog of the R&S NGM and NGU supplies as a current meter.
 
-| command                          | use                                                           |
-|----------------------------------|---------------------------------------------------------------|
-| `FLOG:SRAT S100|S001k|S010k|S050k|S250k|S500k` | samples a second                                |
-| `FLOG:TARG SCPI`                 | blocks for the remote control instead of a file               |
-| `FLOG 1`, `FLOG 0`               | start, stop                                                   |
-| `STAT:OPER:INST:ISUM<n>:PTR 4096`, `...:NTR 0` | bit 12 of the event register follows its rising |
-| `STAT:OPER:INST:ISUM<n>:EVEN?`   | bit 12: a block is there; reading clears it                   |
-| `FLOG:DATA?`                     | the block: little-endian float32 pairs of volts and amperes   |
-
-Source: R&S NGM200 Series User Manual, FastLog; R&S example for FastLog over SCPI (status bits; a block
-comes every 250 ms whatever the rate, and is overwritten 20 ms later).
+Its commands and who confirms them: `bench/instruments/commands/rs_ngm202.toml`. A block comes every 250 ms,
+whatever the rate, and is overwritten 20 ms later: R&S example for FastLog over SCPI.
 
 So a block that is not fetched within 20 ms is lost. The moments at which blocks come tell how many were
 lost between two that were fetched; their place is filled with NaN and they are counted.

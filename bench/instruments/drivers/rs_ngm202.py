@@ -1,20 +1,7 @@
 """Rohde & Schwarz NGM202 (two outputs) and NGU201 (one): 20 V / 6 A and 20 V / 8 A, SCPI on TCP port 5025.
 
-| command                               | use                                                       |
-|---------------------------------------|-----------------------------------------------------------|
-| `INST OUT<n>`                         | selects the output; sent in one line with each command below |
-| `VOLT <v>`, `CURR <a>`, `...?`        | voltage setpoint, current limit                           |
-| `VOLT:PROT:LEV <v>`, `VOLT:PROT 1`    | over-voltage protection: level, on                        |
-| `VOLT:PROT:TRIP?`, `VOLT:PROT:CLE`    | whether it has tripped, unlatch                           |
-| `FUSE 0|1`, `FUSE?`, `FUSE:TRIP?`, `FUSE:TRIP:CLE` | electronic fuse: over-current protection     |
-| `OUTP:SEL 0|1`                        | the output takes part when the main switch is on          |
-| `OUTP:GEN 0|1`                        | main switch of all outputs                                |
-| `MEAS:VOLT?`, `MEAS:CURR?`            | measured output                                           |
-| `STAT:QUES:INST:ISUM<n>:COND?`        | bit 0 CC, bit 1 CV                                        |
-| `FLOG:SRAT S500k`, `FLOG:TARG SCPI`, `FLOG 0|1`, `FLOG:DATA?` | FastLog, see `rs_fastlog`         |
-| `SYST:ERR?`                           | oldest error, `0,"No error"` when there is none           |
-
-Source: R&S NGM200 and NGU Series User Manuals, remote control commands; ranges: their data sheets.
+Its commands and who confirms them: `bench/instruments/commands/rs_ngm202.toml`; FastLog: `rs_fastlog`.
+Ranges: the data sheets.
 
 The main switch is common to all outputs, so switching on one would power another that an earlier user had
 left selected. Before it goes on, every output that this driver has not switched on is deselected.
@@ -24,6 +11,7 @@ from __future__ import annotations
 
 from bench.clock import Clock
 from bench.instruments.drivers.rs_fastlog import FastLogMeter
+from bench.instruments.leftovers import Leftover, each, set_back
 from bench.instruments.power_supply import ChannelRatings, PowerSupply, Range, Regulation, Trip
 from bench.instruments.scpi import ScpiInstrument
 from bench.instruments.scpi_channel import REGULATIONS, Phrases, ScpiChannel, Setting
@@ -39,6 +27,32 @@ MODELS = {
 """Model -> its outputs."""
 
 AMPERES = {"NGM202": 6.0, "NGM201": 6.0, "NGU201": 8.0}
+
+
+def _left(what: str, header: str, plain: tuple[str, ...], put: str, *, certain: bool = False) -> Leftover:
+    at = "INST OUT{n};:"
+    return Leftover(what, (f"{at}{header}?",), plain, (f"{at}{header} {put}",), certain=certain)
+
+
+TRACKING = Leftover(
+    "outputs that track each other",
+    ("TRAC:ENAB:GEN?",),
+    ("0",),
+    ("TRAC:ENAB:GEN 0",),
+    certain=False,
+)
+MODES = (
+    _left("arbitrary waveform", "ARB:STAT", ("0",), "0", certain=True),
+    _left("slow slope at the switch", "VOLT:RAMP:STAT", ("0",), "0", certain=True),
+    _left("delay before it goes on", "OUTP:DEL:STAT", ("0",), "0"),
+    _left("sinking current only", "OUTP:MODE", ("AUTO", "SOUR", "SOURCE"), "AUTO"),
+    _left("output resistance", "OUTP:IMP:STAT", ("0",), "0"),
+    _left("remote sensing", "VOLT:SENS:SOUR", ("AUTO", "INT"), "AUTO"),
+    _left("switching by a trigger", "OUTP:TRIG:STAT", ("0",), "0"),
+    _left("battery simulation", "BATT:SIM:ENAB", ("0",), "0"),
+)
+"""What an earlier user may have left, on both outputs and on each. R&S's driver, which confirms them, is for
+several series and does not say which of them has what: only waveform and ramp are sure."""
 
 
 class RsNgm202(ScpiInstrument, PowerSupply[Transport]):
@@ -60,6 +74,10 @@ class RsNgm202(ScpiInstrument, PowerSupply[Transport]):
         ratings = ChannelRatings(Range(0, 20.05, _STEP), Range(0.001, amps + 0.01, _STEP), Range(0, 21, 0.05))
         self._channels = {n: _Channel(self, n, ratings) for n in MODELS[model]}
         self._meters = {n: FastLogMeter(f"{self.name}:{n}", n, self, self.clock, amps) for n in MODELS[model]}
+
+    def take_over(self) -> None:
+        tied = [TRACKING] if len(self.channels) > 1 else []
+        set_back(self, [*tied, *each(self.channels, MODES)])
 
     def switch_output(self, number: int, on: bool) -> None:
         """One output, with the others kept as this driver knows them."""
@@ -100,13 +118,18 @@ class _Channel(ScpiChannel):
     def regulation(self) -> Regulation:
         if not self._get_output():
             return Regulation.OFF
-        return REGULATIONS[int(self._number("STAT:QUES:INST:ISUM{n}:COND?")) & 3]
+        return REGULATIONS[self._condition() & 3]
 
     @property
     def tripped(self) -> Trip | None:
         if self._switch("INST OUT{n};:VOLT:PROT:TRIP?"):
             return Trip.OVER_VOLTAGE
-        return Trip.OVER_CURRENT if self._switch("INST OUT{n};:FUSE:TRIP?") else None
+        if self._switch("INST OUT{n};:FUSE:TRIP?"):
+            return Trip.OVER_CURRENT
+        return Trip.OVER_TEMPERATURE if self._condition() & 1 << 4 else None
+
+    def _condition(self) -> int:
+        return int(self._number("STAT:QUES:INST:ISUM{n}:COND?"))
 
     def _get_output(self) -> bool:
         return self._supply.output_is_on(self.number)

@@ -25,12 +25,15 @@ LOGGED = 200
 
 
 class Spacing:
-    """Bench seconds an instrument needs between the end of one exchange and the next command."""
+    """Bench seconds an instrument needs between the end of one exchange and the next command.
+
+    They pass before the first command too: another program may just have sent one.
+    """
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
         self._seconds = seconds
-        self._free_at = 0.0
+        self._free_at = clock.now() + seconds
 
     @property
     def remaining(self) -> float:

@@ -2,7 +2,8 @@
 
 Kept of the real one (DP800 Programming Guide and specifications): the channel as a parameter, in the header,
 or the selected one; ON, OFF, YES and NO as replies; setpoints rounded to 10 mV and 1 mA; an over-current
-level apart from the current limit; trips that switch the output off and stay latched.
+level apart from the current limit; trips that switch the output off and stay latched. CH1 and CH2 can track
+each other's voltage; a timer and a delayer act on the selected output, and stay as an earlier user left them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ AMPS = 3.2
 OCP = 3.3
 VOLT_STEP = 0.01
 AMP_STEP = 0.001
+TRACKED = {1: 2, 2: 1}
+TIMED = 1.0
+"""Volts of a timer's groups as they are at first."""
 
 
 class Dp832(ScpiInstrument):
@@ -35,6 +39,9 @@ class Dp832(ScpiInstrument):
         }
         self.ovp_levels = dict(OVP)
         self.ocp_levels = dict.fromkeys(self.channel_numbers, OCP)
+        self.tracking: set[int] = set()
+        self.timers: set[int] = set()
+        self.delayers: set[int] = set()
         super().__init__()
         self.reset()
 
@@ -61,6 +68,9 @@ class Dp832(ScpiInstrument):
             "OUTPut:OCP:CLEAR": self._clears(ov=False, oc=True),
             "OUTPut:MODE": self._asked(_mode),
             "OUTPut:CVCC": self._asked(_mode),
+            "OUTPut:TRACk": self._track,
+            "TIMEr[:STATe]": self._runs(self.timers),
+            "DELAY[:STATe]": self._runs(self.delayers),
             "MEASure:VOLTage[:DC]": self._asked(lambda o: f"{o.rail.measure()[0]:.4f}"),
             "MEASure:CURRent[:DC]": self._asked(lambda o: f"{o.rail.measure()[1]:.4f}"),
             "MEASure:POWEr[:DC]": self._asked(_watts),
@@ -72,10 +82,12 @@ class Dp832(ScpiInstrument):
 
     def reset(self) -> None:
         self.selected = 1
+        for modes in (self.tracking, self.timers, self.delayers):
+            modes.clear()
         for number, output in self.outputs.items():
             output.volts, output.amps = 0.0, 3.0
             output.on = output.ocp = output.ov_tripped = output.oc_tripped = False
-            output.ovp = None
+            output.ovp = output.follows = None
             self.ovp_levels[number], self.ocp_levels[number] = OVP[number], OCP
             self._apply(number)
 
@@ -97,9 +109,32 @@ class Dp832(ScpiInstrument):
         if call.query:
             return f"{self.outputs[number].volts:.3f}"
         volts = call.number(low=0, high=VOLTS[number], default=0)
-        self.outputs[number].volts = round(volts / VOLT_STEP) * VOLT_STEP
-        self._apply(number)
+        for each in (number, TRACKED[number]) if number in self.tracking else (number,):
+            self.outputs[each].volts = round(volts / VOLT_STEP) * VOLT_STEP
+            self._apply(each)
         return None
+
+    def _track(self, call: Call) -> str | None:
+        number, rest = self._named(call)
+        if call.query:
+            return "NONE" if number not in TRACKED else "ON" if number in self.tracking else "OFF"
+        if number not in TRACKED:
+            raise ScpiError(-224)
+        self.tracking = self.tracking - {number} | ({number} if Call(False, rest, (), ()).switch() else set())
+        return None
+
+    def _runs(self, outputs: set[int]) -> Handler:
+        """A timer or delayer of the selected output; the timer's first group holds for ever here."""
+
+        def handle(call: Call) -> str | None:
+            if call.query:
+                return "ON" if self.selected in outputs else "OFF"
+            (outputs.add if call.switch() else outputs.discard)(self.selected)
+            self.outputs[self.selected].follows = TIMED if self.selected in self.timers else None
+            self._apply(self.selected)
+            return None
+
+        return handle
 
     def _current(self, call: Call) -> str | None:
         number = self._source(call)

@@ -3,7 +3,7 @@
 Kept of the real one (KA series manual; status bits and quirks as reported from real devices): no line
 ends, five-character numbers, a stray sixth byte after `ISET1?`, silence for what it does not know or
 cannot set, some 20 ms until it answers, and that commands closer than 50 ms run into each other. An
-over-current trip only switches the output off.
+over-current trip only switches the output off. Set `identity` and `ocp_bit` for its likes under other names.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ class Ka3005p:
         self.merged = 0
         """Commands that came too soon after another and were lost."""
         self.identity = IDENTITY
+        self.ocp_bit: int | None = 5
+        """Which bit of the status tells of OCP: 5 on a Korad, 7 on a TENMA 72-2540; None: none does."""
+        self.ocp_inverted = False
         self._uart: VirtualUart
         self._last = -1.0
 
@@ -74,7 +77,8 @@ class Ka3005p:
             case "IOUT1?":
                 return f"{amps:05.3f}".encode()
             case "STATUS?":
-                return bytes([(mode == "CV") | _BEEP | output.ocp << 5 | output.on << 6])
+                told = 0 if self.ocp_bit is None else (output.ocp != self.ocp_inverted) << self.ocp_bit
+                return bytes([(mode == "CV") | (_BEEP if self.ocp_bit != 4 else 0) | told | output.on << 6])
             case "OUT0" | "OUT1":
                 output.on = command[-1] == "1"
             case "OCP0" | "OCP1":

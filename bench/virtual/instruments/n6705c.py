@@ -1,28 +1,43 @@
 """A simulated Keysight N6705C with four N6781A modules on up to four rails, their scope and data log.
 
-Kept of the real one (N6705 Programmer's Reference, User's Guide): channel lists, the status bits, triggers by
-command, times rounded to the steps it has, an acquisition of what was chosen to be measured and nothing else,
-an unfinished one that answers nothing until it is done, big-endian blocks unless `FORM:BORD SWAP`, a data log
-with a range of its own, whose buffer runs over when nobody fetches. A range clips what is beyond it and
-resolves an 18-bit step of it; seamless ranging takes each value in the smallest range that holds it.
+Kept of the real one (N6705 Programmer's Reference N6705-90902, User's Guide): channel lists, the status bits,
+triggers by command, times rounded to the steps it has, an acquisition of what was chosen to be measured and
+nothing else, an unfinished one that answers nothing until it is done, big-endian blocks unless
+`FORM:BORD SWAP`, a data log with a range of its own, whose buffer runs over when nobody fetches. A range
+clips what is beyond it and resolves an 18-bit step of it; seamless ranging takes each value in the smallest
+range that holds it, but for the 10 uA one.
+
+A module refuses what it does not have: `VOLT:PROT` on an N678x (p. 464), and everything of the N678x on
+others. A query that is refused is not answered. Modes stay as an earlier user has left them, and act: another
+emulation, current priority, a running list, coupled outputs, open sense leads, delays, relays that open at
+the set voltage.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy
 
+from bench.virtual.instruments.output_stage import OutputStage
 from bench.virtual.instruments.scpi import Call, Handler, Reply, ScpiError
 from bench.virtual.instruments.scpi_supply import (
+    FIXED,
+    SENSES,
     ScpiSupply,
+    bit,
     every,
     put_amps,
+    put_fall_delay,
     put_ocp,
     put_on,
     put_ovp,
+    put_rise_delay,
+    put_sense,
     put_volts,
     scientific,
+    sense,
     spans,
 )
 from bench.virtual.power.rail import Rail
@@ -30,8 +45,19 @@ from bench.virtual.scheduler import Handle, Scheduler
 
 VOLTS = 20.4
 AMPS = 3.06
-OVP = 24.0
+OVP = 22.0
 OCP_DELAY = 0.020
+LONGEST_DELAY = 1023.0
+SLOW = 5.0
+"""Seconds until an output is up whose slew rate was left low."""
+SMUS = ("N6781A", "N6782A", "N6784A", "N6785A", "N6786A")
+WITH_RESISTANCE = ("N6781A", "N6785A")
+NOT_HERE, NOT_SUPPORTED = -113, 310
+"""How a module refuses."""
+EMULATIONS = ("PS1Q", "PS2Q", "BATT", "CHAR", "CCL", "CVL", "VMET", "AMET")
+SINKS = ("CCL", "CVL", "VMET", "AMET")
+LIMITED, PROTECTED = 1 << 7, 1 << 11
+"""Bits LIM+ and PROT of the questionable condition register."""
 TICK = 5.12e-6
 RESOLUTIONS = {"RES20": 4 * TICK, "RES40": 8 * TICK}
 RANGES = (10e-6, 1e-3, 0.1, 3.0)
@@ -45,6 +71,17 @@ BUFFER = 100_000
 """Records of the data log that it keeps until they are fetched."""
 
 
+@dataclass(slots=True)
+class Modes:
+    """How one module regulates, after *RST."""
+
+    emulation: str = "PS2Q"
+    priority: str = "VOLT"
+    volts: str = "FIX"
+    amps: str = "FIX"
+    resistance: bool = False
+
+
 class N6705C(ScpiSupply):
     """`rails`: channel number -> what hangs on that output."""
 
@@ -55,29 +92,50 @@ class N6705C(ScpiSupply):
         self.modules = dict.fromkeys(self.channel_numbers, "N6781A")
         self.swapped = False
         self._levels = dict.fromkeys(self.channel_numbers, 0.0)
+        self.modes = {n: Modes() for n in self.channel_numbers}
+        self.coupled: frozenset[int] = frozenset()
+        self.protection_coupled = False
         self.resolution = RESOLUTIONS["RES20"]
         super().__init__(scheduler, rails)
         self.scopes = {n: _Scope(scheduler, o.rail) for n, o in self.outputs.items()}
         self.logs = {n: _Log(scheduler, o.rail) for n, o in self.outputs.items()}
+        for output in self.outputs.values():
+            output.on_trip = self._trip_all
 
     def commands(self) -> Mapping[str, Handler]:
         numbers = self.channel_numbers
         level = "[:LEVel][:IMMediate][:AMPLitude]"
         return {
-            "SYSTem:CHANnel:COUNt": lambda call: str(len(numbers)),
-            "SYSTem:CHANnel:MODel": lambda call: ",".join(f'"{self.modules[n]}"' for n in call.channels),
+            "SYSTem:CHANnel[:COUNt]": lambda call: f"{len(numbers):+d}",
+            "SYSTem:CHANnel:MODel": lambda call: ",".join(self.modules[n] for n in call.channels),
             f"[SOURce:]VOLTage{level}": self.value(
                 lambda o: o.volts, put_volts, spans(0, every(VOLTS, numbers)), default=0
             ),
-            f"[SOURce:]CURRent:LIMit[:POSitive]{level[8:]}": self.value(
-                lambda o: o.amps, put_amps, spans(0.001, every(AMPS, numbers))
+            f"[SOURce:]CURRent:LIMit[:POSitive]{level[8:]}": self._of_smus(
+                self.value(lambda o: o.amps, put_amps, spans(0.001, every(AMPS, numbers)))
             ),
             f"[SOURce:]CURRent{level}": self._priority_level,
-            "[SOURce:]VOLTage:PROTection[:LEVel]": self.value(
-                lambda o: o.ovp or 0.0, put_ovp, spans(0.1, every(OVP, numbers))
-            ),
+            "[SOURce:]VOLTage:PROTection[:LEVel]": self._of_others(self._ovp()),
+            "[SOURce:]VOLTage:PROTection:REMote[:POSitive][:LEVel]": self._of_smus(self._ovp()),
+            "[SOURce:]VOLTage:MODE": self._transient("volts"),
+            "[SOURce:]CURRent:MODE": self._transient("amps"),
+            "[SOURce:]VOLTage:SENSe:SOURce": self.words(sense, put_sense, SENSES),
+            "[SOURce:]VOLTage:SLEW:MAXimum": self.flag(lambda o: o.slope == 0.0, _put_fastest),
+            "[SOURce:]RESistance:STATe": self._of_smus(self._switch("resistance"), WITH_RESISTANCE),
+            "[SOURce:]EMULation": self._of_smus(self._emulation),
+            "[SOURce:]FUNCtion": self._of_smus(self._priority),
+            "ABORt:TRANsient": self._abort_transient,
             "[SOURce:]CURRent:PROTection:STATe": self.flag(lambda o: o.ocp, put_ocp),
-            "OUTPut[:STATe]": self.flag(lambda o: o.on, put_on),
+            "OUTPut[:STATe]": self._together(self.flag(lambda o: o.on, put_on)),
+            "OUTPut[:STATe]:COUPle:CHANnel": self._couple,
+            "OUTPut[:STATe]:DELay:RISE": self._delay(lambda o: o.rise_delay, put_rise_delay),
+            "OUTPut[:STATe]:DELay:FALL": self._delay(lambda o: o.fall_delay, put_fall_delay),
+            "OUTPut[:STATe]:TMODe": self._of_smus(
+                self.words(
+                    lambda o: "LOWZ" if o.discharges else "HIGHZ", _put_turn_off, {w: w for w in TURN_OFF}
+                )
+            ),
+            "OUTPut:PROTection:COUPle": self._couple_protection,
             "OUTPut:PROTection:CLEar": self.clears(ov=True, oc=True),
             "MEASure[:SCALar]:VOLTage[:DC]": self.measured(0, every(1e-5, numbers)),
             "MEASure[:SCALar]:CURRent[:DC]": self.measured(1, every(1e-8, numbers)),
@@ -114,24 +172,169 @@ class N6705C(ScpiSupply):
     def reset(self) -> None:
         self.swapped = False
         self._levels = dict.fromkeys(self.channel_numbers, 0.0)
-        for output in self.outputs.values():
+        self.protection_coupled = False
+        for number, output in self.outputs.items():
+            self.modes[number] = Modes()
             output.volts, output.amps, output.ovp, output.ocp_delay = 0.0, AMPS, OVP, OCP_DELAY
-            output.on = output.ocp = output.ov_tripped = output.oc_tripped = False
+            output.on = output.ocp = output.ov_tripped = output.oc_tripped = output.sense_open = False
+            output.held_off, output.follows, output.rise_delay, output.fall_delay = False, None, 0.0, 0.0
+            output.discharges, output.slope = True, 0.0
+            self._regulate(number)
+
+    # ---- what a module has, and what an earlier user may leave
+
+    def _of_smus(self, handler: Handler, models: tuple[str, ...] = SMUS) -> Handler:
+        def handle(call: Call) -> Reply:
+            if any(self.modules[n] not in models for n in call.channels):
+                raise ScpiError(NOT_SUPPORTED)
+            return handler(call)
+
+        return handle
+
+    def _of_others(self, handler: Handler) -> Handler:
+        def handle(call: Call) -> Reply:
+            if any(self.modules[n] in SMUS for n in call.channels):
+                raise ScpiError(NOT_HERE)
+            return handler(call)
+
+        return handle
+
+    def _ovp(self) -> Handler:
+        return self.value(lambda o: o.ovp or 0.0, put_ovp, spans(0, every(OVP, self.channel_numbers)))
+
+    def _delay(
+        self, get: Callable[[OutputStage], float], put: Callable[[OutputStage, float], None]
+    ) -> Handler:
+        return self.value(get, put, spans(0, every(LONGEST_DELAY, self.channel_numbers)), default=0)
+
+    def _switch(self, name: str) -> Handler:
+        def handle(call: Call) -> str | None:
+            if call.query:
+                call.nothing()
+                return ",".join(bit(getattr(self.modes[n], name)) for n in call.channels)
+            for number in call.channels:
+                setattr(self.modes[number], name, call.switch())
+            return None
+
+        return handle
+
+    def _transient(self, name: str) -> Handler:
+        """While a list runs (`OutputStage.follows`), it cannot be changed."""
+
+        def handle(call: Call) -> str | None:
+            if call.query:
+                call.nothing()
+                return ",".join(getattr(self.modes[n], name) for n in call.channels)
+            if (wanted := FIXED.get(call.word())) is None:
+                raise ScpiError(-224)
+            for number in call.channels:
+                if self.outputs[number].follows is not None:
+                    raise ScpiError(308)
+                setattr(self.modes[number], name, wanted)
+            return None
+
+        return handle
+
+    def _abort_transient(self, call: Call) -> None:
+        call.nothing()
+        for number in call.channels:
+            self.outputs[number].follows = None
+            self.outputs[number].apply()
+
+    def _emulation(self, call: Call) -> str | None:
+        """A change switches off and brings the module's settings back to those after *RST (p. 562)."""
+        if call.query:
+            call.nothing()
+            return ",".join(self.modes[n].emulation for n in call.channels)
+        word = call.word()
+        if (wanted := next((e for e in EMULATIONS if word.startswith(e)), None)) is None:
+            raise ScpiError(-224)
+        for number in call.channels:
+            self._revert(number)
+            self.modes[number].emulation = wanted
+            self.modes[number].priority = "CURR" if wanted in ("CCL", "AMET") else "VOLT"
+            self._regulate(number)
+        return None
+
+    def _priority(self, call: Call) -> str | None:
+        """A change switches off and brings the module's settings back to those after *RST (User's Guide)."""
+        if call.query:
+            call.nothing()
+            return ",".join(f'"{self.modes[n].priority}"' for n in call.channels)
+        word = call.word()
+        if word not in ("VOLT", "VOLTAGE", "CURR", "CURRENT"):
+            raise ScpiError(-224)
+        for number in call.channels:
+            if self.modes[number].priority != word[:4]:
+                self._revert(number)
+                self.modes[number].priority = word[:4]
+                self._regulate(number)
+        return None
+
+    def _revert(self, number: int) -> None:
+        output = self.outputs[number]
+        output.volts, output.amps, output.on = 0.0, AMPS, False
+
+    def _regulate(self, number: int) -> None:
+        output, modes = self.outputs[number], self.modes[number]
+        output.sources = modes.emulation not in SINKS
+        in_current = modes.priority == "CURR"
+        # up to VOLT:LIM, as it is after *RST
+        output.instead = (VOLTS, max(0.0, self._levels[number])) if in_current else None
+        output.apply()
+
+    def _together(self, handler: Handler) -> Handler:
+        def handle(call: Call) -> Reply:
+            if call.query or self.coupled.isdisjoint(call.channels):
+                return handler(call)
+            numbers = sorted(self.coupled | {*call.channels})
+            return handler(Call(False, call.parameters, numbers, call.suffixes))
+
+        return handle
+
+    def _couple(self, call: Call) -> str | None:
+        """Without a number: none is coupled any more. Every output goes off."""
+        if call.query:
+            return ",".join(map(str, sorted(self.coupled)))
+        if not set(call.parameters) <= {str(n) for n in self.channel_numbers}:
+            raise ScpiError(-222)
+        self.coupled = frozenset(map(int, call.parameters))
+        for output in self.outputs.values():
+            output.on = False
             output.apply()
+        return None
+
+    def _couple_protection(self, call: Call) -> str | None:
+        if call.query:
+            return bit(self.protection_coupled)
+        self.protection_coupled = call.switch()
+        return None
+
+    def _trip_all(self) -> None:
+        if self.protection_coupled:
+            for output in self.outputs.values():
+                output.held_off = True
+                output.apply()
 
     # ---- status and format
 
     def _operation(self, call: Call) -> str:
         def bits(number: int) -> int:
-            mode = {"CV": 1, "CC": 2, "OFF": 4}[self.outputs[number].mode]
+            mode = {"CV": 1, "CC": 0 if self.modules[number] in SMUS else 2, "OFF": 0}
+            off = 4 * (not self.outputs[number].on)
             scope = self.scopes[number]
-            return mode | scope.armed << 3 | scope.measuring << 5
+            return mode[self.outputs[number].mode] | off | scope.armed << 3 | scope.measuring << 5
 
         return ",".join(str(bits(n)) for n in call.channels)
 
     def _questionable(self, call: Call) -> str:
-        chosen = [self.outputs[n] for n in call.channels]
-        return ",".join(str(o.ov_tripped | o.oc_tripped << 1) for o in chosen)
+        def bits(number: int) -> int:
+            output = self.outputs[number]
+            limited = LIMITED * (output.mode == "CC" and self.modules[number] in SMUS)
+            tripped = output.ov_tripped or output.oc_tripped or output.held_off
+            return output.ov_tripped | output.oc_tripped << 1 | limited | PROTECTED * tripped
+
+        return ",".join(str(bits(n)) for n in call.channels)
 
     def _order(self, call: Call) -> str | None:
         if call.query:
@@ -148,6 +351,8 @@ class N6705C(ScpiSupply):
             return ",".join(scientific(self._levels[n]) for n in call.channels)
         for number in call.channels:
             self._levels[number] = call.number(low=-AMPS, high=AMPS, default=0.0)
+            if self.modes[number].priority == "CURR":
+                self._regulate(number)
         return None
 
     def _accept(self, call: Call) -> str | None:
@@ -248,6 +453,17 @@ class N6705C(ScpiSupply):
         return self._block(self.logs[call.channels[0]].take(limit))
 
 
+TURN_OFF = ("HIGHZ", "LOWZ")
+
+
+def _put_fastest(output: OutputStage, on: bool) -> None:
+    output.slope = 0.0 if on else SLOW
+
+
+def _put_turn_off(output: OutputStage, mode: str) -> None:
+    output.discharges = mode == "LOWZ"
+
+
 def _one_of(call: Call, *words: str) -> None:
     if call.word() not in words:
         raise ScpiError(-224)
@@ -263,8 +479,9 @@ class _Meter:
     def readings(self, amps: numpy.ndarray) -> numpy.ndarray:
         taken = numpy.full(len(amps), self.range)
         if self.auto:
-            fitting = numpy.searchsorted(RANGES, numpy.abs(amps))
-            taken = numpy.array(RANGES)[numpy.minimum(fitting, len(RANGES) - 1)]
+            seamless = RANGES[1:]
+            fitting = numpy.searchsorted(seamless, numpy.abs(amps))
+            taken = numpy.array(seamless)[numpy.minimum(fitting, len(seamless) - 1)]
         highest = OVERRANGE * taken
         step = taken / STEPS
         return numpy.asarray(numpy.round(numpy.clip(amps, -highest, highest) / step) * step)

@@ -1,7 +1,9 @@
 """A simulated R&S NGM202 on up to two rails, with FastLog.
 
 Kept of the real one (NGM200 User Manual): the selected output, selection and main switch of the outputs,
-the electronic fuse, OVP, and FastLog blocks of 250 ms that are kept for 20 ms.
+the electronic fuse, OVP, and FastLog blocks of 250 ms that are kept for 20 ms. Outputs may have been left
+tracking each other, and each with a waveform that runs, a ramp at its switch, a delay, sinking only, sensing
+at other leads; an output resistance, a trigger and the battery simulation are kept and do nothing here.
 """
 
 from __future__ import annotations
@@ -11,13 +13,14 @@ from collections.abc import Mapping
 import numpy
 
 from bench.virtual.instruments.output_stage import OutputStage
-from bench.virtual.instruments.scpi import Call, Handler, ScpiError
+from bench.virtual.instruments.scpi import Call, Handler, Reply, ScpiError
 from bench.virtual.instruments.scpi_supply import (
     ScpiSupply,
     bit,
     every,
     put_amps,
     put_ocp,
+    put_sense,
     put_volts,
     spans,
 )
@@ -32,6 +35,9 @@ BLOCK = 0.250
 KEPT = 0.020
 RATES = {"S100": 100, "S001K": 1000, "S010K": 10_000, "S050K": 50_000, "S250K": 250_000, "S500K": 500_000}
 READY = 1 << 12
+RAMP, LATE = 5.0, 10.0
+"""Seconds until an output that ramps up, or is delayed, is there."""
+SINK_OR_SOURCE = {"AUTO": "AUTO", "SINK": "SINK", "SOUR": "SOUR", "SOURCE": "SOUR"}
 
 
 class Ngm202(ScpiSupply):
@@ -44,6 +50,13 @@ class Ngm202(ScpiSupply):
         self._taking_part = dict.fromkeys(self.channel_numbers, False)
         self._main = False
         self._levels = dict.fromkeys(self.channel_numbers, OVP)
+        self.waveform = 12.0
+        """Volts that a waveform gives, when it runs."""
+        self.tracks = False
+        """Whether the outputs in `tracking` track each other."""
+        self.tracking: set[int] = set()
+        self.kept: dict[tuple[int, str], bool] = {}
+        self.output_modes = dict.fromkeys(self.channel_numbers, "AUTO")
         super().__init__(scheduler, rails)
         self.logs = {n: _FastLog(scheduler, output.rail) for n, output in self.outputs.items()}
 
@@ -53,12 +66,14 @@ class Ngm202(ScpiSupply):
         return {
             "INSTrument[:SELect]": self._select_named,
             "INSTrument:NSELect": self.select,
-            f"[SOURce:]VOLTage{level}": self.value(
-                lambda o: o.volts, put_volts, spans(0, every(VOLTS, numbers)), default=0
+            f"[SOURce:]VOLTage{level}": self._tracked(
+                self.value(lambda o: o.volts, put_volts, spans(0, every(VOLTS, numbers)), default=0)
             ),
-            f"[SOURce:]CURRent{level}": self.value(
-                lambda o: o.amps, put_amps, spans(0.001, every(AMPS, numbers))
+            f"[SOURce:]CURRent{level}": self._tracked(
+                self.value(lambda o: o.amps, put_amps, spans(0.001, every(AMPS, numbers)))
             ),
+            "TRACking[:ENABle]:GENeral": self._track_all,
+            "TRACking[:ENABle]:CH<n>": self._track_one,
             "[SOURce:]VOLTage:PROTection[:STATe]": self.flag(lambda o: o.ovp is not None, self._put_ovp),
             "[SOURce:]VOLTage:PROTection:LEVel": self._ovp_level,
             "[SOURce:]VOLTage:PROTection:TRIPped": self.asked(lambda o: bit(o.ov_tripped)),
@@ -75,6 +90,16 @@ class Ngm202(ScpiSupply):
             "STATus:OPERation:INSTrument:ISUMmary<n>[:EVENt]": self._event,
             "STATus:OPERation:INSTrument:ISUMmary<n>:PTRansition": lambda call: self._filter("rising", call),
             "STATus:OPERation:INSTrument:ISUMmary<n>:NTRansition": lambda call: self._filter("falling", call),
+            "ARBitrary[:STATe]": self.flag(lambda o: o.follows is not None, self._put_waveform),
+            "[SOURce:]VOLTage:RAMP[:STATe]": self.flag(lambda o: o.slope > 0, _put_ramp),
+            "[SOURce:]VOLTage:SENSe[:SOURce]": self.words(
+                lambda o: "EXT" if o.sense_open else "AUTO", put_sense, {"AUTO": "AUTO", "EXT": "EXT"}
+            ),
+            "OUTPut:DELay[:STATe]": self.flag(lambda o: o.rise_delay > 0, _put_late),
+            "OUTPut:MODE": self.words(self._mode_of, self._put_mode, SINK_OR_SOURCE),
+            "OUTPut:IMPedance[:STATe]": self._kept("impedance"),
+            "OUTPut:TRIGgered[:STATe]": self._kept("triggered"),
+            "BATTery:SIMulator[:ENABle]": self._kept("battery"),
             "FLOG[:STATe]": self._log_state,
             "FLOG:SRATe": self._log_rate,
             "FLOG:TARGet": self._log_target,
@@ -91,8 +116,62 @@ class Ngm202(ScpiSupply):
             self._taking_part[number] = False
             self._levels[number] = OVP
             output.volts, output.amps, output.ovp, output.ocp_delay = 0.0, AMPS, None, FUSE_DELAY
-            output.on = output.ocp = output.ov_tripped = output.oc_tripped = False
+            output.on = output.ocp = output.ov_tripped = output.oc_tripped = output.sense_open = False
+            output.follows, output.rise_delay, output.slope, output.sources = None, 0.0, 0.0, True
+            self.output_modes[number] = "AUTO"
             output.apply()
+        self.kept.clear()
+        self.tracks = False
+        self.tracking.clear()
+
+    # ---- what an earlier user may leave
+
+    def _tracked(self, handler: Handler) -> Handler:
+        """A setting of one of the outputs that track each other is all of theirs."""
+
+        def handle(call: Call) -> Reply:
+            if call.query or not self.tracks or self.selected not in self.tracking:
+                return handler(call)
+            return handler(Call(False, call.parameters, sorted(self.tracking), call.suffixes))
+
+        return handle
+
+    def _track_all(self, call: Call) -> str | None:
+        if call.query:
+            return bit(self.tracks)
+        self.tracks = call.switch()
+        return None
+
+    def _track_one(self, call: Call) -> str | None:
+        number = call.suffixes[0] if call.suffixes else 1
+        if number not in self.channel_numbers:
+            raise ScpiError(-113)
+        if call.query:
+            return bit(number in self.tracking)
+        (self.tracking.add if call.switch() else self.tracking.discard)(number)
+        return None
+
+    def _put_waveform(self, output: OutputStage, on: bool) -> None:
+        output.follows = self.waveform if on else None
+
+    def _mode_of(self, output: OutputStage) -> str:
+        return self.output_modes[self._number_of(output)]
+
+    def _put_mode(self, output: OutputStage, mode: str) -> None:
+        self.output_modes[self._number_of(output)] = mode
+        output.sources = mode != "SINK"
+
+    def _kept(self, what: str) -> Handler:
+        def handle(call: Call) -> str | None:
+            if call.query:
+                return bit(self.kept.get((self.selected, what), False))
+            self.kept[self.selected, what] = call.switch()
+            return None
+
+        return handle
+
+    def _number_of(self, output: OutputStage) -> int:
+        return next(n for n, o in self.outputs.items() if o is output)
 
     def _select_named(self, call: Call) -> str | None:
         if call.query:
@@ -104,7 +183,7 @@ class Ngm202(ScpiSupply):
         return None
 
     def _put_ovp(self, output: OutputStage, on: bool) -> None:
-        number = next(n for n, o in self.outputs.items() if o is output)
+        number = self._number_of(output)
         output.ovp = self._levels[number] if on else None
 
     def _ovp_level(self, call: Call) -> str | None:
@@ -197,6 +276,14 @@ class Ngm202(ScpiSupply):
         data = self.logs[self.selected].take()
         size = str(len(data)).encode()
         return b"#%d%s%s" % (len(size), size, data)
+
+
+def _put_ramp(output: OutputStage, on: bool) -> None:
+    output.slope = RAMP if on else 0.0
+
+
+def _put_late(output: OutputStage, on: bool) -> None:
+    output.rise_delay = LATE if on else 0.0
 
 
 class _FastLog:

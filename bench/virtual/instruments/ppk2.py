@@ -53,6 +53,11 @@ class Ppk2:
         with scheduler.lock:
             self._feed()
 
+    def leave_as_source(self, millivolts: int) -> None:
+        """As an earlier user may leave it: feeding the board."""
+        self._source, self._connected, self._millivolts = True, True, millivolts
+        self._feed()
+
     def connect(self, uart: VirtualUart) -> None:
         self._uart = uart
         uart.on_receive = self._receive

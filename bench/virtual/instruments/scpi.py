@@ -24,7 +24,10 @@ MESSAGES = {
     -222: "Data out of range",
     -223: "Too much data",
     -224: "Illegal parameter value",
+    -221: "Settings conflict",
     -230: "Data corrupt or stale",
+    308: "This setting cannot be changed while transient trigger is initiated",
+    310: "The command is not supported by this model",
     -350: "Queue overflow",
 }
 

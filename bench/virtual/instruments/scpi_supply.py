@@ -61,6 +61,21 @@ class ScpiSupply(ScpiInstrument):
 
         return handle
 
+    def words(
+        self,
+        get: Callable[[OutputStage], str],
+        put: Callable[[OutputStage, str], None],
+        words: Mapping[str, str],
+    ) -> Handler:
+        """A setting that is one of `words`: as it may be written -> as it is answered."""
+
+        def change(call: Call, number: int) -> None:
+            if (wanted := words.get(call.word())) is None:
+                raise ScpiError(-224)
+            put(self.outputs[number], wanted)
+
+        return self.setting(get, change)
+
     def asked(self, get: Callable[[OutputStage], str]) -> Handler:
         """A query without parameters, answered for each channel."""
 
@@ -114,6 +129,27 @@ class ScpiSupply(ScpiInstrument):
             return str(self.selected)
         self.selected = int(call.number(low=min(self.channel_numbers), high=max(self.channel_numbers)))
         return None
+
+
+FIXED = {"FIX": "FIX", "FIXED": "FIX", "STEP": "STEP", "LIST": "LIST", "ARB": "ARB"}
+SENSES = {"INT": "INT", "INTERNAL": "INT", "EXT": "EXT", "EXTERNAL": "EXT"}
+"""What the mode of a setting and where it is sensed may be called (Keysight)."""
+
+
+def put_sense(output: OutputStage, where: str) -> None:
+    output.sense_open = where == "EXT"
+
+
+def sense(output: OutputStage) -> str:
+    return "EXT" if output.sense_open else "INT"
+
+
+def put_rise_delay(output: OutputStage, seconds: float) -> None:
+    output.rise_delay = seconds
+
+
+def put_fall_delay(output: OutputStage, seconds: float) -> None:
+    output.fall_delay = seconds
 
 
 def put_volts(output: OutputStage, volts: float) -> None:

@@ -2,7 +2,8 @@
 
 Kept of the real one (SPD3303X Quick Start, remote control): the channel in the header, no query of the
 output but status bits in hexadecimal, no protections, errors as `-113  Undefined header`, and that a
-command within 10 ms of the one before is lost without a word.
+command within 20 ms of the one before is lost without a word (PyFixate). In series and in parallel the second
+output does as the first; a timer gives its own voltage.
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ from bench.virtual.scheduler import Scheduler
 
 VOLTS = 32.0
 AMPS = 3.2
-DEAF = 0.010
+TIMED = 12.0
+"""Volts of a timer's groups."""
+DEAF = 0.020
 """Seconds after a command in which it does not listen."""
 
-_INDEPENDENT = 0b01 << 2
+INDEPENDENT, SERIES, PARALLEL = 0b01, 0b11, 0b10
+TRACKS = {"0": INDEPENDENT, "1": SERIES, "2": PARALLEL}
+"""Bits 2 and 3 of the status, by the parameter of `OUTP:TRACK`."""
 
 
 class Spd3303x(ScpiInstrument):
@@ -35,6 +40,8 @@ class Spd3303x(ScpiInstrument):
         }
         self.lost = 0
         """Commands that came too soon."""
+        self.track = INDEPENDENT
+        self.timers: set[int] = set()
         self._scheduler = scheduler
         self._deaf_until = 0.0
         super().__init__()
@@ -55,6 +62,8 @@ class Spd3303x(ScpiInstrument):
             "CH<n>:VOLTage": self._voltage,
             "CH<n>:CURRent": self._current,
             "OUTPut": self._output,
+            "OUTPut:TRACK": self._track,
+            "TIMEr": self._timer,
             "MEASure:VOLTage": lambda call: self._measured(call, 0),
             "MEASure:CURRent": lambda call: self._measured(call, 1),
             "MEASure:POWEr": self._power,
@@ -62,32 +71,59 @@ class Spd3303x(ScpiInstrument):
         }
 
     def reset(self) -> None:
+        self.track = INDEPENDENT
+        self.timers.clear()
         for output in self.outputs.values():
-            output.volts, output.amps, output.on = 0.0, AMPS, False
+            output.volts, output.amps, output.on, output.follows = 0.0, AMPS, False, None
             output.apply()
 
     def _voltage(self, call: Call) -> str | None:
         output = self._header(call)
         if call.query:
             return f"{output.volts:.3f}"
-        output.volts = round(call.number(low=0, high=VOLTS), 3)
-        output.apply()
+        volts = round(call.number(low=0, high=VOLTS), 3)
+        for each in self._tied(output):
+            each.volts = volts
+            each.apply()
         return None
 
     def _current(self, call: Call) -> str | None:
         output = self._header(call)
         if call.query:
             return f"{output.amps:.3f}"
-        output.amps = round(call.number(low=0, high=AMPS), 3)
-        output.apply()
+        amps = round(call.number(low=0, high=AMPS), 3)
+        for each in self._tied(output):
+            each.amps = amps
+            each.apply()
         return None
 
     def _output(self, call: Call) -> None:
         if call.query or len(call.parameters) != 2:
             raise ScpiError(-113)
         output = self._named(call.parameters[0])
-        output.on = Call(False, call.parameters[1:], (), ()).switch()
+        on = Call(False, call.parameters[1:], (), ()).switch()
+        for each in self._tied(output):
+            each.on = on
+            each.apply()
+
+    def _track(self, call: Call) -> None:
+        if call.query or (word := call.word()) not in TRACKS:
+            raise ScpiError(-113 if call.query else -224)
+        self.track = TRACKS[word]
+
+    def _timer(self, call: Call) -> None:
+        if call.query or len(call.parameters) != 2:
+            raise ScpiError(-113)
+        output = self._named(call.parameters[0])
+        number = next(n for n, o in self.outputs.items() if o is output)
+        on = Call(False, call.parameters[1:], (), ()).switch()
+        (self.timers.add if on else self.timers.discard)(number)
+        output.follows = TIMED if on else None
         output.apply()
+
+    def _tied(self, output: OutputStage) -> tuple[OutputStage, ...]:
+        """In series and in parallel the first output's settings are the second's."""
+        return (output,) if self.track == INDEPENDENT else tuple(self.outputs.values())
 
     def _measured(self, call: Call, which: int) -> str:
         if not call.query:
@@ -99,10 +135,11 @@ class Spd3303x(ScpiInstrument):
         return f"{float(self._measured(call, 0)) * float(self._measured(call, 1)):.3f}"
 
     def _status(self, call: Call) -> str:
-        bits = _INDEPENDENT
+        bits = self.track << 2
         for number, output in self.outputs.items():
             bits |= (output.mode == "CC") << number - 1 | output.on << 3 + number
-        return f"{bits:#x}"
+            bits |= (number in self.timers) << 5 + number
+        return f"0x{bits:04x}"
 
     def _header(self, call: Call) -> OutputStage:
         number = call.suffixes[0] if call.suffixes else 0

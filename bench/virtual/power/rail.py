@@ -31,6 +31,13 @@ CAPACITANCE = 220e-6
 MIN_RECOVERY = 1e-3
 """Seconds a collapsed rail stays down at least: the regulation loop's recovery."""
 
+LEAKAGE = 1e-6
+"""Amperes that empty the capacitor when nothing takes any, once the output's relay has opened."""
+
+_DRAIN_STEPS = 50
+_EMPTY = 0.01
+"""Steps in which a capacitor is followed down, and volts below which it is empty."""
+
 _DROOP_STEPS = 200
 _ROUNDS = 50
 _FALLS = 3
@@ -79,6 +86,9 @@ class Rail:
         self._mode: Mode = "OFF"
         self._collapsed: Handle | None = None
         self._burst_end: Handle | None = None
+        self._kept: float | None = None  # volts of the capacitor, with nothing that drives it
+        self._kept_at = self._leaving = 0.0
+        self._draining: Handle | None = None
         self._evaluating = False
         self._again = False
         self._falls = 0
@@ -100,11 +110,18 @@ class Rail:
 
     def drive(self, volts: float, current_limit: float) -> None:
         """The output is on, at `volts`, with at most `current_limit` amperes."""
-        self._volts, self._limit, self._driven = volts, current_limit, True
+        self._volts, self._limit, self._driven, self._kept = volts, current_limit, True, None
         self._recover()
 
     def off(self) -> None:
         """The output is off; the supply's down-programmer discharges the rail at once."""
+        self._volts, self._driven, self._kept = 0.0, False, None
+        self._recover()
+
+    def release(self) -> None:
+        """The output's relays open at the voltage it has: the boards go on from their capacitor."""
+        if self._driven and not self._interrupted:
+            self._kept, self._kept_at, self._leaving = self._board_volts, self._scheduler.now, 0.0
         self._volts, self._driven = 0.0, False
         self._recover()
 
@@ -203,6 +220,9 @@ class Rail:
     def _evaluate(self) -> None:
         if self._collapsed is not None:
             return
+        if self._kept is not None and not self._interrupted:
+            self._drain(self._kept)
+            return
         if not self._driven or self._interrupted:
             self._settle_at(0.0, "CV" if self._driven else "OFF")
             return
@@ -219,6 +239,19 @@ class Rail:
             self._settle_at(volts, mode, dip)
             if dip > 0 and self._again and self._current(volts) < taken:
                 self._collapse(volts - dip)  # a burst killed a load; the capacitor must charge again
+
+    def _drain(self, volts: float) -> None:
+        """What the boards have taken out of the capacitor by now, and a look again a step later."""
+        if self._draining is not None:
+            self._draining.cancel()
+        now = self._scheduler.now
+        volts -= self._leaving * (now - self._kept_at) / CAPACITANCE
+        self._kept, self._kept_at = (volts, now) if volts > _EMPTY else (None, now)
+        self._settle_at(max(0.0, volts if self._kept is not None else 0.0), "OFF")
+        self._leaving = max(self._current(volts), LEAKAGE)
+        if self._kept is not None:
+            step = CAPACITANCE * volts / _DRAIN_STEPS / self._leaving
+            self._draining = self._scheduler.after(step, self.load_changed)
 
     def _collapse(self, volts: float) -> None:
         """Nothing is stable at this moment: stay low until the limit current has charged the rail."""
