@@ -114,6 +114,17 @@ class Dut(ABC):
         else:
             self._reset(way)
 
+    def prove_reset(self, way: ResetWay) -> None:
+        """As `reset`; and fail (`AssertionError`) when its chip says that it was another reset, or none.
+
+        A watchdog is waited for. Where the chip does not tell, the timeline says "not checked".
+        """
+        self.reset(way)
+        self._reset_not_told(way)
+
+    def _reset_not_told(self, way: ResetWay) -> None:
+        self._timeline.record(self.name, "not checked", f"that it was reset by {way}: its chip does not tell")
+
     def _reset(self, way: ResetWay) -> None:
         """By a wire of the bench."""
         raise NotApplicable(f"{self.name} has no wire that resets it by {way}")

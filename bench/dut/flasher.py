@@ -17,6 +17,9 @@ class Flasher(ABC):
     a `BenchError` that names the board, the address and the cure.
     """
 
+    reset_reasons: frozenset[str] | None = None
+    """What the chip gave as the reasons of its last reset, by the names of its manual; None: not told."""
+
     def check(self) -> None:
         """Raise `ProbeError` when the way in is visibly not there. Needs no power on the board."""
         return
@@ -95,3 +98,17 @@ class Flasher(ABC):
             f"{type(self).__name__} has no debugger that could reset the chip",
             help="remove the capability reset-debugger from the board file",
         )
+
+    def catch_reset(self) -> None:
+        """From now on `caught_reset` sees the next reset, whoever causes it, while the session is open.
+
+        Raises `ProbeError` where there is no debugger.
+        """
+        raise ProbeError(
+            f"{type(self).__name__} has no debugger that could see a reset",
+            help="look at the console instead",
+        )
+
+    def caught_reset(self) -> bool:
+        """Whether there was a reset since `catch_reset`. If so, `reset_reasons` are its own."""
+        return False

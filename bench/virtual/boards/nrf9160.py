@@ -12,6 +12,7 @@ from bench.virtual.firmware.application import DeviceIdentity
 from bench.virtual.firmware.update.component import NRF9160_COMPONENTS
 from bench.virtual.flash import Flash
 from bench.virtual.machine import Region, RunningImage
+from bench.virtual.nrf91.application_state import APPLICATION
 from bench.virtual.nrf91.chip import Nrf91Chip
 from bench.virtual.process import Cpu, Steps
 from bench.virtual.radio.modem import Routes
@@ -66,7 +67,10 @@ class VirtualNrf9160(VirtualBoard):
         self.chip.power(on)
 
     def _load(self) -> Steps:
-        return (yield from mcuboot.boot(self))
+        running = yield from mcuboot.boot(self)
+        if running is not None:
+            self.chip.core.enter(APPLICATION)
+        return running
 
     def _slots(self, running: RunningImage) -> UpdateSlots:
         return mcuboot.McubootSlots(self, running)

@@ -9,18 +9,31 @@ from collections.abc import Callable, Sequence
 
 from bench.virtual.flash import Flash, FlashTiming
 from bench.virtual.nrf91 import memory_map as mem
+from bench.virtual.nrf91.access_rules import Spu
 from bench.virtual.nrf91.core import SLICE, Core
 from bench.virtual.nrf91.dap import BusFault, Dap
 from bench.virtual.nrf91.nvmc import ERASE_ENABLE, WRITE_ENABLE, Nvmc
 from bench.virtual.nrf91.protection import Protection
 from bench.virtual.nrf91.silicon import NRF9160, Silicon
+from bench.virtual.nrf91.watchdog import Watchdog
 from bench.virtual.process import Cpu, Steps
-from bench.virtual.scheduler import Scheduler
+from bench.virtual.scheduler import Handle, Scheduler
 
 TIMING = FlashTiming(page_erase=mem.PAGE_ERASE_TIME, word_write=mem.WORD_WRITE_TIME)
 
-RESET_REASON_BITS = {"power": 0, "pin": 1 << 0, "watchdog": 1 << 1, "soft": 1 << 16, "swd": 1 << 16}
-"""RESETREAS (product specification, POWER): RESETPIN, DOG, SREQ; nothing set means power-on."""
+RESET_REASON_BITS = {
+    "power": 0,
+    "pin": 1 << 0,  # RESETPIN
+    "watchdog": 1 << 1,  # DOG
+    "soft": 1 << 16,  # SREQ: SYSRESETREQ, by the firmware
+    "swd": 1 << 16,  # SREQ: SYSRESETREQ, by a debugger
+    "ctrl-ap": 1 << 18,  # CTRLAP: CTRL-AP.RESET
+}
+"""RESETREAS (nRF9160 product specification, POWER; nrf9160.svd; nrfx, nrf9160_bitfields.h and, with the same
+bits for the nRF91x1, nrf9120_bitfields.h). Nothing set means power-on; bits add up until ones clear them."""
+
+ENDS_WATCHDOG = {"power", "pin", "watchdog"}
+"""Resets that reach the watchdog (see `bench.virtual.nrf91.watchdog`)."""
 
 IDLE_ADDRESS = 0x10400
 
@@ -60,10 +73,13 @@ class Nrf91Chip:
         self.powered = False
         self.protection = Protection(self._uicr_word, hardened=silicon.hardened)
         self._peripherals: dict[int, int] = {}
+        self._masters: list[Handle] = []
         self._reset_reasons = 0
         self._reset_held: set[str] = set()
         if locked:
             struct.pack_into("<I", self.uicr.view, mem.UICR_APPROTECT, mem.PROTECTED)
+        self.spu = Spu()
+        self.watchdog = Watchdog(scheduler, lambda: self.reset("watchdog"))
         self.core = Core(self)
         self.nvmc = Nvmc(self.flash, self.uicr, scheduler, self.core.memory_changed)
         self.dap = Dap(self)
@@ -77,19 +93,22 @@ class Nrf91Chip:
         self.powered = on
         if on:
             self._reset_reasons = 0
-            self._reset_held -= {"swd"}
+            self._reset_held -= {"ctrl-ap"}
             self.reset("power")
         else:
             self._stop_everything()
+            self.watchdog.stop()
             self.core.power_off()
             self.dap.power_off()
             self._ram[:] = bytes(len(self._ram))
 
     def reset(self, reason: str) -> None:
-        """Reset the chip: "power", "pin", "soft", "watchdog" or "swd"."""
+        """Reset the chip, for one of `RESET_REASON_BITS`."""
         if not self.powered:
             return
         self._stop_everything()
+        if reason in ENDS_WATCHDOG:
+            self.watchdog.stop()
         self.core.hold_in_reset()
         self._reset_reasons |= RESET_REASON_BITS.get(reason, 0)
         self.protection.reset(reason)
@@ -98,11 +117,13 @@ class Nrf91Chip:
             self.core.leave_reset(None if boot is None else lambda: self.cpu.spawn(boot(reason)))
 
     def hold_reset(self, reason: str, held: bool) -> None:
-        """nRESET ("pin") or CTRL-AP.RESET ("swd") asserted or released."""
+        """nRESET ("pin") or CTRL-AP.RESET ("ctrl-ap") asserted or released."""
         if held:
             self._reset_held.add(reason)
             if self.powered:
                 self._stop_everything()
+                if reason in ENDS_WATCHDOG:
+                    self.watchdog.stop()
                 self.core.hold_in_reset()
         elif reason in self._reset_held:
             self._reset_held.discard(reason)
@@ -117,7 +138,30 @@ class Nrf91Chip:
         self.cpu.resume()
         self.nvmc.reset()
         self.core.emulator.open_flash(False)
+        self.spu.reset()
         self._peripherals.clear()
+        for master in self._masters:
+            master.cancel()
+        self._masters.clear()
+
+    def core_halted(self, halted: bool) -> None:
+        """A debugger has halted the core, or let it go on."""
+        self.watchdog.core_halted(halted)
+
+    def start_master(self, address: int, data: bytes, period: float) -> None:
+        """Have something beside the core (EasyDMA, the modem) write to RAM every `period` s until a reset.
+
+        A halted core does not stop it.
+        """
+
+        def write() -> None:
+            offset = address - mem.RAM_BASE
+            self._ram[offset : offset + len(data)] = data
+            self.core.memory_changed(address, len(data))
+            self._masters[number] = self.scheduler.after(period, write)
+
+        number = len(self._masters)
+        self._masters.append(self.scheduler.after(period, write))
 
     # ---- protection
 
@@ -184,6 +228,8 @@ class Nrf91Chip:
             view, offset = memory
             return int.from_bytes(view[offset : offset + size], "little")
         if mem.PERIPHERALS <= address < mem.PERIPHERALS_END:
+            if not self.spu.answers(address):
+                raise BusFault(address)
             word = self.read_peripheral(address & ~3)
         elif mem.PPB <= address < mem.PPB_END:
             word = self.core.read(address & ~3)
@@ -201,12 +247,16 @@ class Nrf91Chip:
         if self.array_at(address) is not None:
             self.store(address, value.to_bytes(size, "little"))
         elif mem.RAM_BASE <= address < mem.RAM_BASE + mem.RAM_SIZE:
+            if not self.spu.writable(address):
+                raise BusFault(address)
             offset = address - mem.RAM_BASE
             self._ram[offset : offset + size] = value.to_bytes(size, "little")
             self.core.memory_changed(address, size)
         elif mem.FICR_BASE <= address < mem.FICR_BASE + mem.INFO_SIZE:
             pass  # read-only
         elif mem.PERIPHERALS <= address < mem.PERIPHERALS_END:
+            if not self.spu.answers(address):
+                raise BusFault(address)
             self.write_peripheral(address & ~3, value)
         elif mem.PPB <= address < mem.PPB_END:
             self.core.write(address & ~3, self._merged(address, size, value))
@@ -241,6 +291,8 @@ class Nrf91Chip:
         end = address + 4 * len(words)
         array = self.array_at(address)
         if address >= mem.RAM_BASE and end <= mem.RAM_BASE + mem.RAM_SIZE:
+            if not self.spu.writable(address):  # a run stays within one KiB, a region is eight
+                raise BusFault(address)
             self._meanwhile(address)
             offset = address - mem.RAM_BASE
             self._ram[offset : offset + 4 * len(words)] = struct.pack(f"<{len(words)}I", *words)
@@ -254,7 +306,7 @@ class Nrf91Chip:
     def store(self, address: int, data: bytes) -> None:
         """A store to flash or UICR, as the flash controller allows it."""
         array = self.array_at(address)
-        if array is None:
+        if array is None or not self.spu.writable(address):
             raise BusFault(address)
         if not self.nvmc.store(*array, data):
             raise BusFault(address)
@@ -267,6 +319,10 @@ class Nrf91Chip:
             return self.nvmc.config
         if register == mem.RESETREAS:
             return self._reset_reasons
+        if register & ~0xFFF == mem.WDT_PAGE:
+            return self.watchdog.read(register & 0xFFF)
+        if register & ~0xFFF == mem.SPU_PAGE and address != register:
+            return self.spu.read(register & 0xFFF)
         return self._peripherals.get(register, 0)
 
     def write_peripheral(self, address: int, value: int) -> None:
@@ -280,6 +336,11 @@ class Nrf91Chip:
             self._reset_reasons &= ~value
         elif self.protection.is_register(register):
             self.protection.write(register, value)
+        elif register & ~0xFFF == mem.WDT_PAGE:
+            self.watchdog.write(register & 0xFFF, value)
+        elif register & ~0xFFF == mem.SPU_PAGE:
+            if address != register:
+                self.spu.write(register & 0xFFF, value)
         elif register not in (mem.NVMC_READY, mem.NVMC_READYNEXT):
             self._peripherals[register] = value
 
@@ -295,7 +356,7 @@ class Nrf91Chip:
         self.nvmc.config = value & 3
         struct.pack_into("<I", self.nvmc_registers, mem.NVMC_CONFIG & 0xFFF, self.nvmc.config)
         writing = self.nvmc.config == WRITE_ENABLE
-        self.core.emulator.open_flash(writing and self.core.executing)
+        self.core.emulator.open_flash(writing and self.core.executing, self.spu.closed_flash())
         if was == WRITE_ENABLE and not writing:
             self.nvmc.finish_stores()
         elif writing and was != WRITE_ENABLE and self.core.executing:

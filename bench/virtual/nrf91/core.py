@@ -5,24 +5,31 @@ releases. Whatever a debugger starts elsewhere (a flash algorithm in RAM, say) r
 emulator. Which of the two goes on at a resume is told by PC: where the firmware was stopped, the
 firmware goes on; anywhere else, instructions do. Without firmware everything is instructions.
 
-Source: Armv8-M architecture reference manual (DHCSR, DCRSR, DEMCR, DFSR, AIRCR, FPB, DWT).
+Those instructions run in the state that the firmware has left (`enter`): its MPU, security state, stack
+limits, masks and pending interrupts. Whatever of it would raise an exception locks the core up, because
+the handlers are the firmware's.
+
+Source: Armv8-M architecture reference manual (DHCSR, DCRSR, DEMCR, DFSR, AIRCR, DSCSR, FPB, DWT).
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bench.virtual.flash import Flash
 from bench.virtual.nrf91 import memory_map as mem
+from bench.virtual.nrf91.access_rules import Access, Mpu, Spu
 from bench.virtual.nrf91.instructions import PC, Bus, Instructions, Memory
+from bench.virtual.nrf91.interrupts import Interrupts
 from bench.virtual.nrf91.nvmc import ERASE_ENABLE, Interrupted, Nvmc
 from bench.virtual.process import Cpu, Steps
 from bench.virtual.scheduler import Scheduler
 
 DHCSR, DCRSR, DCRDR, DEMCR = 0xE000EDF0, 0xE000EDF4, 0xE000EDF8, 0xE000EDFC
-DFSR, AIRCR = 0xE000ED30, 0xE000ED0C
+DFSR, AIRCR, DSCSR = 0xE000ED30, 0xE000ED0C, 0xE000EE08
 FP_CTRL, FP_COMP, FP_COMPARATORS = 0xE0002000, 0xE0002008, 8
 DWT_CTRL, DWT_CYCCNT = 0xE0001000, 0xE0001004
 
@@ -34,6 +41,12 @@ SYSRESETREQ = 4
 HALTED, BKPT, VCATCH = 1, 2, 8  # DFSR
 VC_CORERESET, TRCENA = 1, 1 << 24  # DEMCR
 
+CDS, CDSKEY = 1 << 16, 1 << 17  # DSCSR: the current state is secure; 0 lets it be written
+
+CONTROL_NPRIV = 1 << 24  # in the word of CONTROL, FAULTMASK, BASEPRI and PRIMASK
+MASKS = 20
+MSPLIM_S, PSPLIM_S, MSPLIM_NS, PSPLIM_NS = 28, 29, 30, 31
+
 LOCKUP_ADDRESS = 0xEFFFFFFE
 
 SLICE = 64_000
@@ -44,6 +57,16 @@ PAUSES = 256
 """Stops for the flash controller within one slice."""
 
 
+@dataclass(frozen=True)
+class CoreState:
+    """What a firmware makes of the core: its security state, core registers by DCRSR number, and words it
+    stores to the private peripheral bus and to peripherals, in order."""
+
+    secure: bool = True
+    registers: Mapping[int, int] = field(default_factory=dict)
+    stores: tuple[tuple[int, int], ...] = ()
+
+
 class Surroundings(Protocol):
     """What the core needs of the chip around it."""
 
@@ -52,6 +75,7 @@ class Surroundings(Protocol):
     flash: Flash
     uicr: Flash
     nvmc: Nvmc
+    spu: Spu
     ram: Any
     ficr: Any
     nvmc_registers: Any
@@ -59,10 +83,13 @@ class Surroundings(Protocol):
     boot: Callable[[str], Steps] | None
     program_counter: Callable[[], int]
 
+    @property
+    def protected(self) -> bool: ...
     def read_peripheral(self, address: int) -> int: ...
     def write_peripheral(self, address: int, value: int) -> None: ...
     def store(self, address: int, data: bytes) -> None: ...
     def reset(self, reason: str) -> None: ...
+    def core_halted(self, halted: bool) -> None: ...
 
 
 class Core:
@@ -86,6 +113,8 @@ class Core:
         self._cycles_from = 0.0
         self._after_stop: Callable[[], None] | None = None
         self._resets = 0
+        self._mpu, self._interrupts = Mpu(), Interrupts()
+        self._secure = True
 
     @property
     def executing(self) -> bool:
@@ -124,6 +153,7 @@ class Core:
 
     def hold_in_reset(self) -> None:
         self._in_reset = self._was_reset = True
+        self._chip.core_halted(False)
         self._resets += 1
         self._emulating = self.halted = self.lockup = False
         self._firmware_pc = self._held_boot = None
@@ -134,6 +164,9 @@ class Core:
         self.emulator.reset_registers(stack, entry)
         self.emulator.all_changed()
         self._registers = dict(mem.SYSTEM_RESET_VALUES)
+        self._mpu.reset()
+        self._interrupts.reset()
+        self._secure = True
         self._in_reset, self._was_reset, self._retired = False, True, False
         self._emulating = self.halted = False
         self._control &= ~(C_HALT | C_STEP)
@@ -146,7 +179,7 @@ class Core:
             and mem.RAM_BASE <= stack <= mem.RAM_BASE + mem.RAM_SIZE
         )
         self._firmware_pc = entered if boot is not None and not self.lockup else None
-        debug = bool(self._control & C_DEBUGEN)
+        debug = bool(self._control & C_DEBUGEN) and not self._chip.protected
         if debug and self._demcr & VC_CORERESET:
             self._held_boot = boot if not self.lockup else None
             self._enter_halt(VCATCH)
@@ -168,6 +201,17 @@ class Core:
         self._fpb_enabled = False
         self._apply_breakpoints()
 
+    def enter(self, state: CoreState) -> None:
+        """The running firmware has set the core up like this."""
+        for address, word in state.stores:
+            if address >= mem.PPB:
+                self.write(address, word)
+            else:
+                self._chip.write_peripheral(address, word)
+        for number, word in state.registers.items():
+            self.emulator.write_register(number, word)
+        self._secure = state.secure
+
     @staticmethod
     def _in_ram(address: int) -> bool:
         return mem.RAM_BASE <= address < mem.RAM_BASE + mem.RAM_SIZE
@@ -178,6 +222,7 @@ class Core:
         self.halted = True
         self._control |= C_HALT
         self._dfsr |= reason
+        self._chip.core_halted(True)
 
     def _halt(self, reason: int) -> None:
         if self.halted or self._in_reset:
@@ -191,6 +236,7 @@ class Core:
     def _resume(self) -> None:
         pc = self.emulator.read_register(PC)
         self.halted = False
+        self._chip.core_halted(False)
         self._control &= ~C_HALT
         self._retired = True
         if self.lockup and pc in (LOCKUP_ADDRESS, self._reset_vector()):
@@ -213,6 +259,7 @@ class Core:
         in_firmware = pc == self._firmware_pc
         self._retired = True
         self.emulator.set_breakpoints(self._breakpoints())
+        self._follow_state()
         stopped = self._run_slice(1, over_breakpoint=True)
         if stopped == "reset":
             return
@@ -231,17 +278,37 @@ class Core:
         if not self._emulating or self.halted or self.lockup or self._in_reset:
             return
         self.emulator.set_breakpoints(self._breakpoints() if self._control & C_DEBUGEN else set())
-        stopped = self._run_slice(count)
+        self._follow_state()
+        masked = self._control & C_MASKINTS and self._control & C_DEBUGEN
+        if not masked and self._interrupts.due(self.emulator.read_register(MASKS)):
+            stopped = "fault"
+        else:
+            stopped = self._run_slice(count)
         if stopped == "reset":  # its own doing; it has started anew
             return
         self._retired = True
         if stopped == "count":
             self._chip.scheduler.elapse(count / mem.CORE_CLOCK)
         elif stopped in ("bkpt", "breakpoint") and self._control & C_DEBUGEN:
-            self._enter_halt(BKPT)
+            if self._goes_on(self._chip.nvmc.settle_stores):
+                self._enter_halt(BKPT)
         elif stopped in ("fault", "bkpt"):
             self.lockup = True
             self.emulator.write_register(PC, LOCKUP_ADDRESS)
+
+    def _follow_state(self) -> None:
+        """The emulator is to run in the state that the core is in."""
+        read = self.emulator.read_register
+        bank = (MSPLIM_S, PSPLIM_S) if self._secure else (MSPLIM_NS, PSPLIM_NS)
+        self.emulator.limit_stacks(*map(read, bank))
+        restricted = self._mpu.on or not self._secure or not self._chip.spu.as_reset
+        self.emulator.guard(self._permits if restricted else None)
+
+    def _permits(self, access: Access, address: int) -> bool:
+        privileged = not self.emulator.read_register(MASKS) & CONTROL_NPRIV
+        return self._mpu.allows(access, address, privileged=privileged) and self._chip.spu.allows(
+            access, address, secure=self._secure
+        )
 
     def _run_slice(self, count: int, *, over_breakpoint: bool = False) -> str:
         """Until something stops it, or the debugger may look again: after a flash operation's time."""
@@ -251,18 +318,21 @@ class Core:
             if stopped != "asked":
                 return stopped
             task, self._after_stop = self._after_stop, None
-            resets = self._resets
-            try:
-                if task is not None:
-                    task()
-            except Interrupted:
-                if not self._chip.powered:
-                    raise
-            if resets != self._resets:
+            if task is not None and not self._goes_on(task):
                 return "reset"
             if self._chip.scheduler.now > begin:
                 break
         return "asked"
+
+    def _goes_on(self, task: Callable[[], None]) -> bool:
+        """Do `task`; whether the core was not reset by it. Raises `Interrupted` when the supply fails."""
+        resets = self._resets
+        try:
+            task()
+        except Interrupted:
+            if not self._chip.powered:
+                raise
+        return resets == self._resets
 
     def _stop_for(self, task: Callable[[], None]) -> None:
         """End the instruction and do `task`, which may take time or change the memory map."""
@@ -297,6 +367,8 @@ class Core:
     def _bus_store(self, address: int, size: int, value: int) -> bool:
         """A store to the arrays while they are closed to the core: an erase, or a fault."""
         if self._chip.nvmc.config != ERASE_ENABLE or size != 4 or address % 4:
+            return False
+        if not self._chip.spu.writable(address):
             return False
         data = (value & (1 << 8 * size) - 1).to_bytes(size, "little")
         self._stop_for(lambda: self._chip.store(address, data))
@@ -335,6 +407,12 @@ class Core:
             return 4 << 28 | self._registers.get(address, 0) & 0x0FFFFFFF
         if address == DWT_CYCCNT:
             return self._cycle_count()
+        if address == DSCSR:
+            return CDS if self._secure else 0
+        if self._mpu.has(address):
+            return self._mpu.read(address)
+        if self._interrupts.has(address):
+            return self._interrupts.read(address)
         if address in mem.SYSTEM_CONSTANTS:
             return mem.SYSTEM_CONSTANTS[address]
         component = mem.CORESIGHT.get(address & ~0xFFF)
@@ -368,6 +446,13 @@ class Core:
             self._apply_breakpoints()
         elif address == DWT_CYCCNT:
             self._cycles_from = self._chip.scheduler.now - value / mem.CORE_CLOCK
+        elif address == DSCSR:
+            if not value & CDSKEY:
+                self._secure = bool(value & CDS)
+        elif self._mpu.has(address):
+            self._mpu.write(address, value)
+        elif self._interrupts.has(address):
+            self._interrupts.write(address, value)
         elif address not in mem.SYSTEM_CONSTANTS:
             self._registers[address] = value
 

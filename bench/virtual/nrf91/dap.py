@@ -332,6 +332,6 @@ class Dap:
                 self._chip.erase_all()
         elif register == RESET:
             self._reset_register = value & 1
-            self._chip.hold_reset("swd", bool(value & 1))
+            self._chip.hold_reset("ctrl-ap", bool(value & 1))
         elif register == MAILBOX_TXDATA:  # stays pending: no firmware reads it
             self._mailbox.update({MAILBOX_TXDATA: value, MAILBOX_TXSTATUS: 1})

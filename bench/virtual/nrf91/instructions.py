@@ -6,7 +6,8 @@ Source: Armv8-M architecture reference manual (register numbers: DCRSR.REGSEL).
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,9 +15,11 @@ from unicorn import (
     UC_ARCH_ARM,
     UC_HOOK_CODE,
     UC_HOOK_INTR,
+    UC_HOOK_MEM_READ,
     UC_HOOK_MEM_UNMAPPED,
     UC_HOOK_MEM_WRITE,
     UC_HOOK_MEM_WRITE_PROT,
+    UC_MEM_WRITE,
     UC_MODE_MCLASS,
     UC_MODE_THUMB,
     UC_PROT_ALL,
@@ -54,6 +57,12 @@ _REGISTERS = {
 }
 _STACK_POINTERS = (13, 17, 18, 26, 27)
 _SPECIAL = (20, 34)  # CONTROL, FAULTMASK, BASEPRI, PRIMASK in one word; 34: of the secure bank
+_MSPLIM, _PSPLIM = 0x0A, 0x0B  # MSR's numbers of the stack limits, for which unicorn has no names
+_ASIDE = 0x1FFFF000
+"""An address where the chip has nothing, for instructions of our own."""
+
+Access = Literal["execute", "read", "write"]
+Guard = Callable[[Access, int], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +86,8 @@ class Bus:
 class Instructions:
     """The instruction set of a Cortex-M33, by unicorn, on memory shared with the chip.
 
-    It runs in slices bounded by count, so that a run is the same on every machine. Exceptions,
-    interrupts and SysTick are not modelled: what would take one ends the run as a fault.
+    It runs in slices bounded by count, so that a run is the same on every machine. Exceptions are
+    not modelled: what would take one ends the run as a fault. Stack limits are the emulator's own.
     Registers go by their DCRSR number (Armv8-M, DCRSR.REGSEL); `windows` are [start, end) address
     ranges of which every access goes to the bus.
     """
@@ -91,6 +100,10 @@ class Instructions:
         self._stale = True
         self._changed: list[tuple[int, int]] = []
         self._open = self._want_open = False
+        self._closed: list[tuple[int, int]] = []
+        self._limits = (0, 0)
+        self._guard: Guard | None = None
+        self._guards: list[Any] = []
         self._thumb = XPSR_T
         self._others: dict[int, int] = {}
         self._breakpoints: dict[int, Any] = {}
@@ -155,10 +168,32 @@ class Instructions:
         for number in (*range(13), 18, 20, 33, *range(64, 96)):
             self.write_register(number, 0)
         self._others.clear()
+        self.limit_stacks(0, 0)
         self.write_register(XPSR, XPSR_T if entry & 1 else 0)
         self.write_register(17, stack)
         self.write_register(14, 0xFFFFFFFF)
         self.write_register(PC, entry)
+
+    def limit_stacks(self, main: int, process: int) -> None:
+        """MSPLIM and PSPLIM of the state in use. Only instructions reach them."""
+        if (main, process) == self._limits:
+            return
+        self._limits = (main, process)
+        uc = self._uc
+        kept = {register: uc.reg_read(register) for register in (arm.UC_ARM_REG_R0, arm.UC_ARM_REG_PC)}
+        control = uc.reg_read(arm.UC_ARM_REG_CONTROL)
+        uc.reg_write(arm.UC_ARM_REG_CONTROL, 0)  # unprivileged code may not
+        uc.mem_map(_ASIDE, 0x1000)
+        for number, value in ((_MSPLIM, main), (_PSPLIM, process)):
+            uc.mem_write(_ASIDE, struct.pack("<2H", 0xF380, 0x8800 | number))  # msr ..., r0
+            uc.ctl_flush_tb()
+            uc.reg_write(arm.UC_ARM_REG_R0, value & ~7)
+            uc.emu_start(_ASIDE | THUMB, _NEVER, count=1)
+        uc.mem_unmap(_ASIDE, 0x1000)
+        uc.reg_write(arm.UC_ARM_REG_CONTROL, control)
+        for register, value in kept.items():
+            uc.reg_write(register, value)
+        self._stale = True
 
     # ---- running
 
@@ -173,9 +208,28 @@ class Instructions:
             self._stale = True
             self._changed.clear()
 
-    def open_flash(self, is_open: bool) -> None:
-        """Whether stores go straight into the flash arrays; takes effect at the next `run`."""
-        self._want_open = is_open
+    def open_flash(self, is_open: bool, closed: Sequence[tuple[int, int]] = ()) -> None:
+        """Whether stores go straight into the flash arrays; takes effect at the next `run`.
+
+        `closed` are [start, end) ranges that stay closed all the same.
+        """
+        self._want_open, self._closed = is_open, list(closed)
+
+    def guard(self, guard: Guard | None) -> None:
+        """Have `guard(access, address)` asked before each access; what it denies is a fault."""
+        if (guard is None) == (self._guard is None):
+            self._guard = guard
+            return
+        self._guard = guard
+        self._stale = True
+        for hook in self._guards:
+            self._uc.hook_del(hook)
+        self._guards = []
+        if guard is not None:
+            self._guards = [
+                self._uc.hook_add(UC_HOOK_CODE, self._fetches),
+                self._uc.hook_add(UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, self._accesses),
+            ]
 
     def ask_stop(self) -> None:
         """From a bus callback: end the run at this instruction, which counts as carried out."""
@@ -225,6 +279,9 @@ class Instructions:
             if memory.kind == "flash":
                 size = len(memory.array)
                 self._uc.mem_protect(memory.base, size, UC_PROT_READ | UC_PROT_EXEC | extra)
+        if self._open:
+            for start, end in self._closed:
+                self._uc.mem_protect(start, end - start, UC_PROT_READ | UC_PROT_EXEC)
 
     # ---- unicorn's callbacks
 
@@ -266,6 +323,17 @@ class Instructions:
     def _exception(self, uc: Uc, number: int, _data: Any) -> None:
         self._stop = "bkpt" if number == _BKPT else "fault"
         uc.emu_stop()
+
+    def _fetches(self, uc: Uc, address: int, _size: int, _data: Any) -> None:
+        if self._guard is not None and not self._guard("execute", address):
+            self._stop = "fault"
+            uc.emu_stop()
+
+    def _accesses(self, uc: Uc, access: int, address: int, _size: int, _value: int, _data: Any) -> None:
+        kind: Access = "write" if access == UC_MEM_WRITE else "read"
+        if self._guard is not None and not self._guard(kind, address):
+            self._stop = "fault"
+            uc.emu_stop()
 
     def _at_breakpoint(self, uc: Uc, address: int, _size: int, _data: Any) -> None:
         skip, self._skip = self._skip, None

@@ -110,6 +110,12 @@ class Nvmc:
         for area, offset, data in changed:
             self._write(area, offset, data)
 
+    def settle_stores(self) -> None:
+        """The code has stopped, with writing still enabled: what it stored up to now has taken its time."""
+        if self._snapshot is not None:
+            self.finish_stores()
+            self.begin_stores()
+
     # ---- reset and supply
 
     def reset(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from pyocd.core import exceptions
@@ -104,8 +105,12 @@ class VirtualProbe(DebugProbe):
                 raise exceptions.TransferError(str(silent)) from None
 
     def reset(self) -> None:
+        """Hold the pin as long as pyOCD's probes do."""
+        assert self.session is not None
         self.assert_reset(True)
+        sleep(self.session.options.get("reset.hold_time"))
         self.assert_reset(False)
+        sleep(self.session.options.get("reset.post_delay"))
 
     def assert_reset(self, asserted: bool) -> None:
         self._transact(self._chip.hold_reset, "pin", asserted)
