@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from bench.config.address import address_kinds, is_left_to_a_plant
 from bench.config.images import ImageFiles
 from bench.config.swd_targets import why_unknown
 from bench.config.table import Table
@@ -151,13 +152,29 @@ def _connections(board: BoardSettings) -> dict[str, str]:
 class InstrumentSettings(Table):
     """One instrument: driver name, VISA address, and the `*IDN?` text it must answer (or begin with).
 
-    `calibration_due` is the last day on which its calibration holds.
+    `calibration_due` is the last day on which its calibration holds. `user` and `password` are for a web
+    interface that wants them; `step` (dB) for an attenuator whose steps its model name does not tell.
     """
 
     driver: str
     address: str
     identity: str | None = None
     calibration_due: datetime.date | None = None
+    user: str | None = None
+    password: SecretStr | None = None
+    step: float | None = Field(None, gt=0, le=10, allow_inf_nan=False)
+
+    @field_validator("address")
+    @classmethod
+    def _is_address(cls, address: str) -> str:
+        address_kinds(address)
+        return address
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is told to the driver beyond name, address and identity, as `open_instrument` takes it."""
+        secret = None if self.password is None else self.password.get_secret_value()
+        return {"user": self.user, "password": secret, "step": self.step}
 
 
 class ServerSettings(Table):
@@ -216,6 +233,16 @@ class BenchSettings(Table):
             Discriminator(_kind_of),
         ],
     ]
+
+    @model_validator(mode="after")
+    def _addresses_are_whole(self) -> BenchSettings:
+        for name, instrument in self.instruments.items():
+            if self.bench.plant is None and is_left_to_a_plant(instrument.address):
+                raise ValueError(
+                    f"instruments.{name}.address = {instrument.address!r}: port 0 is for a virtual bench to "
+                    "fill in; give the instrument's own"
+                )
+        return self
 
     @model_validator(mode="after")
     def _supplies_exist(self) -> BenchSettings:

@@ -176,6 +176,7 @@ def _explain(path: Path, error: Any) -> str:
         return f"{path}: {key} = {error['input']!r}: no such key"
     if not key:
         return f"{path}: {reason}"
-    if key.endswith("psk_key"):  # a key, even a wrong one, is nobody's business
+    if key.endswith(("psk_key", "password")) or "@" in str(error["input"]):
+        # a key or a password, even a wrong one or one in a URL, is nobody's business
         return f"{path}: {key}: {reason}"
     return f"{path}: {key} = {error['input']!r}: {reason}"

@@ -97,7 +97,8 @@ class AttenuatorPath(ABC):
         if abs(read - db) > _EXACT:
             raise InstrumentError(
                 f"{self._label}: attenuation was set to {db:g} dB, but reads back {read:g} dB",
-                help="the instrument clipped or rounded it; check its range in the driver and its options",
+                help="the instrument clipped or rounded it; when its steps are coarser, give `step` (dB) of "
+                "this instrument in the bench file",
             )
 
     def _check(self, db: float) -> None:
@@ -162,6 +163,9 @@ class ProfileRun:
 
 class Attenuator(Instrument[W]):
     """An attenuator with named paths. A driver fills `_paths` when it opens."""
+
+    step: float | None = None
+    """dB between two settings where the bench file says so; None leaves it to what the driver knows."""
 
     def __init__(self, name: str, transport: W, clock: Clock) -> None:
         super().__init__(name, transport, clock)

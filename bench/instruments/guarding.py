@@ -21,6 +21,7 @@ from bench.errors import BenchError
 from bench.instruments.models import connect_instrument
 from bench.instruments.output_guard import DISMISSED, READY, GuardedSupply
 from bench.instruments.power_supply import PowerSupply
+from bench.instruments.wires.wire import reason_of
 from bench.timeline import Timeline
 
 INTERVAL = 0.25
@@ -83,9 +84,10 @@ def _switch_off(supply: GuardedSupply, clock: WallClock, faults: list[str]) -> N
                 assert isinstance(instrument, PowerSupply)
                 instrument.switch_off()
             return
-        except BenchError as fault:
+        except Exception as fault:  # even a mistake of ours must not end the tries, nor go unsaid
             if time.monotonic() > end:
-                faults.append(f"{supply.name} NOT SWITCHED OFF: {fault.message}")
+                told = fault.message if isinstance(fault, BenchError) else reason_of(fault)
+                faults.append(f"{supply.name} NOT SWITCHED OFF: {told}")
                 return
         clock.sleep(PAUSE, f"{supply.name}: before the next try")
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeVar
 
 from bench.clock import Clock
+from bench.config.address import AddressKind
 from bench.instruments.wires.transport import Transport
 from bench.instruments.wires.wire import Wire
 
@@ -17,6 +18,8 @@ class Instrument(Generic[W]):
 
     wire: ClassVar[Callable[..., Any]] = Transport
     """Makes its wire from name, address and timeline, and by keyword identity and time-out."""
+    addresses: ClassVar[frozenset[AddressKind]] = frozenset({AddressKind.VISA})
+    """The kinds of address its wire can be reached at."""
     models: ClassVar[str] = ""
     """Pattern that the identification of the models this driver is for contains (case does not matter)."""
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from bench.clock import Clock
+from bench.config.address import AddressKind, address_kinds
 from bench.errors import ConfigError
+from bench.instruments.attenuator import Attenuator
 from bench.instruments.drivers.adaura import Adaura
 from bench.instruments.drivers.keysight_e36312a import KeysightE36312A
 from bench.instruments.drivers.keysight_j7211 import KeysightJ7211
@@ -19,6 +21,7 @@ from bench.instruments.drivers.scpi_attenuator import ScpiAttenuator
 from bench.instruments.drivers.siglent_spd3303x import SiglentSpd3303x
 from bench.instruments.instrument import Instrument
 from bench.instruments.power_supply import PowerSupply
+from bench.instruments.wires.wire import CORRECT_ADDRESS, Checks
 from bench.timeline import Timeline
 
 DRIVERS: dict[str, type[Instrument[Any]]] = {
@@ -41,6 +44,16 @@ def is_supply(driver: str) -> bool:
     return issubclass(DRIVERS.get(driver, Instrument), PowerSupply)
 
 
+def address_mistake(driver: str, address: str) -> str | None:
+    """Why `driver` cannot be reached at `address`; None when it can, or when there is no such driver."""
+    try:
+        kinds = address_kinds(address)
+    except ValueError as mistake:
+        return str(mistake)
+    wanted = DRIVERS[driver].addresses if driver in DRIVERS else kinds
+    return None if kinds & wanted else f"{driver} wants {', or '.join(sorted(wanted))}"
+
+
 def open_instrument(
     name: str,
     driver: str,
@@ -50,6 +63,9 @@ def open_instrument(
     *,
     identity: str | None = None,
     timeout: float = 3.0,
+    user: str | None = None,
+    password: str | None = None,
+    step: float | None = None,
 ) -> Instrument[Any]:
     """Connect to an instrument, check that it is the one named, and take it over from an earlier user.
 
@@ -80,16 +96,32 @@ def connect_instrument(
 ) -> Instrument[Any]:
     """Connect to an instrument and check that it is the one named. Changes no setting.
 
-    `timeout` is in wall seconds. Raises `ConfigError` for an unknown driver, `InstrumentError` when
-    nothing answers at `address` or something else than `identity` does.
+    `timeout` is in wall seconds. `user` and `password` are for a web interface that wants them; `step` (dB)
+    is for an attenuator whose steps its model name does not tell. Raises `ConfigError` for an unknown driver,
+    an address it cannot have and an option it does not take, `InstrumentError` when nothing answers at
+    `address` or something else than `identity` does.
     """
     if driver not in DRIVERS:
         raise ConfigError(
             f"instruments.{name}.driver = {driver!r}: no such driver",
             help=f"drivers: {', '.join(sorted(DRIVERS))}",
         )
+    if (mistake := address_mistake(driver, address)) is not None:
+        raise ConfigError(f"instruments.{name}.address = {address!r}: {mistake}", help=CORRECT_ADDRESS)
     kind = DRIVERS[driver]
-    wire = kind.wire(name, address, timeline, identity=identity, timeout=timeout)
+    if password is not None and AddressKind.HTTP not in address_kinds(address):
+        raise ConfigError(
+            f"instruments.{name}.password: {address} takes none",
+            help="only a web interface (http://host) is given a password; remove the key",
+        )
+    checks = Checks(identity=identity, timeout=timeout, user=user, password=password)
+    wire = kind.wire(name, address, timeline, **checks)
     instrument = kind(name, wire, clock)
+    if step is not None:
+        if not isinstance(instrument, Attenuator):
+            raise ConfigError(
+                f"instruments.{name}.step = {step:g}: {driver} is no attenuator", help="remove the key"
+            )
+        instrument.step = step
     instrument.open()
     return instrument

@@ -103,6 +103,7 @@ class Station:
                 self.clock,
                 self.timeline,
                 identity=instrument.identity,
+                **instrument.options,
             )
             self._closing.callback(opened.close)
             self.instruments[name] = opened

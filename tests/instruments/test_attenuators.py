@@ -19,7 +19,9 @@ from bench.virtual.instruments.serial_server import SerialServer
 
 
 def telnet(model):
-    return lambda w: LineServer(Rcdat(w.paths, model=model), w.scheduler, ending=b"\r\n", greeting=GREETING)
+    return lambda w: LineServer(
+        Rcdat(w.scheduler, w.paths, model=model), w.scheduler, ending=b"\r\n", greeting=GREETING
+    )
 
 
 KINDS = {
@@ -27,7 +29,7 @@ KINDS = {
     "rcdat telnet": ("minicircuits_rcdat", telnet("RCDAT-8000-90")),
     "rc4dat http": (
         "minicircuits_rcdat",
-        lambda w: HttpServer(Rcdat(w.paths, model="RC4DAT-6G-95"), w.scheduler),
+        lambda w: HttpServer(Rcdat(w.scheduler, w.paths, model="RC4DAT-6G-95"), w.scheduler),
     ),
     "rc4dat telnet": ("minicircuits_rcdat", telnet("RC4DAT-6G-95")),
     "j7211": ("keysight_j7211", None),

@@ -139,7 +139,7 @@ def test_results_folder_used_again(rig, healthy_run, tmp_path):
 
 @pytest.fixture
 def instrument():
-    server = HttpServer(Rcdat({}), Scheduler(0))
+    server = HttpServer(Rcdat(scheduler := Scheduler(0), {}), scheduler)
     yield server
     server.close()
 

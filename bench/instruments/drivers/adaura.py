@@ -1,22 +1,14 @@
-"""Adaura AD-USB attenuators: four or eight paths, 0 to 95 dB in 0.25 dB steps, over HTTP or USB serial.
+"""Adaura AD-USB attenuators: 0 to 95 dB in 0.25 dB steps, over HTTP or USB serial.
 
-`http://host` speaks HTTP, one GET a command; a port name (`COM5`, `/dev/ttyACM0`) the USB serial port, 115200
-baud, commands without a line end, a reply until the line is silent.
-
-| command       | in a GET                   | answer                                                        |
-|---------------|----------------------------|---------------------------------------------------------------|
-| `INFO`        | `/execute.php?INFO`        | lines: `Model: AD-USB4AR36G95`, `SN: R3640951074`, ...        |
-| `STATUS`      | `/execute.php?STATUS`      | lines: `Channel 1: 35.0`, `Channel 2: 35.0`, ...              |
-| `SET 1 20.25` | `/execute.php?SET+1+20.25` | a sentence; what it did is asked with STATUS                  |
-
-Lines are parted by `<br>` over HTTP, by line ends over USB. Source: Adaura Technologies R3 Series manual:
-SET, STATUS and INFO, their HTTP form; the serial rate, and that commands have no line end there: two
-published libraries that drive the instrument. The range is the last number of the model name, the paths are
-what STATUS lists.
+`http://host` speaks HTTP, one GET a command; a port name (`COM5`, `/dev/ttyACM0`) the USB serial port,
+115200 baud, commands without a line end, a reply until the line is silent. Firmware 3.20 wants user and
+password for HTTP (the keys `user` and `password`), firmware 1.21 does not. The commands and who else sends
+them are in docs/instruments.md. The range is the last number of the model name, the paths are what STATUS
+lists.
 
 The answer to SET is not used: its wording differs between firmware versions, and an impossible value is
 answered politely and not set. STATUS tells. Its Telnet port wants a login and reaches nothing more than HTTP
-does: it is not offered.
+does: it is not offered. A RAMP of another user over HTTP holds every GET until it has ended.
 """
 
 from __future__ import annotations
@@ -25,6 +17,7 @@ import re
 from typing import Any
 
 from bench.clock import Clock
+from bench.config.address import AddressKind
 from bench.instruments.attenuator import AttenuationRange, Attenuator, AttenuatorPath
 from bench.instruments.wires.http_wire import HttpWire
 from bench.instruments.wires.serial_wire import SerialWire
@@ -35,7 +28,7 @@ BAUD = 115200
 
 
 def _wire(name: str, address: str, timeline: Any, **options: Any) -> Wire:
-    if address.startswith("http"):
+    if address.lower().startswith("http"):
         return HttpWire(name, address, timeline, prefix="/execute.php?", **options)
     return SerialWire(name, address, timeline, baud=BAUD, **options)
 
@@ -44,6 +37,7 @@ class Adaura(Attenuator[Wire]):
     """The driver."""
 
     wire = staticmethod(_wire)
+    addresses = frozenset({AddressKind.HTTP, AddressKind.SERIAL})
     models = r"AD-USB\d+A\w*?\d+G\d+"
 
     def __init__(self, name: str, transport: Wire, clock: Clock) -> None:
@@ -59,7 +53,7 @@ class Adaura(Attenuator[Wire]):
         super().open()
         match = re.search(r"G(\d+),", self.idn)
         assert match is not None  # `models` has been checked
-        range_ = AttenuationRange(0, float(match[1]), STEP)
+        range_ = AttenuationRange(0, float(match[1]), self.step or STEP)
         self._paths = {n: _Path(self, n, range_) for n in self.status()}
 
     def status(self) -> dict[str, float]:

@@ -1,15 +1,11 @@
 """Keysight J7211A, B and C attenuation control units: one path, 0 to 120 dB (C: 100 dB) in 1 dB steps.
 
-| command      | reply                          | use                                                     |
-|--------------|--------------------------------|---------------------------------------------------------|
-| `*IDN?`      | `Agilent Technologies,J7211A,` and serial number | model                                 |
-| `ATT 045`    | none                           | set, three digits                                       |
-| `ATT?`       | `45`                           | read                                                    |
+Commands and replies end with CR; a line feed after it is ignored. The commands and who else sends them are
+in docs/instruments.md; the ranges are those of QCoDeS's contributed driver, which was run against a J7211B.
+Another project sets up to 121 dB; the last dB is not offered.
 
-Commands and replies end with CR. Source: Keysight J7211A/B/C Operating and Service Manual, remote
-operation; the C model's range: QCoDeS's contributed driver, run against the instrument.
-
-It reports no errors, so only the read-back tells that a setting was taken.
+It reports no errors, so only the read-back tells that a setting was taken. Relative attenuation, which an
+earlier user may have left on, would shift every value: it is switched off at opening.
 """
 
 from __future__ import annotations
@@ -18,28 +14,46 @@ import functools
 
 from bench.clock import Clock
 from bench.instruments.attenuator import AttenuationRange, Attenuator, AttenuatorPath
-from bench.instruments.wires.transport import Transport
+from bench.instruments.wires.lenient_lines import LenientLines
 
 HIGHEST = {"J7211A": 120.0, "J7211B": 120.0, "J7211C": 100.0}
+RELATIVE = "ATT:REL:STAT"
 
 
-class KeysightJ7211(Attenuator[Transport]):
+class KeysightJ7211(Attenuator[LenientLines]):
     """The driver."""
 
-    wire = functools.partial(Transport, ending="\r")
+    wire = functools.partial(LenientLines, ending="\r")
     models = "J7211[ABC]"
+
+    def __init__(self, name: str, transport: LenientLines, clock: Clock) -> None:
+        super().__init__(name, transport, clock)
+        transport.on_open = self._end_relative
 
     def open(self) -> None:
         super().open()
         high = next(db for model, db in HIGHEST.items() if model in self.idn.upper())
-        self._paths = {"1": _Path(self.transport, high, self.clock)}
+        self._paths = {"1": _Path(self.transport, AttenuationRange(0, high, self.step or 1), self.clock)}
+
+    def _end_relative(self) -> None:
+        if not self._relative():
+            return
+        self.transport.write(f"{RELATIVE} 0")
+        if self._relative():
+            raise self.transport.fault(
+                f"{RELATIVE} 0", "relative attenuation stays on", help="switch it off at its front panel"
+            )
+
+    def _relative(self) -> bool:
+        reply = self.transport.query(f"{RELATIVE}?").strip().upper()
+        return reply not in ("0", "+0", "OFF")
 
 
 class _Path(AttenuatorPath):
-    _wire: Transport
+    _wire: LenientLines
 
-    def __init__(self, wire: Transport, high: float, clock: Clock) -> None:
-        super().__init__(wire, "1", AttenuationRange(0, high, 1), clock)
+    def __init__(self, wire: LenientLines, range_: AttenuationRange, clock: Clock) -> None:
+        super().__init__(wire, "1", range_, clock)
 
     def _get(self) -> float:
         return self._wire.query_number("ATT?")

@@ -22,6 +22,7 @@ import re
 from dataclasses import dataclass
 
 from bench.clock import Clock
+from bench.config.address import AddressKind
 from bench.errors import InstrumentError
 from bench.instruments.power_supply import (
     ChannelRatings,
@@ -73,6 +74,7 @@ class KoradKa3005p(PowerSupply[SerialWire]):
     """The driver."""
 
     wire = SerialWire
+    addresses = frozenset({AddressKind.SERIAL})
     models = f"^({'|'.join(MODELS)})"
 
     def __init__(self, name: str, transport: SerialWire, clock: Clock) -> None:

@@ -16,6 +16,7 @@ import numpy
 import serial
 
 from bench.clock import Clock
+from bench.config.address import AddressKind
 from bench.errors import InstrumentError
 from bench.instruments.current_meter import CurrentMeter, InlineMeter, Measuring, MeterRatings
 from bench.instruments.drivers.ppk2_stream import (
@@ -30,6 +31,7 @@ from bench.instruments.drivers.ppk2_stream import (
 from bench.instruments.instrument import Instrument
 from bench.instruments.samples import Samples, Sampling
 from bench.instruments.wires.serial_wire import SerialWire
+from bench.instruments.wires.wire import reason_of
 
 GET_METADATA = b"\x19"
 AMPERE_METER = b"\x11\x01"
@@ -61,6 +63,7 @@ class NordicPpk2(Instrument[SerialWire], InlineMeter):
     """The driver. `meter()` measures; before that, `use_ampere_meter` or `use_source`."""
 
     wire = SerialWire
+    addresses = frozenset({AddressKind.SERIAL})
     models = "^PPK2,"
 
     def __init__(self, name: str, transport: SerialWire, clock: Clock) -> None:
@@ -204,7 +207,8 @@ class Ppk2Meter(CurrentMeter):
         self._raw = self._delivered = 0
         self._rest = (numpy.empty(0, dtype=numpy.uint32), numpy.empty(0, dtype=bool))
         port = self._owner.transport.port
-        port.reset_input_buffer()
+        with self._owner.transport.guarded("stream"):
+            port.reset_input_buffer()
         self._owner.transport.send_bytes(START)
         self._begun = self._clock.now()
         self._taking = True
@@ -225,9 +229,9 @@ class Ppk2Meter(CurrentMeter):
                         self._fault = (
                             f"samples of {KEPT / 4 / RATE:.0f} s were not read, and the next are gone"
                         )
-        except (serial.SerialException, OSError, TypeError) as fault:
-            self._fault = str(fault)
-            with contextlib.suppress(serial.SerialException, OSError):
+        except Exception as fault:  # a port that goes away raises OSError, TypeError or termios.error
+            self._fault = reason_of(fault)
+            with contextlib.suppress(Exception):
                 port.close()
 
     def _stop(self) -> None:
@@ -238,7 +242,7 @@ class Ppk2Meter(CurrentMeter):
             self._clock.sleep(TAIL, f"{self.name}: last samples")
         finally:
             self._taking = False
-            with contextlib.suppress(InstrumentError, serial.SerialException, OSError):
+            with contextlib.suppress(Exception):
                 self._owner.transport.port.cancel_read()
             if thread is not None:
                 thread.join(5)

@@ -1,13 +1,9 @@
 """An attenuator with SCPI on TCP port 5025 or over HiSLIP, such as Nine Fives make: 0 to 95.25 dB, one path.
 
-| command                      | use                                                                     |
-|------------------------------|-------------------------------------------------------------------------|
-| `INP:ATT <dB>`, `INP:ATT?`   | the attenuation                                                         |
-| `INP:ATT? MIN`, `INP:ATT? MAX` | its range                                                             |
-| `SYST:ERR?`                  | oldest error, `0,"No error"` when there is none                         |
-
-Source: SCPI-1999 volume 2, INPut subsystem; range and steps, ports and HiSLIP: Nine Fives documentation,
-where the maker's own command header should be compared with this table before the first use.
+The commands, and what stands behind each, are in docs/instruments.md: range, steps, ports and HiSLIP are the
+maker's documentation of Nine Fives; the header INP:ATT is SCPI-1999's and that of Keysight's optical
+attenuators, and should be compared with the maker's before the first use. Other steps than 0.25 dB are given
+as `step` in the bench file.
 
 Addresses: `TCPIP::host::5025::SOCKET`, `TCPIP::host::hislip0::INSTR`.
 """
@@ -29,7 +25,7 @@ class ScpiAttenuator(ScpiInstrument, Attenuator[Transport]):
     def open(self) -> None:
         super().open()
         low, high = self.number("INP:ATT? MIN"), self.number("INP:ATT? MAX")
-        self._paths = {"1": _Path(self, AttenuationRange(low, high, STEP))}
+        self._paths = {"1": _Path(self, AttenuationRange(low, high, self.step or STEP))}
 
 
 class _Path(AttenuatorPath):

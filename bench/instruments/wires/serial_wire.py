@@ -49,12 +49,10 @@ class SerialWire(Wire):
         return self._port is not None
 
     def _connect(self) -> None:
-        try:
+        with self.guarded("open"):
             self._port = serial.serial_for_url(
                 port_of(self.address), baudrate=self._baud, timeout=self._timeout, write_timeout=self._timeout
             )
-        except (serial.SerialException, OSError, ValueError) as fault:
-            raise self.fault("open", str(fault)) from fault
 
     def _disconnect(self) -> None:
         port, self._port = self._port, None
@@ -140,11 +138,8 @@ class SerialWire(Wire):
         return reply
 
     def _guarded(self, command: str, call: Callable[[], T]) -> T:
-        try:
+        with self.guarded(command):
             return call()
-        except (serial.SerialException, OSError) as fault:
-            self._disconnect()  # a late reply must not answer the next command
-            raise self.fault(command, str(fault)) from fault
 
 
 def port_of(address: str) -> str:

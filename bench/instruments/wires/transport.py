@@ -9,7 +9,10 @@ What is guarded against, each seen with pyvisa 1.16 and pyvisa-py 0.8:
 - A reply that comes after its time-out would answer the next query: after any time-out the
   connection is closed, and the next command opens it again. Unasked bytes do the same.
 - A write blocks for ever when the peer does not read: there must be room for it within the time-out.
-- HiSLIP raises RuntimeError when the peer goes away: it becomes the same error as elsewhere.
+- The protocols raise what they like (RPCError, EOFError, RuntimeError, bare Exception, ...): whatever comes
+  out of the back end becomes the same error as elsewhere.
+- A host that has no address, a back end without its library, a resource without messages: told at opening.
+- A session whose close failed keeps its socket: it is closed underneath.
 
 Every command and reply is on the timeline: source = the instrument's name, kind "scpi", text
 "> VOLT 3.7,(@1)" and "< +3.70000000E+00".
@@ -28,16 +31,30 @@ from typing import Any, TypeVar, Unpack
 
 import numpy
 import pyvisa
+from pyvisa import rname
 from pyvisa.constants import InterfaceType
+from pyvisa.resources import MessageBasedResource
 
+from bench.config.address import AddressKind, address_kinds
 from bench.instruments.samples import plausible
-from bench.instruments.wires.wire import Checks, Wire
+from bench.instruments.wires.wire import CORRECT_ADDRESS, UNREACHED, Checks, Wire, reason_of
 from bench.timeline import Timeline
 
 T = TypeVar("T")
 
 PIECE = 4096
 """Bytes given to the back end at a time."""
+
+CURES = {
+    "GPIB": "GPIB needs its adapter's driver and the package gpib-ctypes; or use the instrument's LAN port",
+    "USB": "USB needs libusb (the package libusb-package brings it) and the right to open the device; "
+    "compare the numbers in `address` with what `pyvisa-shell -b py` lists",
+    "ASRL": "check the port's name, that nobody else holds it, and that you may open it",
+}
+VXI_11 = (
+    "INSTR without hislip is VXI-11: switch it on at the instrument, or use the raw port: "
+    "TCPIP::host::5025::SOCKET"
+)
 
 _DIGITS = tuple(b"%d" % digit for digit in range(1, 10))
 
@@ -48,10 +65,7 @@ def _resource_manager() -> Any:
 
 
 class Transport(Wire):
-    """A VISA resource. `address` is its name; `ending` ends commands and replies.
-
-    What comes within `greeting` wall seconds of connecting is thrown away.
-    """
+    """A VISA resource. `address` is its name; `ending` ends commands and replies."""
 
     kind = "scpi"
 
@@ -62,12 +76,10 @@ class Transport(Wire):
         timeline: Timeline,
         *,
         ending: str = "\n",
-        greeting: float = 0.0,
         **checks: Unpack[Checks],
     ) -> None:
         super().__init__(name, address, timeline, **checks)
         self._ending = ending
-        self._greeting = greeting
         self._resource: Any = None
 
     # ---- connection
@@ -77,32 +89,63 @@ class Transport(Wire):
         return self._resource is not None
 
     def _connect(self) -> None:
+        with self.guarded("open"):
+            self._resource = self._opened()
+            self._resource.timeout = self._timeout * 1000
+            self._resource.read_termination = self._resource.write_termination = self._ending
+            if (wire := self._socket()) is not None:
+                error = wire.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if error:
+                    raise OSError(error, os.strerror(error))
+                wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                wire.settimeout(self._timeout)
+
+    def _opened(self) -> Any:
         try:
-            resource = _resource_manager().open_resource(
-                self.address,
-                open_timeout=int(self._timeout * 1000),
-                read_termination=self._ending,
-                write_termination=self._ending,
-            )
+            kinds = address_kinds(self.address)
+        except ValueError as mistake:
+            raise self.fault("open", str(mistake), help=CORRECT_ADDRESS) from None
+        if AddressKind.VISA not in kinds:
+            raise self.fault("open", f"the address is not {AddressKind.VISA}", help=CORRECT_ADDRESS)
+        name = rname.ResourceName.from_string(self.address)
+        if isinstance(name, rname.TCPIPSocket | rname.TCPIPInstr):
+            self._look_up(name.host_address.partition(",")[0])
+        manager = _resource_manager()
+        try:
+            resource = manager.open_resource(self.address, open_timeout=int(self._timeout * 1000))
         except Exception as fault:  # the back end raises bare Exception, among others
-            raise self.fault("open", str(fault)) from fault
-        self._resource = resource
-        resource.timeout = self._timeout * 1000
-        if (wire := self._socket()) is not None:
-            error = wire.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if error:
-                self._disconnect()
-                raise self.fault("open", os.strerror(error))
-            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            wire.settimeout(self._timeout)
-            if self._greeting and select.select([wire], [], [], self._greeting)[0]:
-                self._guarded("open", lambda: wire.recv(4096))
+            help = CURES.get(name.interface_type, UNREACHED)
+            if isinstance(name, rname.TCPIPInstr) and "hislip" not in name.lan_device_name.lower():
+                help = VXI_11
+            raise self.fault("open", reason_of(fault), help=help) from fault
+        if not isinstance(resource, MessageBasedResource):
+            resource.close()
+            raise self.fault("open", f"a {type(resource).__name__} takes no commands", help=CORRECT_ADDRESS)
+        return resource
+
+    def _look_up(self, host: str) -> None:
+        """The back end would hide why it cannot connect; it knows IPv4 alone."""
+        try:
+            socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as fault:
+            raise self.fault(
+                "open",
+                f"the host {host!r} has no IPv4 address: {reason_of(fault)}",
+                help="correct the host in `address`, or give the instrument's IPv4 address",
+            ) from fault
 
     def _disconnect(self) -> None:
         resource, self._resource = self._resource, None
-        if resource is not None:
-            with contextlib.suppress(Exception):
-                resource.close()
+        if resource is None:
+            return
+        session = None
+        with contextlib.suppress(Exception):
+            session = resource.visalib.sessions.get(resource.session)
+        with contextlib.suppress(Exception):
+            resource.close()
+        with contextlib.suppress(Exception):
+            if session is not None and session.interface is not None:
+                session.interface.close()
 
     def _socket(self) -> socket.socket | None:
         """The raw socket, where there is one: PyVISA offers no way to reach it."""
@@ -131,16 +174,16 @@ class Transport(Wire):
     def query(self, command: str) -> str:
         """Send a command and return its reply without the line end."""
 
-        def read() -> str:
-            self._await_reply()
-            reply: str = self._resource.read()
-            return reply
-
         with self._lock:
             self._send(command)
-            reply = self._guarded(command, read)
+            reply = self._guarded(command, self._receive)
             self._ended()
         self.log(f"< {reply}")
+        return reply
+
+    def _receive(self) -> str:
+        self._await_reply()
+        reply: str = self._resource.read()
         return reply
 
     def query_block(self, command: str) -> bytes:
@@ -213,20 +256,32 @@ class Transport(Wire):
 
     def _ready(self, command: str) -> None:
         self._need(command)
-        wire = self._socket()
+        wire = self._guarded(command, self._socket)
         if wire is None:
             return
-        state = self._guarded(command, lambda: _look(wire))
+        state = self._guarded(command, lambda: self._unasked(wire))
         if state == "closed":
             self._disconnect()
             raise self.fault(command, "the instrument closed the connection")
-        if (state == "bytes" or self._unread()) and self._opening:
+        if state == "bytes" and self._opening:
             self._disconnect()
             raise self.fault(command, "it speaks before it is asked")
-        if state == "bytes" or self._unread():
+        if state == "bytes":
             self.log("bytes nobody asked for: reopening the connection")
             self._disconnect()
             self.open()
+
+    def _unasked(self, wire: socket.socket) -> str:
+        """What came although nothing was asked, as `_look` calls it; what the back end holds counts too."""
+        state = self._look(wire)
+        return "bytes" if state == "nothing" and self._unread() else state
+
+    @staticmethod
+    def _look(wire: socket.socket) -> str:
+        """What waits in a socket: "nothing", "bytes" or "closed" (the peer closed)."""
+        if not select.select([wire], [], [], 0)[0]:
+            return "nothing"
+        return "bytes" if wire.recv(1, socket.MSG_PEEK) else "closed"
 
     def _await_reply(self) -> None:
         wire = self._socket()
@@ -235,22 +290,14 @@ class Transport(Wire):
         end = time.monotonic() + self._timeout
         if not select.select([wire], [], [], max(0.0, end - time.monotonic()))[0]:
             raise TimeoutError(f"no reply within {self._timeout:g} s")
-        if _look(wire) == "closed":
+        if self._look(wire) == "closed":
             raise ConnectionError("the instrument closed the connection")
 
     def _guarded(self, command: str, call: Callable[[], T]) -> T:
-        try:
+        with self.guarded(command):
             return call()
-        except (pyvisa.errors.Error, OSError, ValueError, RuntimeError, AssertionError) as fault:
-            self._disconnect()
-            reason = str(fault)
-            if isinstance(fault, pyvisa.errors.VisaIOError) and "TMO" in (fault.abbreviation or ""):
-                reason = f"reply not complete within {self._timeout:g} s"
-            raise self.fault(command, reason) from fault
 
-
-def _look(wire: socket.socket) -> str:
-    """What waits in a socket: "nothing", "bytes" or "closed" (the peer closed)."""
-    if not select.select([wire], [], [], 0)[0]:
-        return "nothing"
-    return "bytes" if wire.recv(1, socket.MSG_PEEK) else "closed"
+    def _reason(self, fault: Exception) -> str:
+        if isinstance(fault, pyvisa.errors.VisaIOError) and "TMO" in (fault.abbreviation or ""):
+            return f"reply not complete within {self._timeout:g} s"
+        return reason_of(fault)

@@ -6,15 +6,16 @@ The kinds of wire derive from `Wire`: `transport` (VISA: TCP sockets, HiSLIP, US
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, TypedDict, Unpack
 
 from bench.clock import Clock
-from bench.errors import InstrumentError
+from bench.errors import BenchError, InstrumentError
 from bench.timeline import Timeline
 
 OVERFLOW = 9.9e37
@@ -22,6 +23,17 @@ OVERFLOW = 9.9e37
 
 LOGGED = 200
 """Characters of a reply that go onto the timeline."""
+
+CORRECT_ADDRESS = "correct `address` in the bench file; nothing was sent"
+UNREACHED = "check that the instrument is on, reachable, in remote mode and held by no other program"
+
+
+def reason_of(fault: BaseException) -> str:
+    """What a library's exception says, in one line that is never empty and names the kind where it helps."""
+    text = " ".join(str(fault).split())
+    if text and isinstance(fault, OSError | ValueError):
+        return text
+    return f"{type(fault).__name__}: {text}" if text else type(fault).__name__
 
 
 class Spacing:
@@ -52,11 +64,14 @@ class Spacing:
 
 class Checks(TypedDict, total=False):
     """`identity`: what the instrument's identification must be or begin with (case does not matter; None:
-    anything). `timeout`: wall seconds, because it watches a wire; 3 when it is not given.
+    anything). `timeout`: wall seconds, because it watches a wire; 3 when it is not given. `user` and
+    `password`: for a web interface that wants them.
     """
 
     identity: str | None
     timeout: float
+    user: str | None
+    password: str | None
 
 
 class Wire(ABC):
@@ -166,12 +181,29 @@ class Wire(ABC):
         """An entry of the instrument itself, such as an attenuation that was set."""
         self._timeline.record(self.name, kind, text, **data)
 
-    def fault(self, command: str, reason: str) -> InstrumentError:
+    def fault(self, command: str, reason: str, *, help: str = UNREACHED) -> InstrumentError:
         """An error that names this instrument, its address and the command."""
-        return InstrumentError(
-            f"{self.name} at {self.address}: {command}: {reason}",
-            help="check that the instrument is on, reachable, in remote mode and held by no other program",
-        )
+        return InstrumentError(f"{self.name} at {self.address}: {command}: {reason}", help=help)
+
+    @contextlib.contextmanager
+    def guarded(self, command: str) -> Iterator[None]:
+        """Whatever a library raises inside becomes an `InstrumentError`, and the connection is closed.
+
+        Closed, because nobody knows what is still on its way: a late reply must not answer the next command.
+        """
+        try:
+            yield
+        except BenchError:
+            raise
+        except Exception as fault:  # libraries raise OSError, RPCError, EOFError, bare Exception, ...
+            self._disconnect()
+            raise self.fault(command, self._reason(fault)) from fault
+        except BaseException:  # interrupted half way through an exchange
+            self._disconnect()
+            raise
+
+    def _reason(self, fault: Exception) -> str:
+        return reason_of(fault)
 
     def _need(self, command: str) -> None:
         """Be connected, and let the instrument's pause pass."""

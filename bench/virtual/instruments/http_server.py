@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
@@ -18,13 +19,23 @@ class WebInstrument(Protocol):
 
 
 class HttpServer:
-    """Serves one instrument on a free loopback port; every request on a connection of its own."""
+    """Serves one instrument on a free loopback port; every request on a connection of its own.
 
-    def __init__(self, instrument: WebInstrument, scheduler: Scheduler) -> None:
+    `login` is the `user:password` that a request must carry (RFC 7617); None wants none.
+    """
+
+    def __init__(self, instrument: WebInstrument, scheduler: Scheduler, *, login: str | None = None) -> None:
         self.instrument: Any = instrument
+        wanted = None if login is None else f"Basic {base64.b64encode(login.encode()).decode()}"
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                if wanted is not None and self.headers.get("Authorization") != wanted:
+                    self.send_response(401)
+                    self.send_header("WWW-Authenticate", 'Basic realm="instrument"')
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
                 with scheduler.lock:
                     body = instrument.get(self.path)
                 if body is None:

@@ -52,11 +52,14 @@ class LineServer:
         host: str = "127.0.0.1",
         port: int = 0,
         ending: bytes = b"\n",
+        command_ending: bytes | None = None,
         greeting: bytes = b"",
     ) -> None:
-        """`ending` ends commands and replies; `greeting` is sent to whoever connects."""
+        """`ending` ends replies, and commands too unless `command_ending` does; `greeting` is sent to whoever
+        connects."""
         self.instrument = instrument
         self._ending = ending
+        self._command_ending = command_ending or ending
         self._greeting = greeting
         self._scheduler = scheduler
         self._listener = socket.create_server((host, port))
@@ -159,9 +162,9 @@ class LineServer:
 
     def _take(self, peer: _Peer, data: bytes) -> None:
         peer.received += data
-        while (end := peer.received.find(self._ending)) >= 0:
+        while (end := peer.received.find(self._command_ending)) >= 0:
             line = peer.received[:end].decode("latin-1")
-            del peer.received[: end + len(self._ending)]
+            del peer.received[: end + len(self._command_ending)]
             reply = self.instrument.execute(line)
             if reply is not None:
                 peer.unsent += reply + self._ending

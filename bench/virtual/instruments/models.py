@@ -60,7 +60,7 @@ MODELS: dict[str, Callable[[Wiring], Counterpart]] = {
     "keysight_j7211": lambda w: LineServer(J7211(w.paths), w.scheduler, ending=b"\r"),
     "keysight_n6705c": lambda w: LineServer(N6705C(w.scheduler, w.rails), w.scheduler),
     "korad_ka3005p": lambda w: SerialServer(Ka3005p(w.scheduler, w.rails), w.scheduler, baud=9600),
-    "minicircuits_rcdat": lambda w: HttpServer(Rcdat(w.paths), w.scheduler),
+    "minicircuits_rcdat": lambda w: HttpServer(Rcdat(w.scheduler, w.paths), w.scheduler),
     "nordic_ppk2": lambda w: SerialServer(Ppk2(w.scheduler, w.rails), w.scheduler),
     "rigol_dp832": lambda w: LineServer(Dp832(w.scheduler, w.rails), w.scheduler),
     "rs_ngm202": lambda w: LineServer(Ngm202(w.scheduler, w.rails), w.scheduler),
