@@ -74,14 +74,14 @@ class SupplyBench:
 
 
 class AttenuatorBench:
-    """A simulated attenuator on four radio paths. `server` starts it otherwise than its driver's default."""
+    """A simulated attenuator on eight radio paths. `server` starts it otherwise than its driver's default."""
 
     def __init__(self, driver: str, server=None) -> None:
         self.driver = driver
         self.scheduler = Scheduler(1)
         self.clock = VirtualClock(self.scheduler)
         self.timeline = Timeline(self.clock)
-        self.paths = {name: RfPath() for name in ("1", "2", "3", "4")}
+        self.paths = {name: RfPath() for name in "12345678"}
         wiring = Wiring(self.scheduler, paths=self.paths)
         self.server = start_instrument(driver, wiring) if server is None else server(wiring)
 

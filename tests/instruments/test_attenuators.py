@@ -1,55 +1,99 @@
 """Every attenuator driver against its simulated counterpart and a radio path."""
 
+import contextlib
 import math
+import os
+import sys
+import threading
 from dataclasses import replace
 
 import pytest
-from instrument_rig import AttenuatorBench
+from instrument_rig import AttenuatorBench, SupplyBench
 
-from bench.errors import InstrumentError
-from bench.instruments.attenuator import ProfileStep
+from bench.clock import WallClock
+from bench.errors import ConfigError, InstrumentError
+from bench.instruments.attenuator import AttenuationRange, ProfileStep
 from bench.instruments.models import open_instrument
+from bench.timeline import Timeline
 from bench.virtual.instruments.adaura import AdauraUnit, AdauraUsb
 from bench.virtual.instruments.hislip_server import HislipServer
 from bench.virtual.instruments.http_server import HttpServer
+from bench.virtual.instruments.j7211 import J7211
 from bench.virtual.instruments.line_server import LineServer
 from bench.virtual.instruments.nine_fives import NineFives
 from bench.virtual.instruments.rcdat import GREETING, Rcdat
 from bench.virtual.instruments.serial_server import SerialServer
+from bench.virtual.scheduler import Scheduler
 
 
-def telnet(model):
+def telnet(model, **options):
     return lambda w: LineServer(
-        Rcdat(w.scheduler, w.paths, model=model), w.scheduler, ending=b"\r\n", greeting=GREETING
+        Rcdat(w.scheduler, w.paths, model=model, **options),
+        w.scheduler,
+        ending=b"\r\n",
+        command_ending=b"\n",  # a line feed is enough, as Meta's driver for the RC4DAT has it
+        greeting=GREETING,
     )
+
+
+def web(model, **options):
+    return lambda w: HttpServer(Rcdat(w.scheduler, w.paths, model=model, **options), w.scheduler)
+
+
+class EmptyLines:
+    """An instrument that puts an empty line before each reply, as firmware of an RC4DAT-6G-95 does."""
+
+    def __init__(self, instrument, before=b"\r\n", after=b""):
+        self.instrument, self.before, self.after = instrument, before, after
+
+    def execute(self, line):
+        reply = self.instrument.execute(line)
+        return None if reply is None else self.before + reply + self.after
+
+    def __getattr__(self, name):
+        return getattr(self.instrument, name)
+
+
+def with_empty_lines(w):
+    instrument = EmptyLines(Rcdat(w.scheduler, w.paths, model="RC4DAT-6G-95"))
+    return LineServer(instrument, w.scheduler, ending=b"\r\n")
+
+
+def with_line_feeds(w):
+    return LineServer(EmptyLines(J7211(w.paths), b"", b"\r\n"), w.scheduler, ending=b"", command_ending=b"\r")
 
 
 KINDS = {
     "rcdat http": ("minicircuits_rcdat", None),
     "rcdat telnet": ("minicircuits_rcdat", telnet("RCDAT-8000-90")),
-    "rc4dat http": (
-        "minicircuits_rcdat",
-        lambda w: HttpServer(Rcdat(w.scheduler, w.paths, model="RC4DAT-6G-95"), w.scheduler),
-    ),
+    "rudat telnet": ("minicircuits_rcdat", telnet("RUDAT-3000-60", step=0.5)),
+    "rc2dat telnet": ("minicircuits_rcdat", telnet("RC2DAT-6G-95")),
+    "rc4dat http": ("minicircuits_rcdat", web("RC4DAT-6G-95")),
     "rc4dat telnet": ("minicircuits_rcdat", telnet("RC4DAT-6G-95")),
+    "rc4dat empty lines": ("minicircuits_rcdat", with_empty_lines),
+    "rc8dat http": ("minicircuits_rcdat", web("RC8DAT-8G-95")),
     "j7211": ("keysight_j7211", None),
+    "j7211 line feeds": ("keysight_j7211", with_line_feeds),
     "scpi hislip": ("scpi_attenuator", None),
     "scpi socket": ("scpi_attenuator", lambda w: LineServer(NineFives(w.paths), w.scheduler)),
     "adaura": ("adaura", None),
+    "adaura breaks": ("adaura", lambda w: HttpServer(AdauraUnit(w.paths, line_end="<br>"), w.scheduler)),
+    "adaura 8": ("adaura", lambda w: HttpServer(AdauraUnit(w.paths, model="AD-USB8AR38G95"), w.scheduler)),
     "adaura usb": ("adaura", lambda w: SerialServer(AdauraUsb(AdauraUnit(w.paths)), w.scheduler)),
 }
 HIGHEST = {
     "rcdat http": 110,
     "rcdat telnet": 90,
-    "rc4dat http": 95,
-    "rc4dat telnet": 95,
+    "rudat telnet": 60,
     "j7211": 120,
+    "j7211 line feeds": 120,
     "scpi hislip": 95.25,
     "scpi socket": 95.25,
-    "adaura": 95,
-    "adaura usb": 95,
 }
-FOUR = ("rc4dat http", "rc4dat telnet", "adaura", "adaura usb")
+STEPS = {"rudat telnet": 0.5, "j7211": 1, "j7211 line feeds": 1}
+PATHS = {"rc2dat telnet": 2, "rc8dat http": 8, "adaura 8": 8}
+PATHS |= dict.fromkeys(("rc4dat http", "rc4dat telnet", "rc4dat empty lines"), 4)
+PATHS |= dict.fromkeys(("adaura", "adaura breaks", "adaura usb"), 4)
 
 
 @pytest.fixture
@@ -73,7 +117,7 @@ each = pytest.mark.parametrize("bench", KINDS, indirect=True)
 @each
 def test_set_and_read_back(bench, attenuator):
     path = attenuator.path("1")
-    assert (path.range.low, path.range.high) == (0, HIGHEST[bench.kind])
+    assert path.range == AttenuationRange(0, HIGHEST.get(bench.kind, 95), STEPS.get(bench.kind, 0.25))
     for db in (0, path.range.step, 45, path.range.high):
         path.attenuation = db
         assert path.attenuation == db
@@ -82,13 +126,221 @@ def test_set_and_read_back(bench, attenuator):
     assert [e.data["read_back"] for e in entries] == [0, path.range.step, 45, path.range.high]
 
 
-@pytest.mark.parametrize("bench", FOUR, indirect=True)
+@pytest.mark.parametrize("bench", PATHS, indirect=True)
 def test_paths_are_apart(bench, attenuator):
-    assert attenuator.paths == ("1", "2", "3", "4")
+    count = PATHS[bench.kind]
+    assert attenuator.paths == tuple("12345678"[:count])
     for number, name in enumerate(attenuator.paths):
         attenuator.path(name).attenuation = 10 + number
-    assert [p.attenuation for p in bench.paths.values()] == [10, 11, 12, 13]
-    assert attenuator.path("3").attenuation == 12
+    assert [p.attenuation for p in bench.paths.values()][:count] == [10 + n for n in range(count)]
+    assert attenuator.path("2").attenuation == 11
+
+
+@pytest.mark.parametrize("bench", KINDS, indirect=True)
+def test_more_than_one_path_is_only_where_the_model_has_it(bench, attenuator):
+    assert len(attenuator.paths) == PATHS.get(bench.kind, 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "paths", "high", "step"),
+    [
+        ("RCDAT-6000-60", 1, 60, 0.25),
+        ("RCDAT-18G-63", 1, 63, 0.25),
+        ("RCDAT-3000-63W2", 1, 63, 0.25),
+        ("RUDAT-13G-90", 1, 90, 0.25),
+        ("RUDAT-6000-30", 1, 30, 0.25),
+        ("RUDAT-3000-50", 1, 50, 0.5),
+        ("RC2DAT-40G-30", 2, 30, 0.25),
+        ("RC8DAT-6G-95", 8, 95, 0.25),
+    ],
+)
+def test_model_name_tells_paths_and_range(model, paths, high, step):
+    bench = AttenuatorBench("minicircuits_rcdat", web(model, step=step))
+    opened = bench.open()
+    assert len(opened.paths) == paths
+    assert opened.path().range == AttenuationRange(0, high, step)
+    opened.close()
+    bench.close()
+
+
+@pytest.mark.parametrize(
+    "model", ["ZTDAT-8-6G95S", "RC4SPDT-A18", "USB-4SP4T-63", "-99 Unrecognized Command"]
+)
+def test_other_products_of_that_maker_are_refused(model):
+    bench = AttenuatorBench("minicircuits_rcdat")
+    bench.server.instrument.model = model
+    with pytest.raises(InstrumentError, match=r"att at .* is '.*', which its driver is not for"):
+        bench.open()
+    bench.close()
+
+
+def test_coarser_steps_than_the_driver_knows_are_told_with_the_key_that_mends_it():
+    bench = AttenuatorBench("minicircuits_rcdat", web("RCDAT-40G-30", step=1))
+    opened = bench.open()
+    with pytest.raises(InstrumentError, match=r"set to 12\.25 dB, but reads back 12 dB(.|\n)*give `step`"):
+        opened.path().attenuation = 12.25
+    opened.close()
+    opened = bench.open(step=1)
+    assert opened.path().nearest(12.25) == 12
+    with pytest.raises(InstrumentError, match=r"between two steps of 1 dB"):
+        opened.path().attenuation = 12.25
+    opened.close()
+    bench.close()
+
+
+def test_step_is_for_attenuators():
+    bench = SupplyBench()
+    with pytest.raises(ConfigError, match=r"psu\.step = 0\.5: keysight_e36312a is no attenuator"):
+        bench.open(step=0.5)
+    bench.close()
+
+
+# ---- what an earlier user has left
+
+
+@pytest.mark.parametrize("bench", ["rcdat http", "rcdat telnet", "rc4dat telnet"], indirect=True)
+@pytest.mark.parametrize("kind", ["SWEEP", "HOP"])
+def test_sequence_left_running_does_not_go_on(bench, kind):
+    unit, changes = bench.server.instrument, []
+    for command in ("HOP:ATT:20", "HOP:POINT:2", "HOP:ATT:40", f"{kind}:DWELL_UNIT:M", f"{kind}:DWELL:100"):
+        assert unit.execute(f":{command}") == b"1"
+    assert unit.execute(f":{kind}:MODE:ON") == b"1"
+    bench.clock.sleep(1, "it runs")
+    bench.paths["1"].watch(changes.append)
+    bench.clock.sleep(3, "it runs")
+    assert len(set(changes)) >= 2
+    opened = bench.open()
+    opened.path().attenuation = 50
+    changes.clear()
+    bench.clock.sleep(5, "nothing runs")
+    assert changes == []
+    assert opened.path().attenuation == 50
+    opened.close()
+
+
+def test_firmware_without_sequences_is_no_fault(monkeypatch):
+    monkeypatch.setattr(Rcdat, "_sequence", lambda self, *_: f"-99 Unrecognized Command. MN:{self.model}")
+    bench = AttenuatorBench("minicircuits_rcdat")
+    opened = bench.open()
+    opened.path().attenuation = 50
+    assert bench.paths["1"].attenuation == 50
+    opened.close()
+    bench.close()
+
+
+def test_relative_attenuation_left_on_is_switched_off():
+    bench = AttenuatorBench("keysight_j7211")
+    unit = bench.server.instrument
+    unit.execute("ATT 030")
+    unit.execute("ATT:REL:STAT ON")
+    assert unit.execute("ATT?") == b"+0"
+    opened = bench.open()
+    assert opened.path().attenuation == 30
+    opened.path().attenuation = 45
+    assert bench.paths["1"].attenuation == 45
+    opened.close()
+    bench.close()
+
+
+def test_relative_attenuation_that_stays_on_is_refused(monkeypatch):
+    bench = AttenuatorBench("keysight_j7211")
+    execute = J7211.execute
+    monkeypatch.setattr(J7211, "execute", lambda self, line: None if " 0" in line else execute(self, line))
+    bench.server.instrument.reference = 10
+    with pytest.raises(InstrumentError, match="relative attenuation stays on"):
+        bench.open()
+    bench.close()
+
+
+@pytest.mark.parametrize(("mode", "comes_up"), [("N", 110), ("F", 35), ("L", 20)])
+def test_start_up_mode_of_an_rcdat_is_not_what_the_bench_relies_on(mode, comes_up):
+    bench = AttenuatorBench("minicircuits_rcdat")
+    unit = bench.server.instrument
+    for command in (
+        "SETATT=20",
+        "LASTATT:STORE:INITIATE",
+        "STARTUPATT:VALUE:35",
+        f"STARTUPATT:INDICATOR:{mode}",
+    ):
+        assert unit.execute(f":{command}") == b"1"
+    opened = bench.open()
+    opened.path().attenuation = 5
+    unit.power_up()
+    assert opened.path().attenuation == comes_up  # read anew each time, nothing is remembered
+    opened.close()
+    bench.close()
+
+
+# ---- passwords
+
+
+def test_password_of_an_rcdat_goes_in_front_of_each_command():
+    bench = AttenuatorBench("minicircuits_rcdat", web("RCDAT-6000-110", password="a b;1"))
+    with pytest.raises(InstrumentError, match="which its driver is not for"):
+        bench.open()
+    opened = bench.open(password="a b;1")
+    opened.path().attenuation = 12.5
+    assert bench.paths["1"].attenuation == 12.5
+    assert not any("a b;1" in entry.text or "PWD" in entry.text for entry in bench.timeline)
+    opened.close()
+    bench.close()
+
+
+def test_user_and_password_of_an_adaura():
+    bench = AttenuatorBench(
+        "adaura", lambda w: HttpServer(AdauraUnit(w.paths), w.scheduler, login="admin:secret")
+    )
+    with pytest.raises(InstrumentError, match=r"INFO: HTTP status 401: it wants user and password") as caught:
+        bench.open()
+    assert "keys user and password" in caught.value.help
+    with pytest.raises(InstrumentError, match=r"401: it refuses user and password"):
+        bench.open(user="admin", password="admin")
+    opened = bench.open(user="admin", password="secret")
+    opened.path().attenuation = 12.5
+    assert bench.paths["1"].attenuation == 12.5
+    opened.close()
+    bench.close()
+
+
+@pytest.mark.parametrize("bench", ["j7211", "rcdat telnet", "adaura usb"], indirect=True)
+def test_password_where_none_is_taken(bench):
+    with pytest.raises(ConfigError, match=r"instruments\.att\.password: .* takes none"):
+        bench.open(password="x")
+
+
+# ---- RS-232
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_rudat_on_a_serial_port():
+    """Lines ended by CR at 9600 baud, as pyHegel drives it."""
+    import pty
+    import tty
+
+    ours, theirs = pty.openpty()
+    unit = Rcdat(Scheduler(1), {}, model="RUDAT-13G-90")
+
+    def serve():
+        held = b""
+        with contextlib.suppress(OSError):
+            while data := os.read(ours, 100):
+                held += data
+                while b"\r" in held:
+                    line, _, held = held.partition(b"\r")
+                    os.write(ours, unit.execute(line.decode()) + b"\r")
+
+    tty.setraw(theirs)
+    threading.Thread(target=serve, daemon=True).start()
+    clock = WallClock()
+    address = f"ASRL{os.ttyname(theirs)}::INSTR"
+    opened = open_instrument("att", "minicircuits_rcdat", address, clock, Timeline(clock))
+    assert opened.idn == "RUDAT-13G-90,11810150042"
+    opened.path().attenuation = 12.25
+    assert unit.paths["1"].attenuation == 12.25
+    opened.close()
+    clock.close()
+    os.close(theirs)
+    os.close(ours)
 
 
 @each
@@ -107,7 +359,7 @@ def test_between_two_steps_is_refused_naming_both(bench, attenuator):
     path = attenuator.path("1")
     off = 12 + path.range.step / 2
     mark = bench.timeline.mark()
-    with pytest.raises(InstrumentError, match=r"between two steps(.|\n)*use 12 or 12\.25|use 12 or 13"):
+    with pytest.raises(InstrumentError, match=r"between two steps(.|\n)*use 12 or (12\.25|12\.5|13) dB"):
         path.attenuation = off
     assert bench.timeline.since(mark) == []
     path.attenuation = path.nearest(off)

@@ -65,10 +65,10 @@ class Rcdat:
 
     def get(self, path: str) -> str | None:
         """HTTP: `/COMMAND`, or `/PWD=password;COMMAND`."""
-        found = re.fullmatch(r"/(?:PWD=([^;:]*);?)?(.*)", urllib.parse.unquote(path))
+        found = re.fullmatch(r"/(?:PWD=([^;:]*);?)?(.*)", path)
         if found is None:
             return None
-        if self.password is not None and found[1] != self.password:
+        if self.password is not None and urllib.parse.unquote(found[1] or "") != self.password:
             return "-99"  # what a real one answers is not known
         return self._answer(found[2])
 
