@@ -18,6 +18,7 @@ from bench.virtual.scheduler import Scheduler
 VOLTS = {1: 32.0, 2: 32.0, 3: 5.3}
 OVP = {1: 33.0, 2: 33.0, 3: 5.5}
 AMPS = 3.2
+RATED = {1: "30V/3A", 2: "30V/3A", 3: "5V/3A"}
 OCP = 3.3
 VOLT_STEP = 0.01
 AMP_STEP = 0.001
@@ -75,6 +76,7 @@ class Dp832(ScpiInstrument):
             "MEASure:CURRent[:DC]": self._asked(lambda o: f"{o.rail.measure()[1]:.4f}"),
             "MEASure:POWEr[:DC]": self._asked(_watts),
             "MEASure:ALL[:DC]": self._asked(_everything),
+            "APPLy": self._both,
         }
 
     def error_text(self, code: int, message: str) -> str:
@@ -143,6 +145,17 @@ class Dp832(ScpiInstrument):
         amps = call.number(low=0, high=AMPS, default=AMPS)
         self.outputs[number].amps = round(amps / AMP_STEP) * AMP_STEP
         self._apply(number)
+        return None
+
+    def _both(self, call: Call) -> str | None:
+        """`APPL CH1,3.7,0.5` selects too; `APPL? CH1` answers `CH1:30V/3A,3.700,0.5000` (guide, 2-9)."""
+        number, rest = self._named(call)
+        output = self.outputs[number]
+        if call.query:
+            return f"CH{number}:{RATED[number]},{output.volts:.3f},{output.amps:.4f}"
+        self.selected = number
+        for put, value in zip((self._voltage, self._current), rest, strict=False):
+            put(Call(False, [value], (), (number,)))
         return None
 
     def _select(self, call: Call) -> str | None:

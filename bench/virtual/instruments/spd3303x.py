@@ -42,6 +42,8 @@ class Spd3303x(ScpiInstrument):
         """Commands that came too soon."""
         self.track = INDEPENDENT
         self.timers: set[int] = set()
+        self.third_is_on = False
+        """CH3 is switched as the others are; its voltage is a switch at the front, its status not told."""
         self._scheduler = scheduler
         self._deaf_until = 0.0
         super().__init__()
@@ -100,6 +102,9 @@ class Spd3303x(ScpiInstrument):
     def _output(self, call: Call) -> None:
         if call.query or len(call.parameters) != 2:
             raise ScpiError(-113)
+        if call.parameters[0].upper() == "CH3":
+            self.third_is_on = Call(False, call.parameters[1:], (), ()).switch()
+            return
         output = self._named(call.parameters[0])
         on = Call(False, call.parameters[1:], (), ()).switch()
         for each in self._tied(output):
