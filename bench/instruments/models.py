@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from bench.clock import Clock
 from bench.config.address import AddressKind, address_kinds
@@ -54,18 +54,14 @@ def address_mistake(driver: str, address: str) -> str | None:
     return None if kinds & wanted else f"{driver} wants {', or '.join(sorted(wanted))}"
 
 
+class Options(Checks, total=False):
+    """`step`: dB between two settings of an attenuator whose model name does not tell it."""
+
+    step: float | None
+
+
 def open_instrument(
-    name: str,
-    driver: str,
-    address: str,
-    clock: Clock,
-    timeline: Timeline,
-    *,
-    identity: str | None = None,
-    timeout: float = 3.0,
-    user: str | None = None,
-    password: str | None = None,
-    step: float | None = None,
+    name: str, driver: str, address: str, clock: Clock, timeline: Timeline, **options: Unpack[Options]
 ) -> Instrument[Any]:
     """Connect to an instrument, check that it is the one named, and take it over from an earlier user.
 
@@ -96,10 +92,8 @@ def connect_instrument(
 ) -> Instrument[Any]:
     """Connect to an instrument and check that it is the one named. Changes no setting.
 
-    `timeout` is in wall seconds. `user` and `password` are for a web interface that wants them; `step` (dB)
-    is for an attenuator whose steps its model name does not tell. Raises `ConfigError` for an unknown driver,
-    an address it cannot have and an option it does not take, `InstrumentError` when nothing answers at
-    `address` or something else than `identity` does.
+    Raises `ConfigError` for an unknown driver, an address it cannot have and an option it does not take,
+    `InstrumentError` when nothing answers at `address` or something else than `identity` does.
     """
     if driver not in DRIVERS:
         raise ConfigError(
@@ -108,15 +102,14 @@ def connect_instrument(
         )
     if (mistake := address_mistake(driver, address)) is not None:
         raise ConfigError(f"instruments.{name}.address = {address!r}: {mistake}", help=CORRECT_ADDRESS)
+    step = options.pop("step", None)
     kind = DRIVERS[driver]
-    if password is not None and AddressKind.HTTP not in address_kinds(address):
+    if options.get("password") is not None and AddressKind.HTTP not in address_kinds(address):
         raise ConfigError(
             f"instruments.{name}.password: {address} takes none",
             help="only a web interface (http://host) is given a password; remove the key",
         )
-    checks = Checks(identity=identity, timeout=timeout, user=user, password=password)
-    wire = kind.wire(name, address, timeline, **checks)
-    instrument = kind(name, wire, clock)
+    instrument = kind(name, kind.wire(name, address, timeline, **options), clock)
     if step is not None:
         if not isinstance(instrument, Attenuator):
             raise ConfigError(

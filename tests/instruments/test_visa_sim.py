@@ -1,7 +1,7 @@
 """Our VISA transport and drivers on pyvisa-sim, with definitions of instruments that others ship.
 
 Among those of QCoDeS, its contributed drivers and pyvisa-sim itself one is of an instrument that we drive:
-QCoDeS's N6705B. It knows `*IDN?`, `*RST` and `*CLS` alone: our driver gets as far as its first other question.
+QCoDeS's N6705B. It knows `*IDN?`, `*RST` and `*CLS` alone: our driver gets to its first other question.
 """
 
 from importlib import resources

@@ -25,6 +25,7 @@ from pyvisa_py.sessions import Session, UnavailableSession, UnknownAttribute
 from bench.clock import WallClock
 from bench.errors import InstrumentError
 from bench.instruments import guarding
+from bench.instruments.models import DRIVERS
 from bench.instruments.wires import transport as transport_module
 from bench.instruments.wires.http_wire import HttpWire
 from bench.instruments.wires.lenient_lines import LenientLines
@@ -414,11 +415,11 @@ def test_guard_says_what_it_could_not_switch_off_whatever_was_raised(monkeypatch
         tries.append(1)
         raise TypeError("not what anybody\nexpected")
 
-    monkeypatch.setattr(guarding, "open_instrument", broken)
+    monkeypatch.setattr(DRIVERS["rigol_dp832"], "open", broken)
     monkeypatch.setattr(guarding, "PATIENCE", 0.2)
     monkeypatch.setattr(guarding, "PAUSE", 0.01)
     faults = []
-    supply = guarding.GuardedSupply("psu", "rigol_dp832", "TCPIP::h::1::SOCKET", None)
+    supply = guarding.GuardedSupply("psu", "rigol_dp832", "TCPIP::127.0.0.1::1::SOCKET", None)
     clock = WallClock()
     guarding._switch_off(supply, clock, faults)
     clock.close()
