@@ -195,6 +195,22 @@ def test_step_is_for_attenuators():
     bench.close()
 
 
+def test_simulated_rc4dat_understands_what_others_send_it():
+    """osmo-gsm-tester, Meta's and an accelerator laboratory's drivers, Mini-Circuits' example."""
+    unit = Rcdat(Scheduler(1), {}, model="RC4DAT-6G-95")
+
+    def said(line):
+        return unit.execute(line).decode(), [path.attenuation for path in unit.paths.values()]
+
+    assert said(":CHAN:1:2:3:4:SetAtt:12.5") == ("1", [12.5] * 4)
+    assert said("CHAN:2:3:4:SETATT:10.25") == ("1", [12.5, 10.25, 10.25, 10.25])
+    assert said(":SetAttPerChan:1:1.25_4:4") == ("1", [1.25, 10.25, 10.25, 4])
+    assert said("ATT?")[0].split("  ") == ["1.25", "10.25", "10.25", "4.00"]
+    assert said(":CHAN:1:5:SETATT:3")[0] == "0"
+    assert said(":CHAN:1:SETATT:99") == ("2", [95, 10.25, 10.25, 4])
+    assert said("aoeu")[0] == "-99 Unrecognized Command. MN:RC4DAT-6G-95"
+
+
 # ---- what an earlier user has left
 
 

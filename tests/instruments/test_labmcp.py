@@ -13,7 +13,7 @@ from labmcp_bench_psu.simulator import make_simulator
 
 from bench.clock import WallClock
 from bench.errors import InstrumentError
-from bench.instruments.models import open_instrument
+from bench.instruments.models import DRIVERS
 from bench.instruments.power_supply import Regulation, Trip
 from bench.timeline import Timeline
 from bench.virtual.instruments.line_server import LineServer
@@ -108,9 +108,12 @@ class Served:
 
 @pytest.fixture
 def served(request):
-    clock, driver = WallClock(), request.param
-    server = LineServer(Served(driver.split("_")[0]), Scheduler(1))
-    yield open_instrument("psu", driver, server.address, clock, Timeline(clock)), server.instrument.simulator
+    clock, kind = WallClock(), DRIVERS[request.param]
+    server = LineServer(Served(request.param.split("_")[0]), Scheduler(1))
+    supply = kind("psu", kind.wire("psu", server.address, Timeline(clock), timeout=1), clock)
+    supply.open()  # its simulators know none of the modes that an earlier user may have left
+    yield supply, server.instrument.simulator
+    supply.close()
     server.close()
     clock.close()
 
@@ -133,7 +136,6 @@ def test_our_driver_sets_and_reads_its_instrument(served):
     supply.switch_off()
     assert not any(output.on for output in list(simulator.outputs.values())[:2])
     assert simulator.error_queue == []
-    supply.close()
 
 
 @pytest.mark.parametrize("served", ["rigol_dp832"], indirect=True)
@@ -153,7 +155,6 @@ def test_our_driver_sees_and_clears_a_trip_of_its_rigol(served):
     channel.clear_protection()
     assert channel.tripped is None
     assert simulator.outputs[1].ovp_v == 5.0
-    supply.close()
 
 
 @pytest.mark.parametrize("served", ["rigol_dp832"], indirect=True)
