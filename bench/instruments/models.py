@@ -66,12 +66,9 @@ def open_instrument(
     """Connect to an instrument, check that it is the one named, and take it over from an earlier user.
 
     Changes no setting but modes in which it would not do what it is told (`Instrument.take_over`).
-    `timeout` is in wall seconds. Raises as `connect_instrument` does, and `InstrumentError` for such a mode
-    that cannot be set back.
+    Raises as `connect_instrument` does, and `InstrumentError` for such a mode that cannot be set back.
     """
-    instrument = connect_instrument(
-        name, driver, address, clock, timeline, identity=identity, timeout=timeout
-    )
+    instrument = connect_instrument(name, driver, address, clock, timeline, **options)
     try:
         instrument.take_over()
     except BaseException:
@@ -81,14 +78,7 @@ def open_instrument(
 
 
 def connect_instrument(
-    name: str,
-    driver: str,
-    address: str,
-    clock: Clock,
-    timeline: Timeline,
-    *,
-    identity: str | None = None,
-    timeout: float = 3.0,
+    name: str, driver: str, address: str, clock: Clock, timeline: Timeline, **options: Unpack[Options]
 ) -> Instrument[Any]:
     """Connect to an instrument and check that it is the one named. Changes no setting.
 

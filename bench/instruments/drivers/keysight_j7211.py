@@ -26,19 +26,17 @@ class KeysightJ7211(Attenuator[LenientLines]):
     wire = functools.partial(LenientLines, ending="\r")
     models = "J7211[ABC]"
 
-    def __init__(self, name: str, transport: LenientLines, clock: Clock) -> None:
-        super().__init__(name, transport, clock)
-        transport.on_open = self._end_relative
-
     def open(self) -> None:
         super().open()
         high = next(db for model, db in HIGHEST.items() if model in self.idn.upper())
         self._paths = {"1": _Path(self.transport, AttenuationRange(0, high, self.step or 1), self.clock)}
 
-    def _end_relative(self) -> None:
+    def take_over(self) -> None:
+        """Switch off relative attenuation that an earlier user has left on."""
         if not self._relative():
             return
         self.transport.write(f"{RELATIVE} 0")
+        self.transport.record("mode", "relative attenuation was left on: it is switched off")
         if self._relative():
             raise self.transport.fault(
                 f"{RELATIVE} 0", "relative attenuation stays on", help="switch it off at its front panel"

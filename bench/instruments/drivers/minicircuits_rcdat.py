@@ -63,7 +63,6 @@ class MiniCircuitsRcdat(Attenuator[Wire]):
     def __init__(self, name: str, transport: Wire, clock: Clock) -> None:
         super().__init__(name, transport, clock)
         transport.identify = self._identify
-        transport.on_open = self._end_sequences
 
     def _identify(self) -> str:
         """Model and serial number, `RCDAT-6000-110,11810150042`."""
@@ -71,7 +70,8 @@ class MiniCircuitsRcdat(Attenuator[Wire]):
         serial = self.transport.query(":SN?").strip().removeprefix("SN=")
         return f"{model},{serial}"
 
-    def _end_sequences(self) -> None:
+    def take_over(self) -> None:
+        """End a sequence of attenuations that an earlier user has left running."""
         for kind in ("HOP", "SWEEP"):
             self.transport.query(f":{kind}:MODE:OFF")
 
