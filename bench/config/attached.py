@@ -135,17 +135,12 @@ class BoardSettings(Table):
 
 def _kind_of(value: Any) -> str:
     """A board without any wire of its own is a program."""
-    keys = value.keys() if isinstance(value, dict) else set(value.model_fields_set)
-    return "board" if {"console", "flasher", "supply"} & set(keys) else "process"
+    if isinstance(value, dict):
+        return "board" if {"console", "flasher", "supply"} & value.keys() else "process"
+    return "process" if isinstance(value, ProcessSettings) else "board"
 
 
 AnyBoardSettings = BoardSettings | ProcessSettings
-
-
-def _connections(board: BoardSettings) -> dict[str, str]:
-    """What the board hangs on: key of the bench file -> instrument and channel or path."""
-    held = {"supply": board.supply, "attenuator": board.attenuator, "meter": board.meter}
-    return {key: value for key, value in held.items() if value is not None}
 
 
 class InstrumentSettings(Table):
@@ -203,7 +198,7 @@ class BenchTable(Table):
 
 
 class BenchSettings(Table):
-    """One bench file, with the board types it uses."""
+    """One bench file; what its tables must be to each other is in `bench.config.rules`."""
 
     bench: BenchTable
     server: ServerSettings = ServerSettings(port=5683, secure_port=5684)
@@ -215,31 +210,4 @@ class BenchSettings(Table):
             Annotated[BoardSettings, Tag("board")] | Annotated[ProcessSettings, Tag("process")],
             Discriminator(_kind_of),
         ],
-    ]
-
-    @model_validator(mode="after")
-    def _supplies_exist(self) -> BenchSettings:
-        if not self.boards:
-            raise ValueError("a bench needs at least one board")
-        seen: dict[str, str] = {}
-        for name, board in self.boards.items():
-            named = None if board.security is None else board.security.certificate_name
-            if named is not None and self.server.client_ca is None:
-                raise ValueError(f"boards.{name}.security.certificate_name needs server.client_ca")
-            unique = [("endpoint", board.endpoint)]
-            if board.network is not None and board.network.port:
-                unique.append(("network.port", str(board.network.port)))
-            if isinstance(board, BoardSettings):
-                for key, value in _connections(board).items():
-                    instrument = value.partition(":")[0]
-                    if instrument not in self.instruments:
-                        raise ValueError(
-                            f"boards.{name}.{key} names instrument {instrument!r}, which is not listed"
-                        )
-                    unique.append((key, value))
-                unique.append(("console", board.console))
-            for what, value in unique:
-                other = seen.setdefault(f"{what} {value}", name)
-                if other != name:
-                    raise ValueError(f"boards.{name}.{what} {value!r} is already used by boards.{other}")
-        return self
+    ] = Field(min_length=1)

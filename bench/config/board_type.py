@@ -19,6 +19,7 @@ from bench.config.table import Table
 class Region(Table):
     """A named part of the flash: `offset` is the chip's own address, both in bytes."""
 
+    written = "give [address, size], such as [0x10000, 0x70000]"
     offset: int = Field(ge=0)
     size: int = Field(gt=0)
 
