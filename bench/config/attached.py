@@ -158,12 +158,16 @@ class InstrumentSettings(Table):
 class ServerSettings(Table):
     """Where the LwM2M server listens; port 0 takes a free one. `advertise` is what devices are told.
 
+    Where nothing is advertised and `host` is every address of this PC ("0.0.0.0", "::"), boards are told the
+    one that the way to `route_to` begins at, any address in their network; or the only one there is.
+
     `secure_port` and `secure_advertise` are the same for devices with credentials, over DTLS; for those
     with certificates: PEM files of the server's `certificate` (chain) and its key, and `client_ca`, which
     clients' certificates must come from.
     """
 
     host: str = "127.0.0.1"
+    route_to: str | None = None
     port: int = Field(5683, ge=0, le=65535)
     advertise: str | None = None
     secure_port: int = Field(5684, ge=0, le=65535)

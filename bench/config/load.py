@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -51,9 +52,7 @@ def load_bench(path: Path, boards: tuple[str, ...] = (), rules: Sequence[Rule] =
     """
     tables = read_toml(path, BENCH_HELP)
     if "board" in tables:
-        raise Mistakes(
-            path, [Finding(path, "board", "", "this is a board file, not a bench file", BENCH_HELP)]
-        )
+        raise Mistakes(path, [Finding(path, "", "", "is a board file, not a bench file", BENCH_HELP)])
     studied = study(path, tables, BenchSettings, BENCH_HELP)
     held = studied.sound.get("boards", {})
     _require_known(path, boards, tables.get("boards"))
@@ -161,16 +160,16 @@ def _absolute_process(board_type: ProcessType, file: Path) -> ProcessType:
     """Paths of a board file are relative to it; a program without a folder is looked up in PATH."""
     base = file.parent.resolve()
     images = board_type.images
-    program = Path(board_type.command[0])
-    if len(program.parts) > 1 and "{" not in board_type.command[0]:
-        program = base / program
+    program = board_type.command[0]
+    if ("/" in program or os.sep in program) and "{" not in program:  # "./client" is in a folder too
+        program = str(base / program)
 
     def placed(image: ProcessImage) -> ProcessImage:
         return image.model_copy(update={"file": image.file and base / image.file})
 
     return board_type.model_copy(
         update={
-            "command": [str(program), *board_type.command[1:]],
+            "command": [program, *board_type.command[1:]],
             "cwd": board_type.cwd and base / board_type.cwd,
             "images": images.model_copy(
                 update={

@@ -19,6 +19,8 @@ class Instrument(Generic[W]):
     """Makes its wire from name, address and timeline, and by keyword identity and time-out."""
     models: ClassVar[str] = ""
     """Pattern that the identification of the models this driver is for contains (case does not matter)."""
+    outputs: ClassVar[tuple[str, ...]] = ()
+    """Every output or path that one of these models has, as a bench file names them (none: not known)."""
 
     def __init__(self, name: str, transport: W, clock: Clock) -> None:
         self.name = name

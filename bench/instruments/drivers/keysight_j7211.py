@@ -28,6 +28,7 @@ class KeysightJ7211(Attenuator[Transport]):
 
     wire = functools.partial(Transport, ending="\r")
     models = "J7211[ABC]"
+    outputs = ("1",)
 
     def open(self) -> None:
         super().open()

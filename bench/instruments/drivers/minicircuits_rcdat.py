@@ -47,6 +47,7 @@ class MiniCircuitsRcdat(Attenuator[Wire]):
 
     wire = staticmethod(_wire)
     models = r"RC4?DAT-\w+-\d+"
+    outputs = ("1", "2", "3", "4")
 
     def __init__(self, name: str, transport: Wire, clock: Clock) -> None:
         super().__init__(name, transport, clock)
