@@ -12,6 +12,7 @@ from bench.config.draft import Draft
 from bench.config.finding import Finding, shown
 from bench.config.images import DERIVED
 from bench.config.process import ProcessType
+from bench.config.rules.references import fits
 from bench.errors import ImageError
 from bench.firmware import esp32, mcuboot
 from bench.firmware.factory import Extent, misplaced
@@ -61,19 +62,26 @@ def signing_keys(draft: Draft) -> Iterator[Finding]:
         if (wrong := unreadable(path)) is not None:
             yield draft.finding(key, named, *wrong)
             continue
-        for name in ("baseline", "update"):
-            file = draft.file.parent / images.get(name, "")
-            _, image = _image(file, board_type)
-            if image is None:  # another rule says so
-                continue
-            try:
-                reason = why_not_signed_with(image.data, image.container, path.read_bytes())
-            except ImageError as error:
-                yield draft.finding(key, named, error.message, error.help)
-                break
-            if reason is not None:
-                cure = "give the key that the build is signed with, or sign the build with it"
-                yield draft.finding(key, named, f"{name} {images[name]} {reason}", cure)
+        try:
+            wrong = _signed(draft, images, board_type, path.read_bytes())
+        except ImageError as error:
+            wrong = error.message, error.help
+        if wrong is not None:
+            yield draft.finding(key, named, *wrong)
+
+
+def _signed(
+    draft: Draft, images: Mapping[str, Any], board_type: BoardType, key: bytes
+) -> tuple[str, str] | None:
+    """Which builds are not signed with the key. Raises `ImageError` for no key."""
+    reasons = []
+    for name in ("baseline", "update"):
+        _, image = _image(draft.file.parent / images.get(name, ""), board_type)
+        if image is not None:  # else another rule says so
+            reason = why_not_signed_with(image.data, image.container, key)
+            reasons += [] if reason is None else [f"{name} {reason}"]
+    cure = "give the key that the builds are signed with, or sign them with this one"
+    return (", ".join(reasons), cure) if reasons else None
 
 
 def factory_parts(draft: Draft) -> Iterator[Finding]:
@@ -116,7 +124,7 @@ def _program(file: Path, process: ProcessType) -> Iterator[Finding]:
         yield finding("command", program, (where, "build it, or correct the command"))
     if process.cwd is not None and not process.cwd.is_dir():
         yield finding("cwd", process.cwd, ("there is no such folder", "make it, or correct its name"))
-    files = {"images.baseline": images.baseline.file, "images.update": images.update.file}
+    files = {"images.baseline.file": images.baseline.file, "images.update.file": images.update.file}
     files |= {f"images.variants.{name}": path for name, path in images.variants.items()}
     files |= {f"images.components.{name}": path for name, path in images.components.items()}
     for key, path in files.items():
@@ -140,12 +148,8 @@ def _boards(draft: Draft) -> Iterator[tuple[str, BoardType, Mapping[str, Any]]]:
     for name in draft.boards:
         board_type = draft.type_of(name)
         images = draft.table("boards", name, "images")
-        if name in draft.wanted and isinstance(board_type, BoardType) and _has_slots(board_type):
+        if name in draft.wanted and isinstance(board_type, BoardType) and fits(draft, name, board_type):
             yield name, board_type, images
-
-
-def _has_slots(board_type: BoardType) -> bool:
-    return all(name in board_type.regions for name in board_type.firmware.slots)
 
 
 def unreadable(path: Path) -> tuple[str, str] | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bench.config.draft import Draft
 from bench.config.finding import Finding
-from bench.config.nearest import suggestion
+from bench.config.nearest import nearest, suggestion
 from bench.instruments.attenuator import Attenuator
 from bench.instruments.current_meter import InlineMeter
 from bench.instruments.models import DRIVERS
@@ -34,8 +34,8 @@ def outputs(draft: Draft) -> Iterator[Finding]:
     for name, board in draft.boards.items():
         for key, (kinds, called) in KINDS.items():
             named, _, output = str(board.get(key, "")).partition(":")
-            driver = draft.table("instruments", named).get("driver")
-            found = DRIVERS.get(str(driver))
+            driver = _driver(draft, named)
+            found = DRIVERS.get(driver)
             if found is None:  # there is none, which another rule says
                 continue
             place, value = ("boards", name, key), board[key]
@@ -63,8 +63,14 @@ def meters(draft: Draft) -> Iterator[Finding]:
             )
 
 
+def _driver(draft: Draft, name: str) -> str:
+    """The driver of an instrument, or the one that was meant."""
+    driver = str(draft.table("instruments", name).get("driver"))
+    return driver if driver in DRIVERS else nearest(driver, DRIVERS) or ""
+
+
 def _is(draft: Draft, name: str, kinds: tuple[type, ...]) -> bool:
-    found = DRIVERS.get(str(draft.table("instruments", name).get("driver")))
+    found = DRIVERS.get(_driver(draft, name))
     return found is not None and issubclass(found, kinds)
 
 

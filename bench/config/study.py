@@ -39,6 +39,10 @@ NEEDED = {
     "tuple_type": "give a list, [first, second]",
     "list_type": "give a list, [first, second]",
     "string_too_short": "give some text",
+    "date_type": "give a date, such as 2027-03-31",
+    "date_parsing": "give a date, such as 2027-03-31",
+    "date_from_datetime_parsing": "give a date, such as 2027-03-31",
+    "date_from_datetime_inexact": "give a date, such as 2027-03-31",
 }
 """The cure by the type of pydantic's error; its message is the reason."""
 
@@ -136,33 +140,31 @@ class _Pass:
     # ---- keys
 
     def _unknown(self, place: Place, value: Any, missing: dict[tuple[Part, ...], Any]) -> Finding:
-        """A key that the table does not have. One that was meant for one that is missing is taken for it."""
+        """A key that the table does not have. One that was meant for another is taken for it from now on."""
         *parents, name = place.key
         own = place.tables[-1].model_fields
         held = _at(self._sound, parents)
-        absent = [str(key[-1]) for key in missing if list(key[:-1]) == parents]
-        meant = nearest(str(name), absent)
         self.changed = True
         held.pop(name, None)
-        if meant is not None:
-            del missing[(*parents, meant)]
+        absent = [key for key in own if key not in held]
+        lacking = [str(key[-1]) for key in missing if list(key[:-1]) == parents]
+        if (meant := nearest(str(name), lacking)) is not None:
+            needed = (*parents, meant)
+            del missing[needed]
             held[meant] = value
-            needed = dotted((*parents, meant))
-            return self._finding(place, value, f"no such key ({needed}: missing)", f"did you mean {meant!r}?")
+            reason = f"no such key ({dotted(needed)}: missing)"
+            return self._finding(place, value, reason, f"did you mean {meant!r}?")
         for depth in range(len(place.tables) - 2, -1, -1):
             if str(name) in place.tables[depth].model_fields:
                 where = dotted(parents[: -(len(place.tables) - 1 - depth)])
-                return self._finding(
-                    place,
-                    value,
-                    "no such key here",
-                    f"it belongs to [{where}]: put it above the table after it",
-                )
-        unused = [key for key in own if key not in held]
-        meant = nearest(str(name), unused) or nearest(str(name), own)
-        cure = suggestion(str(name), unused or own, "keys it may have")
-        if meant is not None:
-            cure = f"did you mean {meant!r}?"
+                cure = f"it belongs to [{where}]: put it there"
+                return self._finding(place, value, "no such key here", cure)
+        if (meant := nearest(str(name), absent)) is not None:
+            held[meant] = value
+        meant = meant or nearest(str(name), own)
+        cure = (
+            f"did you mean {meant!r}?" if meant else suggestion(str(name), absent or own, "keys it may have")
+        )
         return self._finding(place, value, "no such key", cure)
 
     # ---- values

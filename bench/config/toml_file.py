@@ -80,9 +80,9 @@ def _not_toml(path: Path, text: str, error: str) -> Mistakes:
     cure = "correct that line; text stands in quotes, a table begins with [name]"
     if "overwrite" in error or "twice" in error or "Duplicate" in error or "namespace" in error:
         cure = "it stands twice: remove one of them"
-    elif "\\" in error or "escape" in error.lower():
+    elif "\\" in line:
         cure = "write a path with backslashes in single quotes: 'C:\\builds\\app.bin'"
-    elif r"'\r'" in error:
+    elif "\r" in text and "\n" not in text:
         cure = "save it with line ends LF or CRLF"
     return _wrong(path, f"is not TOML: {error}{where}", cure)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from certificates_made import make_certificates
+
 from bench.config import load_bench
 from bench.virtual.images import build_set
 
@@ -110,8 +112,6 @@ update = { file = "client.bin", version = "2.0.0" }
 
 def fill(folder: Path) -> None:
     """Everything but the bench file itself. Builds images: once a session is enough."""
-    from certificates_made import make_certificates
-
     for name in (NRF, ESP):
         shutil.copy(BOARDS / f"{name}.toml", folder)
     (folder / "client.toml").write_text(CLIENT, "utf-8")
@@ -123,9 +123,15 @@ def fill(folder: Path) -> None:
         built = build_set(name, folder / "built" / short)
         place = folder / short
         place.mkdir()
-        for file, source in (("baseline", built.baseline), ("update", built.update), ("hangs", built.variants["hangs"])):
+        for file, source in (
+            ("baseline", built.baseline),
+            ("update", built.update),
+            ("hangs", built.variants["hangs"]),
+        ):
             shutil.copy(source, place / f"{file}.bin")
         shutil.copy(built.signing_key, place / "key.pem")
-        for part, file in zip(built.factory, ("mcuboot", "more") if short == "nrf" else ("bootloader", "table"), strict=False):
+        for part, file in zip(
+            built.factory, ("mcuboot", "more") if short == "nrf" else ("bootloader", "table"), strict=False
+        ):
             shutil.copy(part.path, place / f"{file}.bin")
     make_certificates(folder)

@@ -16,6 +16,12 @@ FLASHERS = {"nrf9160": "swd", "esp32": "rom-serial"}
 """The kind of flasher by the driver of a board file."""
 
 
+def fits(draft: Draft, board: str, board_type: BoardType) -> bool:
+    """Whether its flasher is that of its type; else nobody knows which of the two was meant."""
+    wanted = FLASHERS[board_type.driver]
+    return bool(draft.table("boards", board, "flasher").get("kind", wanted) == wanted)
+
+
 def boards_and_their_files(draft: Draft) -> Iterator[Finding]:
     """A board has the wires that its board file's kind has, and the flasher of its driver."""
     for name in draft.boards:
@@ -39,12 +45,11 @@ def boards_and_their_files(draft: Draft) -> Iterator[Finding]:
                 "see boards/virtual.toml for a complete example",
             )
         else:
-            kind, wanted = board.get("flasher", {}).get("kind"), FLASHERS[found.driver]
-            if kind not in (None, wanted):
+            if not fits(draft, name, found):
                 yield draft.finding(
                     (*place, "flasher", "kind"),
-                    kind,
-                    f"a {found.driver} needs {wanted!r}",
+                    board["flasher"]["kind"],
+                    f"a {found.driver} needs {FLASHERS[found.driver]!r}",
                     "correct the flasher, or the board's type",
                 )
 

@@ -59,8 +59,8 @@ _OF_BOARD = {
     "meter": ("meter", "a meter measures one board"),
 }
 _OF_SECURITY = {
-    "psk_identity": ("PSK identity", "give each board credentials of its own"),
-    "certificate_name": ("certificate", "give each board a certificate of its own"),
+    "psk_identity": ("identity", "give each board credentials of its own"),
+    "certificate_name": ("identity", "give each board credentials of its own"),
 }
 _OF_NETWORK = {
     "port": ("UDP port", "give each its own port, or 0 for a free one"),
@@ -106,13 +106,8 @@ def _of_server(draft: Draft) -> Iterator[Use]:
             yield Use("UDP port", str(port), ("server", key), port, cure)
     for key in ("advertise", "secure_advertise"):
         if key in server:
-            yield Use(
-                "advertise",
-                server[key].casefold(),
-                ("server", key),
-                server[key],
-                "each port has its own address",
-            )
+            address = server[key]
+            yield Use("address", address.casefold(), ("server", key), address, _OF_NETWORK["advertise"][1])
     for scheme in draft.table("packages"):
         port = draft.table("packages", scheme).get("port")
         if port:
