@@ -5,5 +5,6 @@ one that needs more is one function in this room and one entry in `RULES`.
 """
 
 from bench.check.checked import RULES, checked_bench
+from bench.check.server import where_found
 
-__all__ = ["RULES", "checked_bench"]
+__all__ = ["RULES", "checked_bench", "where_found"]

@@ -44,7 +44,7 @@ def outputs(draft: Draft) -> Iterator[Finding]:
                 cure = f"name one whose driver is a {called}: {', '.join(sorted(fit)) or 'none is listed'}"
                 yield draft.finding(place, value, f"{named!r} ({driver}) is no {called}", cure)
             elif found.outputs and output.lstrip("0") not in found.outputs:
-                cure = f"it has {', '.join(found.outputs)}"
+                cure = f"its outputs: {', '.join(found.outputs)}"
                 yield draft.finding(place, value, f"a {driver} has no output {output!r}", cure)
 
 

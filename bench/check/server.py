@@ -9,14 +9,14 @@ from pathlib import Path
 from cryptography import x509
 
 from bench.check.images import unreadable
-from bench.config.attached import ServerSettings
+from bench.config import Bench, BoardSettings, ServerSettings
 from bench.config.draft import Draft
 from bench.config.finding import Finding
 from bench.config.rules.addresses import why_no_host
 from bench.errors import ConfigError
 from bench.lwm2m.dtls.context import ServerContext
 from bench.lwm2m.dtls.credentials import Certificates, Credentials
-from bench.network.own_address import address_for_boards
+from bench.network.own_address import EVERYWHERE, address_for_boards
 from bench.packages.server import SCHEMES
 
 FILES = ("certificate", "certificate_key", "client_ca")
@@ -39,13 +39,24 @@ def told_to_boards(draft: Draft) -> Iterator[Finding]:
         try:
             address_for_boards(host, server.get("route_to"))
         except ConfigError as error:
-            lacking = ", ".join(not_advertised)
-            value = host if "host" in server else None
-            default = "" if "host" in server else f"missing, so it is {host!r}; "
-            yield draft.finding(
-                ("server", "host"), value, f"{default}{error.message} (not advertised: {lacking})", error.help
-            )
+            reason = f"{error.message}; not advertised: {', '.join(not_advertised)}"
+            if "host" in server:
+                yield draft.finding(("server", "host"), host, reason, error.help)
+            else:
+                yield draft.finding(("server", "host"), None, f"missing; the default {reason}", error.help)
             return
+
+
+def where_found(bench: Bench) -> str | None:
+    """Which of this PC's addresses boards are told, where the bench file leaves it to the bench."""
+    server = bench.settings.server
+    hardware = any(isinstance(board, BoardSettings) for board in bench.settings.boards.values())
+    if bench.settings.bench.plant is not None or not hardware or server.host not in EVERYWHERE:
+        return None
+    try:
+        return address_for_boards(server.host, server.route_to)
+    except ConfigError:  # then everything is advertised: the rule above has seen to it
+        return None
 
 
 def _not_advertised(draft: Draft, board: str) -> list[str]:

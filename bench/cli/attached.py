@@ -23,7 +23,7 @@ def check(file: Path, as_json: bool) -> None:
 
     Ends with 0 when there is none, else with 3.
     """
-    from bench.check import checked_bench
+    from bench.check import checked_bench, where_found
     from bench.config.finding import Mistakes
 
     try:
@@ -41,6 +41,8 @@ def check(file: Path, as_json: bool) -> None:
     for name, board in bench.settings.boards.items():
         supply = f", supply {board.supply}" if isinstance(board, BoardSettings) else ""
         click.echo(f"  {name}: {bench.type_of(name).title}, serial {board.serial}{supply}")
+    if (found_at := where_found(bench)) is not None:
+        click.echo(f"  server: boards find it at {found_at}")
     today = datetime.datetime.now(datetime.UTC).date()
     for name, instrument in bench.settings.instruments.items():
         due = instrument.calibration_due

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.config.nearest import nearest
+from bench.config.shape import dotted
 from bench.errors import ConfigError
 
 SHOWN = 80
@@ -50,7 +51,7 @@ class Mistakes(ConfigError):
         lines = [f"{finding}; {finding.cure}" for finding in self.findings]
         super().__init__(
             "\n  ".join([f"{len(lines)} mistakes, in {file} or what it names", *lines]),
-            help="nothing was opened or powered; see boards/virtual.toml for a complete bench file",
+            help="correct them; nothing was opened or powered",
         )
 
 
@@ -87,3 +88,23 @@ def _is_secret(key: str) -> bool:
         or re.search(r"psk|secret|passw", name, re.IGNORECASE) is not None
         or bool(nearest(name, ["psk_key"]))
     )
+
+
+def in_order(findings: Iterable[Finding], file: Path, tables: dict[str, Any]) -> list[Finding]:
+    """Each once, those in `file` first, as their keys follow one another there."""
+    rank = {key: number for number, key in enumerate(_keys(tables, ()))}
+
+    def place(found: Finding) -> tuple[bool, str, int]:
+        key = found.key
+        while key and key not in rank:
+            key = re.sub(r"(^|[.\[])[^.\[]*$", "", key)
+        return found.file != file, str(found.file), rank.get(key, -1) if found.file == file else 0
+
+    return sorted(dict.fromkeys(findings), key=place)
+
+
+def _keys(tables: dict[str, Any], above: tuple[str, ...]) -> Iterator[str]:
+    for name, value in tables.items():
+        yield dotted((*above, name))
+        if isinstance(value, dict):
+            yield from _keys(value, (*above, name))

@@ -11,7 +11,7 @@ from typing import Any
 from bench.config.attached import AnyBoardSettings, BenchSettings, BoardSettings
 from bench.config.board_type import BoardType
 from bench.config.draft import AnyBoardType, Draft, Rule
-from bench.config.finding import Finding, Mistakes, shown
+from bench.config.finding import Finding, Mistakes, in_order, shown
 from bench.config.nearest import suggestion
 from bench.config.process import ProcessImage, ProcessType
 from bench.config.rules import RULES
@@ -67,7 +67,7 @@ def load_bench(path: Path, boards: tuple[str, ...] = (), rules: Sequence[Rule] =
     draft = Draft(path, studied.sound, types, wanted, has_plant)
     findings += [found for rule in rules for found in rule(draft) if _concerns(found, wanted)]
     if findings:
-        raise Mistakes(path, list(dict.fromkeys(findings)))
+        raise Mistakes(path, in_order(findings, path, tables))
     settings = studied.model
     assert settings is not None  # what a model is not made of has been named
     kept = {name: board for name, board in settings.boards.items() if name in wanted}

@@ -17,8 +17,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def suggestion(word: str, known: Iterable[str], what: str) -> str:
-    """The cure for an unknown name: the nearest one, and all there are; `what` they are, in the plural."""
+    """The cure for an unknown name: the nearest one, or else all there are, called `what`."""
     names = sorted(known)
     found = nearest(word, names)
-    listed = f"{what}: {', '.join(names) or 'none'}"
-    return f"did you mean {found!r}? {listed}" if found is not None else listed
+    return f"did you mean {found!r}?" if found is not None else f"{what}: {', '.join(names) or 'none'}"

@@ -124,7 +124,7 @@ class _Pass:
             if error["type"] == "missing":
                 if place.key in missing:
                     self._left_out.add(place.key)
-                    yield self._finding(place, None, "missing", self._example)
+                    yield self._finding(place, None, "missing", f"add it; {self._example}")
             elif error["type"] != "extra_forbidden":
                 yield from self._wrong(place, error)
 
@@ -171,7 +171,7 @@ class _Pass:
 
     def _wrong(self, place: Place, error: Any) -> Iterator[Finding]:
         kind, context, value = error["type"], error.get("ctx", {}), error["input"]
-        reason = error["msg"].removeprefix("Value error, ")
+        reason = error["msg"].removeprefix("Value error, ").replace("Input should", "should", 1)
         raised = context.get("error")
         reasons = raised.reasons if isinstance(raised, Several) else [reason]
         whole = isinstance(value, (dict, Table)) and kind in ("value_error", "assertion_error")
@@ -212,13 +212,14 @@ class _Pass:
             return self._finding(
                 inner, None, "missing", suggestion("", known, "kinds") if known else self._example
             )
-        meant = nearest(str(value[name]), known)
+        word = str(value[name])
+        found = self._finding(inner, word, "no such kind", suggestion(word, known, "kinds"))
+        meant = nearest(word, known)
         if meant is None:
             self._mend(place, None)
         else:
             self._mend(inner, meant)
-        cure = suggestion(str(value[name]), known, "kinds")
-        return self._finding(inner, value[name], "no such kind", cure)
+        return found
 
     # ---- mending
 

@@ -76,15 +76,16 @@ def _not_toml(path: Path, text: str, error: str) -> Mistakes:
     lines = text.split("\n")
     line = lines[number - 1] if number <= len(lines) else ""
     named = re.match(r"\s*(\[?\[?[\w.\"'-]+\]?\]?)\s*(=|$|#)", line)
-    where = f", at {named[1]}" if named else ""
+    where = f"line {number}" + (f", at {named[1]}" if named else "")
+    what = re.sub(r" \(at .*\)$", "", error)
     cure = "correct that line; text stands in quotes, a table begins with [name]"
     if "overwrite" in error or "twice" in error or "Duplicate" in error or "namespace" in error:
-        cure = "it stands twice: remove one of them"
+        what, cure = "a key or a table stands there for the second time", "remove one of the two"
     elif "\\" in line:
         cure = "write a path with backslashes in single quotes: 'C:\\builds\\app.bin'"
     elif "\r" in text and "\n" not in text:
         cure = "save it with line ends LF or CRLF"
-    return _wrong(path, f"is not TOML: {error}{where}", cure)
+    return _wrong(path, f"is not TOML: {where}: {what}", cure)
 
 
 def _too_deep(path: Path) -> Mistakes:

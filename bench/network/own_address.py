@@ -40,7 +40,7 @@ def address_for_boards(host: str, route_to: str | None = None) -> str:
     plain = getattr(address, "ipv4_mapped", None) or address
     if plain.is_loopback:
         known = "" if found == host else f" ({found})"
-        raise ConfigError(f"no board reaches {host!r}{known}: it is this PC to itself", help=GIVE)
+        raise ConfigError(f"{host!r}{known} is this PC to itself: no board can reach it", help=GIVE)
     if address.version == 6 and address.is_link_local:
         raise ConfigError(
             f"no board can be told {host!r}: a link-local address needs a zone, whose name is this PC's own",

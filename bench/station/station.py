@@ -165,15 +165,16 @@ class Station:
         """The doors that the attached boards can use."""
         schemes = {scheme for name in self.duts for scheme in self.bench.type_of(name).profile.transports}
         doors = {str(scheme): Door(door.port, door.advertise) for scheme, door in settings.packages.items()}
+        certified = "https" in schemes and doors.get("https", Door()).advertise is None
+        host = settings.server.host
+        reached_at = {self._told_host(name, host) for name in self.duts} if certified else set()
         self.packages = PackageServer(
             self.clock,
             self.server.shelf,
-            host=settings.server.host,
+            host=host,
             doors=doors,
             schemes=schemes,
-            reached_at=[self._told(name, (settings.server.host, 0))[0] for name in self.duts]
-            if any(scheme not in doors or doors[scheme].advertise is None for scheme in schemes)
-            else [],
+            reached_at=reached_at,
         )
         self._closing.callback(self.packages.close)
         self.packages.start()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ KNOWN = sorted(
     }
 )
 QUICK = settings(
-    max_examples=int(os.environ.get("BENCH_FUZZ", "50")),
+    max_examples=50,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -41,7 +41,7 @@ def boards_and_their_files(draft: Draft) -> Iterator[Finding]:
             yield draft.finding(
                 place,
                 None,
-                f"a {found.driver} needs console, flasher, supply and images",
+                f"the driver {found.driver} needs console, flasher, supply and images",
                 "see boards/virtual.toml for a complete example",
             )
         else:
@@ -49,7 +49,7 @@ def boards_and_their_files(draft: Draft) -> Iterator[Finding]:
                 yield draft.finding(
                     (*place, "flasher", "kind"),
                     board["flasher"]["kind"],
-                    f"a {found.driver} needs {FLASHERS[found.driver]!r}",
+                    f"the driver {found.driver} needs {FLASHERS[found.driver]!r}",
                     "correct the flasher, or the board's type",
                 )
 
