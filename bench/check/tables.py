@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bench.check.images import unreadable
 from bench.config.draft import Draft
 from bench.config.finding import Finding
 from bench.errors import ConfigError
-from bench.firmware_update.requirements import requirements_with
+from bench.requirements import catalogue_with
 
 
 def own_requirements(draft: Draft) -> Iterator[Finding]:
@@ -15,7 +16,11 @@ def own_requirements(draft: Draft) -> Iterator[Finding]:
     named = draft.table("bench").get("requirements")
     if named is None:
         return
+    if (wrong := unreadable(draft.file.parent / named)) is not None:
+        yield draft.finding(("bench", "requirements"), named, *wrong)
+        return
     try:
-        requirements_with(draft.file.parent / named)
+        catalogue_with(draft.file.parent / named)
     except ConfigError as error:
-        yield draft.finding(("bench", "requirements"), named, error.message, error.help)
+        for line in error.message.splitlines():
+            yield draft.finding(("bench", "requirements"), named, line, error.help)

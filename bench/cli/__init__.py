@@ -42,17 +42,18 @@ def main() -> None:
         commands()
     except BenchError as error:
         text = f"bench: {error}"
-        click.echo(_wrapped(text) if sys.stderr.isatty() else text, err=True)
+        click.echo(
+            wrapped(text, shutil.get_terminal_size().columns) if sys.stderr.isatty() else text, err=True
+        )
         sys.exit(3)
 
 
-def _wrapped(text: str) -> str:
+def wrapped(text: str, columns: int) -> str:
     """For a terminal; elsewhere a mistake stays one line, for grep and for a log."""
-    width = shutil.get_terminal_size().columns - 1
     lines: list[str] = []
     for line in text.splitlines():
         indent = " " * (len(line) - len(line.lstrip()) + 4)
         lines += textwrap.wrap(
-            line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+            line, columns - 1, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
         )
     return "\n".join(lines)

@@ -69,7 +69,8 @@ def shown(key: str, value: Any) -> str:
         return str(value)
     if isinstance(value, bool):
         return str(value).lower()  # as TOML writes it
-    return _short(repr(str(value)) if isinstance(value, Path) else repr(value))
+    text = repr(str(value)) if isinstance(value, Path) else repr(value)
+    return "" if "@" in text else _short(text)  # a URL may hold a password
 
 
 def _short(text: str) -> str:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from bench.config.finding import Finding, shown
 from bench.config.nearest import nearest, suggestion
 from bench.config.shape import Part, Place, dotted, place_of
-from bench.config.table import Table
+from bench.config.table import Mistake, Several, Table
 
 M = TypeVar("M", bound=Table)
 PASSES = 8
@@ -54,14 +54,6 @@ PATTERNS = {
     "resource": "give /OBJECT/INSTANCE/RESOURCE, such as '/3/0/3'",
 }
 """The cure by the key's name, where a pattern is not met."""
-
-
-class Several(ValueError):
-    """What a validator raises that has found more than one mistake in its table."""
-
-    def __init__(self, reasons: list[str]) -> None:
-        super().__init__("; ".join(reasons))
-        self.reasons = reasons
 
 
 @dataclass
@@ -173,7 +165,7 @@ class _Pass:
         kind, context, value = error["type"], error.get("ctx", {}), error["input"]
         reason = error["msg"].removeprefix("Value error, ").replace("Input should", "should", 1)
         raised = context.get("error")
-        reasons = raised.reasons if isinstance(raised, Several) else [reason]
+        mistakes = raised.mistakes if isinstance(raised, Several) else (Mistake((), reason),)
         whole = isinstance(value, (dict, Table)) and kind in ("value_error", "assertion_error")
         if kind in ("union_tag_invalid", "union_tag_not_found"):
             yield self._kind(place, context, value)
@@ -196,8 +188,12 @@ class _Pass:
             cure = place.tables[-1].written
         if "greater" in kind or "less" in kind:
             cure = "give a number within these limits"
-        for one in reasons:
-            yield self._finding(place, value, one, cure)
+        for mistake in mistakes:
+            inner = Place((*place.key, *mistake.key), place.tables)
+            held = _at(value, mistake.key) if mistake.key else value
+            yield self._finding(inner, held, mistake.reason, mistake.cure or cure)
+            if mistake.key:  # without it there may be more to say of the table
+                self._mend(inner, None)
 
     def _literal(self, value: str, context: dict[str, Any]) -> str | None:
         return nearest(value, _expected(context))
