@@ -42,9 +42,9 @@ def main() -> None:
         commands()
     except BenchError as error:
         text = f"bench: {error}"
-        click.echo(
-            wrapped(text, shutil.get_terminal_size().columns) if sys.stderr.isatty() else text, err=True
-        )
+        if sys.stderr.isatty():
+            text = wrapped(text, shutil.get_terminal_size().columns)
+        click.echo(text, err=True)
         sys.exit(3)
 
 

@@ -509,7 +509,9 @@ def related(one: str, other: str) -> bool:
         board = re.fullmatch(r"(boards\.\w+)(\.type|\.flasher\.kind)?", key)
         if key == "board" or (board is not None and against.startswith(f"{board[1]}.")):
             return True
-    return one.rpartition(".")[0] == other.rpartition(".")[0]
+    table, _, name = one.rpartition(".")
+    other_table, _, other_name = other.rpartition(".")
+    return table == other_table or name == other_name  # the same key: one may be twice the other's value
 
 
 # ---- secrets
