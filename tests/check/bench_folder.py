@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -110,13 +111,16 @@ update = { file = "client.bin", version = "2.0.0" }
 """
 
 
+PROGRAM = "client.bat" if os.name == "nt" else "client"
+
+
 def fill(folder: Path) -> None:
     """Everything but the bench file itself. Builds images: once a session is enough."""
     for name in (NRF, ESP):
         shutil.copy(BOARDS / f"{name}.toml", folder)
     (folder / "client.toml").write_text(CLIENT, "utf-8")
-    (folder / "client").write_text("#!/bin/sh\n", "utf-8")
-    (folder / "client").chmod(0o755)
+    (folder / PROGRAM).write_text("#!/bin/sh\n", "utf-8")
+    (folder / PROGRAM).chmod(0o755)
     (folder / "client.bin").write_bytes(b"package")
     (folder / "requirements.toml").write_text('[own]\n"REQ-1" = "it updates"\n', "utf-8")
     for short, name in (("nrf", NRF), ("esp", ESP)):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bench_folder import ESP, GOOD, NRF
+from bench_folder import ESP, GOOD, NRF, PROGRAM
 
 from bench.check import checked_bench
 from bench.config.finding import Finding, Mistakes
@@ -212,7 +212,7 @@ OTHER_FILES: list[tuple[str, Callable[[Path], object], str, str, str]] = [
         "capabilities.readback",
         "missing =",
     ),
-    ("client", lambda f: f.unlink(), "client.toml", "command", "correct the command"),
+    (PROGRAM, lambda f: f.unlink(), "client.toml", "command", "correct the command"),
     ("client.bin", lambda f: f.unlink(), "client.toml", "images.update.file", "correct the path"),
     (
         "client.toml",
