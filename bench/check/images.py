@@ -14,13 +14,11 @@ from bench.config.images import DERIVED
 from bench.config.process import ProcessType
 from bench.config.rules.references import fits
 from bench.errors import ImageError
-from bench.firmware import esp32, mcuboot
+from bench.firmware import esp32, esp32_layout, mcuboot
 from bench.firmware.factory import Extent, misplaced
 from bench.firmware.image import FirmwareImage, load_image
 from bench.firmware.signature import why_not_signed_with
 
-CHIPS = {"esp32": 0}
-"""The chip of an image by the driver of a board: IMAGE_CHIP_ID of esptool's targets."""
 OTHER_VERSION = "give two builds: a test cannot tell whether it was updated"
 
 
@@ -99,9 +97,16 @@ def factory_parts(draft: Draft) -> Iterator[Finding]:
             except ValueError:  # the table says so itself
                 continue
             parts.append((address, Extent(str(file), start, start + path.stat().st_size)))
-        for extent, reason, cure in misplaced([extent for _, extent in parts], board_type):
+        wrong_places = list(misplaced([extent for _, extent in parts], board_type))
+        for extent, reason, cure in wrong_places:
             address = next(address for address, part in parts if part is extent)
             yield draft.finding((*place, address), extent.name, reason, cure)
+        if board_type.driver == "esp32" and not wrong_places:
+            files = [(extent.start, draft.file.parent / extent.name) for _, extent in parts]
+            try:
+                esp32_layout.check_factory(files, board_type)
+            except ImageError as error:
+                yield draft.finding(place, None, error.message, error.help)
 
 
 def programs(draft: Draft) -> Iterator[Finding]:
@@ -180,9 +185,14 @@ def _image(path: Path, board_type: BoardType) -> tuple[tuple[str, str] | None, F
     try:
         image = load_image(path, container=container, slot_size=board_type.image_limit)
     except ImageError as error:
-        return (error.message.removeprefix(f"image {path} "), error.help), None
+        return _without_path(error, path), None
     damaged = _damage(image, board_type)
     return damaged, image
+
+
+def _without_path(error: ImageError, path: Path | None) -> tuple[str, str]:
+    """Reason and cure: the file is told as the value already."""
+    return error.message.removeprefix(f"image {path} "), error.help
 
 
 def _damage(image: FirmwareImage, board_type: BoardType) -> tuple[str, str] | None:
@@ -192,10 +202,11 @@ def _damage(image: FirmwareImage, board_type: BoardType) -> tuple[str, str] | No
             return "has a SHA-256 that does not fit it: it was changed after it was signed", anew
         return None
     parsed = esp32.parse(image.data)
-    chip = CHIPS.get(board_type.driver)
-    if chip is not None and parsed.chip_id != chip:
-        cure = f"give the build for the {board_type.driver}, whose number is {chip}"
-        return f"is for another chip, of the number {parsed.chip_id}", cure
+    if board_type.driver == "esp32":
+        try:
+            esp32_layout.check_chip(image.data, image.path)
+        except ImageError as error:
+            return _without_path(error, image.path)
     if not parsed.checksum_right:
         return "has a checksum that does not fit it", anew
     if parsed.hash_right is False:

@@ -252,6 +252,13 @@ OTHER_FILES: list[tuple[str, Callable[[Path], object], str, str, str]] = [
     ),
     (
         "esp/table.bin",
+        lambda f: f.write_bytes(bytes(0xC00)),
+        "bench.toml",
+        "boards.esp1.images.factory",
+        "partition table",
+    ),
+    (
+        "esp/table.bin",
         lambda f: f.write_bytes(bytes(0x1100)),
         "bench.toml",
         "boards.esp1.images.factory.0x8000",
@@ -290,7 +297,7 @@ OTHER_FILES: list[tuple[str, Callable[[Path], object], str, str, str]] = [
         lambda f: f.write_bytes(with_byte(f, 12, 9)),
         "bench.toml",
         "boards.esp1.images.update",
-        "build for the esp32",
+        "build for the ESP32",
     ),
     ("esp/update.bin", lambda f: f.write_bytes(b""), "bench.toml", "boards.esp1.images.update", "was built"),
 ]
