@@ -6,8 +6,10 @@ must not wait for what draws pictures.
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
+import textwrap
 
 import click
 
@@ -39,5 +41,19 @@ def main() -> None:
     try:
         commands()
     except BenchError as error:
-        click.echo(f"bench: {error}", err=True)
+        text = f"bench: {error}"
+        if sys.stderr.isatty():
+            text = wrapped(text, shutil.get_terminal_size().columns)
+        click.echo(text, err=True)
         sys.exit(3)
+
+
+def wrapped(text: str, columns: int) -> str:
+    """For a terminal; elsewhere a mistake stays one line, for grep and for a log."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()) + 4)
+        lines += textwrap.wrap(
+            line, columns - 1, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+    return "\n".join(lines)

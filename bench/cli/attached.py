@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 import datetime
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from bench.config import BoardSettings, load_bench
+from bench.config import BoardSettings
 
-BENCH_FILE = click.argument(
-    "file", type=click.Path(path_type=Path, dir_okay=False), default=Path("boards/virtual.toml")
-)
+BENCH_FILE = click.argument("file", type=click.Path(path_type=Path), default=Path("boards/virtual.toml"))
 
 
 @click.command()
 @BENCH_FILE
-def check(file: Path) -> None:
-    """Read a bench file and its board files; name every mistake. Opens and powers nothing."""
-    bench = load_bench(file)
-    today = datetime.datetime.now(datetime.UTC).date()
+@click.option("--json", "as_json", is_flag=True, help="for programs: what was found, as one JSON object")
+def check(file: Path, as_json: bool) -> None:
+    """Read a bench file and what it names; tell every mistake at once. Opens and powers nothing.
+
+    Ends with 0 when there is none, else with 3.
+    """
+    from bench.check import checked_bench, where_found
+    from bench.config.finding import Mistakes
+
+    try:
+        bench = checked_bench(file)
+    except Mistakes as mistakes:
+        if not as_json:
+            raise
+        rows = [{**asdict(found), "file": str(found.file)} for found in mistakes.findings]
+        click.echo(json.dumps({"file": str(file), "mistakes": rows}, indent=2))
+        sys.exit(3)
+    if as_json:
+        click.echo(json.dumps({"file": str(file), "mistakes": []}, indent=2))
+        return
     click.echo(f"{file}: {bench.settings.bench.name}")
     for name, board in bench.settings.boards.items():
         supply = f", supply {board.supply}" if isinstance(board, BoardSettings) else ""
         click.echo(f"  {name}: {bench.type_of(name).title}, serial {board.serial}{supply}")
+    if (found_at := where_found(bench)) is not None:
+        click.echo(f"  server: boards find it at {found_at}")
+    today = datetime.datetime.now(datetime.UTC).date()
     for name, instrument in bench.settings.instruments.items():
         due = instrument.calibration_due
         told = f", calibration {'EXPIRED' if due < today else 'due'} on {due}" if due is not None else ""
@@ -39,9 +58,10 @@ def up(file: Path, seed: int) -> None:
 
     Prints how to reach each board; ends with Ctrl-C.
     """
+    from bench.check import checked_bench
     from bench.virtual.exposed import run_exposed
 
-    run_exposed(load_bench(file), seed, click.echo)
+    run_exposed(checked_bench(file), seed, click.echo)
 
 
 @click.command()
@@ -64,5 +84,6 @@ def calibrate(file: Path, board: tuple[str, ...], days: int, step: float, seed: 
     is not fit for use; what was measured is kept in calibration/, beside the bench file, either way.
     """
     from bench.calibrate import run_calibration
+    from bench.check import checked_bench
 
-    sys.exit(run_calibration(load_bench(file, board), days, step, seed, click.echo))
+    sys.exit(run_calibration(checked_bench(file, board), days, step, seed, click.echo))

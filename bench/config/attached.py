@@ -17,7 +17,6 @@ from pydantic import (
     model_validator,
 )
 
-from bench.config.address import address_kinds, is_left_to_a_plant
 from bench.config.images import ImageFiles
 from bench.config.swd_targets import why_unknown
 from bench.config.table import Table
@@ -136,17 +135,12 @@ class BoardSettings(Table):
 
 def _kind_of(value: Any) -> str:
     """A board without any wire of its own is a program."""
-    keys = value.keys() if isinstance(value, dict) else set(value.model_fields_set)
-    return "board" if {"console", "flasher", "supply"} & set(keys) else "process"
+    if isinstance(value, dict):
+        return "board" if {"console", "flasher", "supply"} & value.keys() else "process"
+    return "process" if isinstance(value, ProcessSettings) else "board"
 
 
 AnyBoardSettings = BoardSettings | ProcessSettings
-
-
-def _connections(board: BoardSettings) -> dict[str, str]:
-    """What the board hangs on: key of the bench file -> instrument and channel or path."""
-    held = {"supply": board.supply, "attenuator": board.attenuator, "meter": board.meter}
-    return {key: value for key, value in held.items() if value is not None}
 
 
 class InstrumentSettings(Table):
@@ -164,12 +158,6 @@ class InstrumentSettings(Table):
     password: SecretStr | None = None
     step: float | None = Field(None, gt=0, le=10, allow_inf_nan=False)
 
-    @field_validator("address")
-    @classmethod
-    def _is_address(cls, address: str) -> str:
-        address_kinds(address)
-        return address
-
     @property
     def options(self) -> dict[str, Any]:
         """What is told to the driver beyond name, address and identity, as `open_instrument` takes it."""
@@ -180,12 +168,16 @@ class InstrumentSettings(Table):
 class ServerSettings(Table):
     """Where the LwM2M server listens; port 0 takes a free one. `advertise` is what devices are told.
 
+    Where nothing is advertised and `host` is every address of this PC ("0.0.0.0", "::"), boards are told the
+    one that the way to `route_to` begins at, any address in their network; or the only one there is.
+
     `secure_port` and `secure_advertise` are the same for devices with credentials, over DTLS; for those
     with certificates: PEM files of the server's `certificate` (chain) and its key, and `client_ca`, which
     clients' certificates must come from.
     """
 
     host: str = "127.0.0.1"
+    route_to: str | None = None
     port: int = Field(5683, ge=0, le=65535)
     advertise: str | None = None
     secure_port: int = Field(5684, ge=0, le=65535)
@@ -220,7 +212,7 @@ class BenchTable(Table):
 
 
 class BenchSettings(Table):
-    """One bench file, with the board types it uses."""
+    """One bench file; what its tables must be to each other is in `bench.config.rules`."""
 
     bench: BenchTable
     server: ServerSettings = ServerSettings(port=5683, secure_port=5684)
@@ -232,41 +224,4 @@ class BenchSettings(Table):
             Annotated[BoardSettings, Tag("board")] | Annotated[ProcessSettings, Tag("process")],
             Discriminator(_kind_of),
         ],
-    ]
-
-    @model_validator(mode="after")
-    def _addresses_are_whole(self) -> BenchSettings:
-        for name, instrument in self.instruments.items():
-            if self.bench.plant is None and is_left_to_a_plant(instrument.address):
-                raise ValueError(
-                    f"instruments.{name}.address = {instrument.address!r}: port 0 is for a virtual bench to "
-                    "fill in; give the instrument's own"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _supplies_exist(self) -> BenchSettings:
-        if not self.boards:
-            raise ValueError("a bench needs at least one board")
-        seen: dict[str, str] = {}
-        for name, board in self.boards.items():
-            named = None if board.security is None else board.security.certificate_name
-            if named is not None and self.server.client_ca is None:
-                raise ValueError(f"boards.{name}.security.certificate_name needs server.client_ca")
-            unique = [("endpoint", board.endpoint)]
-            if board.network is not None and board.network.port:
-                unique.append(("network.port", str(board.network.port)))
-            if isinstance(board, BoardSettings):
-                for key, value in _connections(board).items():
-                    instrument = value.partition(":")[0]
-                    if instrument not in self.instruments:
-                        raise ValueError(
-                            f"boards.{name}.{key} names instrument {instrument!r}, which is not listed"
-                        )
-                    unique.append((key, value))
-                unique.append(("console", board.console))
-            for what, value in unique:
-                other = seen.setdefault(f"{what} {value}", name)
-                if other != name:
-                    raise ValueError(f"boards.{name}.{what} {value!r} is already used by boards.{other}")
-        return self
+    ] = Field(min_length=1)

@@ -11,14 +11,16 @@ from bench.config.chip import CHIPS, ChipSettings
 from bench.config.components import ComponentSettings
 from bench.config.energy import EnergySettings
 from bench.config.modem import ModemSettings
+from bench.config.nearest import suggestion
 from bench.config.profile import CAPABILITIES, Capability, UpdateProfile
 from bench.config.radio import RadioSettings
-from bench.config.table import Table
+from bench.config.table import Mistake, Table, refuse
 
 
 class Region(Table):
     """A named part of the flash: `offset` is the chip's own address, both in bytes."""
 
+    written = "give [address, size], such as [0x10000, 0x70000]"
     offset: int = Field(ge=0)
     size: int = Field(gt=0)
 
@@ -153,9 +155,15 @@ class DutType(Table):
 
     @model_validator(mode="after")
     def _known_capabilities(self) -> Self:
-        for name in self.capabilities:
-            if name not in CAPABILITIES:
-                raise ValueError(f"capability {name!r} is not one of {', '.join(sorted(CAPABILITIES))}")
+        refuse(
+            Mistake(
+                ("capabilities", name),
+                f"capability {name!r} is not one of {', '.join(sorted(CAPABILITIES))}",
+                suggestion(name, CAPABILITIES, "capabilities"),
+            )
+            for name in self.capabilities
+            if name not in CAPABILITIES
+        )
         if self.components is None and self.why_not("components") is None:
             raise ValueError("capability 'components' needs a table [components]")
         return self

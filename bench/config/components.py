@@ -6,7 +6,8 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from bench.config.table import Table
+from bench.config.nearest import suggestion
+from bench.config.table import Mistake, Table, refuse
 from bench.errors import NotApplicable
 
 Relation = Literal["linked", "conflicting", "dependent", "bundle"]
@@ -37,8 +38,15 @@ class ComponentSettings(Table):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        for pair in (self.linked, self.conflicting, self.dependent, self.bundle):
-            for name in pair or ():
-                if name not in self.installed:
-                    raise ValueError(f"{name!r} is not one of installed: {', '.join(self.installed)}")
+        named = {name: getattr(self, name) or () for name in ("linked", "conflicting", "dependent", "bundle")}
+        refuse(
+            Mistake(
+                (),
+                f"{name!r} is not one of installed: {', '.join(self.installed)}",
+                f"correct {key}: {suggestion(name, self.installed, 'components')}",
+            )
+            for key, pair in named.items()
+            for name in pair
+            if name not in self.installed
+        )
         return self

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from bench.config.table import Table
+from bench.config.table import Mistake, Table, refuse
 
 VariantName = Literal[
     "wrong-board",
@@ -56,11 +56,24 @@ class ImageFiles(Table):
 
     @model_validator(mode="after")
     def _either(self) -> ImageFiles:
+        mistakes = []
         if self.provider is None and (self.baseline is None or self.update is None):
-            raise ValueError("give both 'baseline' and 'update', or a 'provider'")
+            mistakes.append(Mistake((), "give both 'baseline' and 'update', or a 'provider'"))
         for address in self.factory:
-            try:
-                int(address, 0)
-            except ValueError:
-                raise ValueError(f"factory key {address!r} is not an address such as '0x8000'") from None
+            if not _is_address(address):
+                mistakes.append(
+                    Mistake(
+                        ("factory", address),
+                        f"factory key {address!r} is not an address such as '0x8000'",
+                        "give the chip's own address, in quotes",
+                    )
+                )
+        refuse(mistakes)
         return self
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return 0 <= int(text, 0) < 2**32
+    except ValueError:
+        return False

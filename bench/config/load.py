@@ -1,26 +1,30 @@
-"""Bench file and board files -> validated settings. A mistake names file, key, value and reason."""
+"""Bench file and board files -> validated settings. Every mistake names file, key, value, reason and cure."""
 
 from __future__ import annotations
 
-import tomllib
+import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import ValidationError
+from typing import Any
 
 from bench.config.attached import AnyBoardSettings, BenchSettings, BoardSettings
 from bench.config.board_type import BoardType
+from bench.config.draft import AnyBoardType, Draft, Rule
+from bench.config.finding import Finding, Mistakes, in_order, shown
+from bench.config.nearest import suggestion
 from bench.config.process import ProcessImage, ProcessType
+from bench.config.rules import RULES
+from bench.config.shape import dotted
+from bench.config.study import study
 from bench.config.table import Table
+from bench.config.toml_file import read_toml
 from bench.errors import ConfigError
 
-M = TypeVar("M", bound=Table)
+BENCH_HELP = "see boards/virtual.toml for a complete example"
 BOARD_HELP = "see boards/virtual-nrf9160.toml for a board, docs/process-boards.md for a program"
-UNION_TAGS = ("swd", "rom-serial", "board", "process")
-"""What pydantic puts into the place of an error where a table comes in several kinds."""
-
-
-AnyBoardType = BoardType | ProcessType
+HEAD = ("name", "title", "driver", "flash_size")
+"""What a board file says in its table [board], and must."""
 
 
 class Bench(Table):
@@ -40,82 +44,132 @@ class Bench(Table):
         return found
 
 
-def load_bench(path: Path, boards: tuple[str, ...] = ()) -> Bench:
+def load_bench(path: Path, boards: tuple[str, ...] = (), rules: Sequence[Rule] = RULES) -> Bench:
     """Read a bench file and the board files beside it; keep only the named boards if any are named.
 
-    Raises `ConfigError` naming file, key, value and reason.
+    `rules` are what it is held against beyond the form of its tables. Raises `Mistakes` with every mistake
+    that concerns the boards kept, and `ConfigError` for a name of none.
     """
-    settings = _read(path, BenchSettings, "bench file", "see boards/virtual.toml for a complete example")
-    for name in boards:
-        if name not in settings.boards:
+    tables = read_toml(path, BENCH_HELP)
+    if "board" in tables:
+        raise Mistakes(path, [Finding(path, "", "", "is a board file, not a bench file", BENCH_HELP)])
+    studied = study(path, tables, BenchSettings, BENCH_HELP)
+    held = studied.sound.get("boards", {})
+    _require_known(path, boards, tables.get("boards"))
+    wanted = frozenset(boards or held)
+    findings = list(studied.findings)
+    types = {}
+    for name in wanted & held.keys():
+        found = _board_type(path, name, held[name], findings)
+        if found is not None:
+            types[str(held[name]["type"])] = found
+    has_plant = isinstance(tables.get("bench"), dict) and "plant" in tables["bench"]
+    draft = Draft(path, studied.sound, types, wanted, has_plant)
+    findings += [found for rule in rules for found in rule(draft) if _concerns(found, wanted)]
+    if findings:
+        raise Mistakes(path, in_order(findings, path, tables))
+    settings = studied.model
+    assert settings is not None  # what a model is not made of has been named
+    kept = {name: board for name, board in settings.boards.items() if name in wanted}
+    return Bench(
+        path=path, settings=_placed(settings.model_copy(update={"boards": kept}), path.parent), types=types
+    )
+
+
+def _require_known(path: Path, wanted: tuple[str, ...], boards: Any) -> None:
+    known = list(boards) if isinstance(boards, dict) else []
+    for name in wanted:
+        if name not in known:
             raise ConfigError(
-                f"{path}: no board {name!r}; the file has {', '.join(sorted(settings.boards))}",
+                f"{path}: no board {name!r}; the file has {', '.join(sorted(known)) or 'none'}",
                 help="give one of these to --board, or add the board to the bench file",
             )
-    if boards:
-        kept = {name: b for name, b in settings.boards.items() if name in boards}
-        settings = settings.model_copy(update={"boards": kept})
-    types = {}
-    for name, board in settings.boards.items():
-        types[board.type] = _board_type(path, name, board)
-    base = path.parent
+
+
+def _concerns(finding: Finding, wanted: frozenset[str]) -> bool:
+    """Whether it is about a board that is used, or about none in particular."""
+    if not finding.key.startswith("boards."):
+        return True
+    return any(f"{finding.key}.".startswith(f"{dotted(('boards', name))}.") for name in wanted)
+
+
+def _board_type(path: Path, name: str, board: Any, findings: list[Finding]) -> AnyBoardType | None:
+    """The type of a board, from its file; None where it has no right one, which `findings` then say."""
+    if "type" not in board:
+        return None
+    key = dotted(("boards", name, "type"))
+    wanted = str(board["type"])
+    file = path.parent / f"{wanted}.toml"
+    try:
+        exists = file.is_file()
+    except (OSError, ValueError):
+        exists = False
+    if not exists:
+        reason = f"there is no board file {file.name} beside the bench file"
+        cure = suggestion(wanted, _board_files(path.parent), "board files in that folder")
+        findings.append(Finding(path, key, shown(key, wanted), reason, cure))
+        return None
+    try:
+        tables = read_toml(file, BOARD_HELP)
+    except Mistakes as mistakes:
+        findings += mistakes.findings
+        return None
+    if "board" not in tables:
+        cure = suggestion(wanted, _board_files(path.parent), "board files in that folder")
+        findings.append(Finding(file, "board", "", f"missing: this is no board file ({key} names it)", cure))
+        return None
+    head = tables.pop("board")
+    if not isinstance(head, dict):
+        findings.append(Finding(file, "board", shown("board", head), "not a table", BOARD_HELP))
+        return None
+    model: type[BoardType] | type[ProcessType] = ProcessType if head.get("kind") == "process" else BoardType
+    studied = study(file, {**head, **tables}, model, BOARD_HELP)
+    for found in studied.findings:
+        inside = found.key.partition(".")[0] in {*head, *HEAD}
+        findings.append(replace(found, key=f"board.{found.key}") if inside else found)
+    if studied.model is None:
+        return None
+    return _absolute_process(studied.model, file) if isinstance(studied.model, ProcessType) else studied.model
+
+
+def _board_files(folder: Path) -> list[str]:
+    found = []
+    for file in folder.glob("*.toml"):
+        try:
+            if "\n[board]" in "\n" + file.read_text("utf-8"):
+                found.append(file.stem)
+        except (OSError, UnicodeDecodeError):
+            continue
+    return found
+
+
+def _placed(settings: BenchSettings, base: Path) -> BenchSettings:
+    """Paths of a bench file are relative to it."""
     server, own = settings.server, settings.bench.requirements
     files = {name: getattr(server, name) for name in ("certificate", "certificate_key", "client_ca")}
-    settings = settings.model_copy(
+    return settings.model_copy(
         update={
             "boards": {n: _absolute(b, base) for n, b in settings.boards.items()},
             "server": server.model_copy(update={n: p and base / p for n, p in files.items()}),
             "bench": settings.bench.model_copy(update={"requirements": own and base / own}),
         }
     )
-    return Bench(path=path, settings=settings, types=types)
-
-
-def _board_type(path: Path, name: str, board: AnyBoardSettings) -> AnyBoardType:
-    file = path.parent / f"{board.type}.toml"
-    if not file.is_file():
-        known = sorted(p.stem for p in path.parent.glob("*.toml") if "[board]" in p.read_text("utf-8"))
-        raise ConfigError(
-            f"{path}: boards.{name}.type = {board.type!r}: there is no board file {file}",
-            help=f"board files in that folder: {', '.join(known) or 'none'}",
-        )
-    if _toml(file, "board file", BOARD_HELP).get("board", {}).get("kind") == "process":
-        if isinstance(board, BoardSettings):
-            raise ConfigError(
-                f"{path}: boards.{name}: a board of kind 'process' has no console, flasher or supply",
-                help=f"remove these keys; {file} says how the program is run",
-            )
-        return _absolute_process(_read(file, ProcessType, "board file", BOARD_HELP, table="board"), file)
-    board_type = _read(file, BoardType, "board file", BOARD_HELP, table="board")
-    if not isinstance(board, BoardSettings):
-        raise ConfigError(
-            f"{path}: boards.{name}: a {board_type.driver} needs console, flasher, supply and images",
-            help="see boards/virtual.toml for a complete example",
-        )
-    wanted = {"nrf9160": "swd", "esp32": "rom-serial"}[board_type.driver]
-    if board.flasher.kind != wanted:
-        raise ConfigError(
-            f"{path}: boards.{name}.flasher.kind = {board.flasher.kind!r}: "
-            f"a {board_type.driver} needs {wanted!r}",
-            help="correct the flasher, or the board's type",
-        )
-    return board_type
 
 
 def _absolute_process(board_type: ProcessType, file: Path) -> ProcessType:
     """Paths of a board file are relative to it; a program without a folder is looked up in PATH."""
     base = file.parent.resolve()
     images = board_type.images
-    program = Path(board_type.command[0])
-    if len(program.parts) > 1 and "{" not in board_type.command[0]:
-        program = base / program
+    program = board_type.command[0]
+    if ("/" in program or os.sep in program) and "{" not in program:  # "./client" is in a folder too
+        program = str(base / program)
 
     def placed(image: ProcessImage) -> ProcessImage:
         return image.model_copy(update={"file": image.file and base / image.file})
 
     return board_type.model_copy(
         update={
-            "command": [str(program), *board_type.command[1:]],
+            "command": [program, *board_type.command[1:]],
             "cwd": board_type.cwd and base / board_type.cwd,
             "images": images.model_copy(
                 update={
@@ -142,41 +196,3 @@ def _absolute(board: AnyBoardSettings, base: Path) -> AnyBoardSettings:
         "components": {n: base / p for n, p in images.components.items()},
     }
     return board.model_copy(update={"images": images.model_copy(update=update)})
-
-
-def _toml(path: Path, what: str, help: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{what} {path} does not exist", help=help) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{what} {path} cannot be read: {error}", help=help) from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{what} {path} is not TOML: {error}", help=help) from None
-
-
-def _read(path: Path, model: type[M], what: str, help: str, table: str | None = None) -> M:
-    raw = _toml(path, what, help)
-    if table is not None:
-        raw = {**raw.pop(table, {}), **raw}
-    if table is None and "board" in raw:
-        raise ConfigError(f"{path} is a board file, not a {what}", help=help)
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_explain(path, e) for e in error.errors()), help=help) from None
-
-
-def _explain(path: Path, error: Any) -> str:
-    key = ".".join(str(part) for part in error["loc"] if part not in UNION_TAGS)
-    reason = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "missing":
-        return f"{path}: {key}: missing"
-    if error["type"] == "extra_forbidden":
-        return f"{path}: {key} = {error['input']!r}: no such key"
-    if not key:
-        return f"{path}: {reason}"
-    if key.endswith(("psk_key", "password")) or "@" in str(error["input"]):
-        # a key or a password, even a wrong one or one in a URL, is nobody's business
-        return f"{path}: {key}: {reason}"
-    return f"{path}: {key} = {error['input']!r}: {reason}"

@@ -13,7 +13,7 @@ def load_name(name: str, where: str) -> Any:
     module, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # a module may raise anything while it is imported
         raise ConfigError(
             f"{where} = {name!r}: {error}", help='give "module:attribute" of an installed package'
         ) from error

@@ -10,7 +10,8 @@ from pydantic import Field, NonNegativeFloat, model_validator
 
 from bench.config.board_type import DutType
 from bench.config.images import DERIVED, VARIANTS
-from bench.config.table import Table
+from bench.config.nearest import suggestion
+from bench.config.table import Mistake, Table, refuse
 
 PLACEHOLDERS = {
     "server": "the server's URI, coap://HOST:PORT (coaps:// with credentials)",
@@ -51,9 +52,16 @@ class ProcessImages(Table):
     def _complete(self) -> Self:
         if self.update.file is None:
             raise ValueError("update.file is missing: it is the package that is delivered")
-        for name in self.variants:
-            if name not in (*VARIANTS, *DERIVED):
-                raise ValueError(f"variant {name!r} is not one of {', '.join((*VARIANTS, *DERIVED))}")
+        known = (*VARIANTS, *DERIVED)
+        refuse(
+            Mistake(
+                ("variants", name),
+                f"variant {name!r} is not one of {', '.join(known)}",
+                suggestion(name, known, "variants"),
+            )
+            for name in self.variants
+            if name not in known
+        )
         return self
 
 
@@ -88,12 +96,17 @@ class ProcessType(DutType):
 
     @model_validator(mode="after")
     def _placeholders(self) -> Self:
-        for text in (*self.command, *self.env.values()):
-            plain = text.replace("{{", "").replace("}}", "")
-            for name in re.findall(r"\{([^}]*)\}?", plain):
-                if name not in PLACEHOLDERS:
-                    raise ValueError(
-                        f"{text!r}: {{{name}}} is not one of "
-                        f"{', '.join('{' + known + '}' for known in PLACEHOLDERS)}"
-                    )
+        texts: list[tuple[tuple[str, ...], str]] = [(("command",), text) for text in self.command]
+        texts += [(("env", name), text) for name, text in self.env.items()]
+        known = ", ".join("{" + name + "}" for name in PLACEHOLDERS)
+        refuse(
+            Mistake(
+                key,
+                f"{text!r}: {{{name}}} is not one of {known}",
+                f"{suggestion(name, PLACEHOLDERS, 'placeholders')} A brace that is meant is doubled",
+            )
+            for key, text in texts
+            for name in re.findall(r"\{([^}]*)\}?", text.replace("{{", "").replace("}}", ""))
+            if name not in PLACEHOLDERS
+        )
         return self

@@ -75,6 +75,7 @@ class Capability(Table):
     takes it back. `missing` gives the reason why the board cannot.
     """
 
+    written = 'give true, or { missing = "the reason why it cannot" }'
     command: str | None = None
     answer: str | None = None
     undo: str | None = None

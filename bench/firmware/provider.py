@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bench.config import BoardSettings, BoardType, ProcessType
+from bench.config.images import DERIVED
 from bench.config.names import load_name
 from bench.config.process import ProcessImage
 from bench.errors import ImageError
 from bench.firmware import esp32_layout
+from bench.firmware.factory import Extent, misplaced
 from bench.firmware.image import FirmwareImage, load_image
 from bench.firmware.image_set import FactoryPart, ImageSet
 
@@ -41,14 +43,18 @@ def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> Imag
     if board_type.driver == "esp32":
         for image in applications:
             esp32_layout.check_chip(image.data, image.path)
+    new = applications[1]
     return ImageSet(
         baseline=applications[0],
-        update=applications[1],
+        update=new,
         factory=_placed(factory, board_type),
         limit=slot,
         slot_size=min(board_type.regions[name].size for name in board_type.firmware.slots),
         variants={
-            name: load_image(path, container=container, slot_size=slot) for name, path in variants.items()
+            name: FirmwareImage(_read(path), container, new.version, path)
+            if name in DERIVED  # packages that no board takes: they may be anything
+            else load_image(path, container=container, slot_size=slot)
+            for name, path in variants.items()
         },
         components=_components(components),
         signing_key=None if signing_key is None else _read(signing_key),
@@ -60,22 +66,10 @@ def _factory(items: Iterable[tuple[str, Path]]) -> tuple[FactoryPart, ...]:
 
 
 def _placed(parts: tuple[FactoryPart, ...], board_type: BoardType) -> tuple[FactoryPart, ...]:
-    """What lies over something else would be erased with it, and the board be another than it seems."""
-    slot = board_type.firmware.slots[0]
-    region = board_type.regions[slot]
-    taken = [(region.offset, region.offset + region.size, f"the slot {slot!r}")]
-    for part in parts:
-        start, end = part.address, part.address + len(_read(part.path))
-        if start == end:
-            raise ImageError(f"factory part {part.path} is empty", help="name the file that was built")
-        for begin, until, what in taken:
-            if start < until and begin < end:
-                raise ImageError(
-                    f"factory part {part.path} lies at {start:#x} to {end:#x}, over {what} at {begin:#x} to "
-                    f"{until:#x}",
-                    help="give the parts beside the application alone, for example the bootloader",
-                )
-        taken.append((start, end, f"the factory part {part.path}"))
+    """The same parts. Raises `ImageError` where one cannot lie where it is to lie."""
+    extents = [Extent(str(p.path), p.address, p.address + len(_read(p.path))) for p in parts]
+    for extent, reason, cure in misplaced(extents, board_type):
+        raise ImageError(f"factory part {extent.name} {reason}", help=cure)
     if board_type.driver == "esp32":
         esp32_layout.check_factory([(part.address, part.path) for part in parts], board_type)
     return parts

@@ -22,6 +22,8 @@ class Instrument(Generic[W]):
     """The kinds of address its wire can be reached at."""
     models: ClassVar[str] = ""
     """Pattern that the identification of the models this driver is for contains (case does not matter)."""
+    outputs: ClassVar[tuple[str, ...]] = ()
+    """Every output or path that one of these models has, as a bench file names them (none: not known)."""
 
     def __init__(self, name: str, transport: W, clock: Clock) -> None:
         self.name = name

@@ -17,4 +17,9 @@ def coap_uri(address: Address, secure: bool = False) -> str:
     """ "coap://HOST:PORT", or "coaps://"; an IPv6 address in brackets."""
     host, port = address
     scheme = "coaps" if secure else "coap"
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    return f"{scheme}://{in_uri(host)}:{port}"
+
+
+def in_uri(host: str) -> str:
+    """A host as it stands in a URI: an IPv6 address in brackets (RFC 3986, 3.2.2)."""
+    return f"[{host}]" if ":" in host else host

@@ -87,7 +87,10 @@ class Authority:
             .serial_number(3 if expired else 2)
             .not_valid_before(end - 60 * DAY)
             .not_valid_after(end)
-            .add_extension(x509.SubjectAlternativeName([_general(host) for host in hosts]), critical=False)
+            .add_extension(
+                x509.SubjectAlternativeName([name for host in hosts for name in _general(host)]),
+                critical=False,
+            )
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
             )
@@ -104,8 +107,13 @@ class Authority:
         return context
 
 
-def _general(host: str) -> x509.GeneralName:
+def _general(host: str) -> list[x509.GeneralName]:
+    """What a certificate says for a host. An IPv4 address stands there as a name too: mbedTLS up to 3.4 looks
+    at names alone (`x509_crt_check_san` in its x509_crt.c), and others pass over a name that is an address.
+    """
     try:
-        return x509.IPAddress(ipaddress.ip_address(host))
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return x509.DNSName(host)
+        return [x509.DNSName(host)]
+    names: list[x509.GeneralName] = [x509.IPAddress(address)]
+    return names if address.version == 6 else [*names, x509.DNSName(host)]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.clock import Clock
 from bench.errors import ServerError
+from bench.network.address import in_uri, reachable
 from bench.packages.certificates import Authority, Shown
 from bench.packages.coap_tcp import CoapTcpDoor
 from bench.packages.shelf import Shelf
@@ -28,15 +29,29 @@ class Door:
     advertise: str | None = None
 
 
+def _on_this_pc(host: str) -> str:
+    return reachable((host, 0))[0]
+
+
 class PackageServer:
-    """Opens the doors in `schemes`. `host` is this PC's address, as in [server]."""
+    """Opens the doors in `schemes`. `host` is this PC's address, as in [server]; `reached_at` are those at
+    which devices find it, for the certificate.
+    """
 
     def __init__(
-        self, clock: Clock, shelf: Shelf, *, host: str, doors: dict[str, Door], schemes: Collection[str]
+        self,
+        clock: Clock,
+        shelf: Shelf,
+        *,
+        host: str,
+        doors: dict[str, Door],
+        schemes: Collection[str],
+        reached_at: Collection[str] = (),
     ) -> None:
         self._clock = clock
         self._shelf = shelf
         self._host = host
+        self._reached_at = {reachable((host, 0))[0], *reached_at}
         self._doors = doors
         self._schemes = [scheme for scheme in SCHEMES if scheme in schemes]
         self._open: dict[str, HttpDoor | CoapTcpDoor] = {}
@@ -73,13 +88,19 @@ class PackageServer:
         self._open[scheme] = door
 
     def _context(self, shown: Shown) -> ssl.SSLContext:
-        hosts = {self._host, _host_of(self._doors.get("https", Door()).advertise or self._host)}
+        advertised = self._doors.get("https", Door()).advertise
+        hosts = self._reached_at | ({_host_of(advertised)} if advertised is not None else set())
         return self._trusted().server_context(sorted(hosts), shown)
 
     def _trusted(self) -> Authority:
         if self._authority is None:
             self._authority = Authority()
         return self._authority
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """Those whose doors are open."""
+        return tuple(self._open)
 
     @property
     def ca(self) -> bytes:
@@ -102,15 +123,19 @@ class PackageServer:
 
         self._clock.run(again(), timeout=30, reason="change the certificate")
 
-    def uri_of(self, name: str, scheme: str) -> str:
-        """Where a device fetches a package. Raises `ServerError` for a scheme that has no door."""
+    def uri_of(self, name: str, scheme: str, told: Callable[[str], str] = _on_this_pc) -> str:
+        """Where a device fetches a package; `told` says how it reaches this PC's address.
+
+        Raises `ServerError` for a scheme that has no door.
+        """
         if scheme not in self._open:
             raise ServerError(
                 f"packages are not served over {scheme}",
                 help="list it in the transports of a board file's [profile]",
             )
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        base = self._doors.get(scheme, Door()).advertise or f"{scheme}://{host}:{self._open[scheme].port}"
+        base = self._doors.get(scheme, Door()).advertise
+        if base is None:
+            base = f"{scheme}://{in_uri(told(self._host))}:{self._open[scheme].port}"
         return f"{base}/fw/{name}"
 
     def close(self) -> None:

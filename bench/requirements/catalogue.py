@@ -46,7 +46,7 @@ def read_clauses(path: Path) -> dict[str, Requirement]:
     """ID -> requirement, of one file. Raises `ConfigError`."""
     try:
         kinds = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise ConfigError(f"{path}: no list of requirements can be read: {fault}", help=HELP) from None
     found: dict[str, Requirement] = {}
     for kind, rows in kinds.items():

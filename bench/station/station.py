@@ -32,8 +32,9 @@ from bench.instruments.instrument import Instrument
 from bench.instruments.models import open_instrument
 from bench.instruments.power_supply import PowerSupply
 from bench.lwm2m.server import LwM2mServer
-from bench.network.address import coap_uri, reachable
+from bench.network.address import Address, coap_uri, reachable
 from bench.network.impairment import Impairment
+from bench.network.own_address import address_for_boards
 from bench.network.path import NetworkPath
 from bench.packages.server import Door, PackageServer
 from bench.power_cuts.stage import FlashStage
@@ -136,7 +137,8 @@ class Station:
         for name, board in settings.boards.items():
             if board.network is not None:
                 self._open_network(name, board.network, secure=board.security is not None)
-        for dut in self.duts.values():  # what is missing is an error now, not in the tenth test
+        for name, dut in self.duts.items():  # what is missing is an error now, not in the tenth test
+            self._say_where(name, dut)
             dut.check()
         for dut in self.duts.values():
             dut.make_safe()
@@ -164,8 +166,16 @@ class Station:
         """The doors that the attached boards can use."""
         schemes = {scheme for name in self.duts for scheme in self.bench.type_of(name).profile.transports}
         doors = {str(scheme): Door(door.port, door.advertise) for scheme, door in settings.packages.items()}
+        certified = "https" in schemes and doors.get("https", Door()).advertise is None
+        host = settings.server.host
+        reached_at = {self._told_host(name, host) for name in self.duts} if certified else set()
         self.packages = PackageServer(
-            self.clock, self.server.shelf, host=settings.server.host, doors=doors, schemes=schemes
+            self.clock,
+            self.server.shelf,
+            host=host,
+            doors=doors,
+            schemes=schemes,
+            reached_at=reached_at,
         )
         self._closing.callback(self.packages.close)
         self.packages.start()
@@ -185,7 +195,7 @@ class Station:
         server = self.server.secure_address if secure else self.server.address
         bound = path.open(server, (server[0], network.port))
         self.duts[name].network = path
-        self._uris[name] = network.advertise or coap_uri(reachable(bound), secure)
+        self._uris[name] = network.advertise or coap_uri(self._told(name, bound), secure)
 
     def server_uri(self, board: str) -> str:
         """Where a board is told that the server is.
@@ -193,13 +203,37 @@ class Station:
         That is its own path where it has one. A program is on this PC; any other board is told
         `advertise` of the bench file's [server], where the PC is behind a router.
         """
-        settings, server = self.bench.settings.boards[board], self.bench.settings.server
-        secure = settings.security is not None
-        known = self._uris.get(board)
-        if known is None and not isinstance(settings, ProcessSettings):
-            known = server.secure_advertise if secure else server.advertise
+        secure = self.bench.settings.boards[board].security is not None
+        return self._uris.get(board) or self._server_as_told(board, secure)
+
+    def _server_as_told(self, board: str, secure: bool) -> str:
+        """The server's own port, as a board knows it."""
+        server = self.bench.settings.server
+        known = None if self._is_program(board) else server.secure_advertise if secure else server.advertise
         address = self.server.secure_address if secure else self.server.address
-        return known or coap_uri(reachable(address), secure)
+        return known or coap_uri(self._told(board, address), secure)
+
+    def _is_program(self, board: str) -> bool:
+        return isinstance(self.bench.settings.boards[board], ProcessSettings)
+
+    def _told(self, board: str, address: Address) -> Address:
+        """What listens at `address`, as a board reaches it: from this PC, or from outside.
+
+        Raises `ConfigError` where a board with wires of its own cannot be told an address.
+        """
+        if self._plant is not None or self._is_program(board):
+            return reachable(address)
+        return address_for_boards(address[0], self.bench.settings.server.route_to), address[1]
+
+    def _say_where(self, name: str, dut: Dut) -> None:
+        """Where a board is told that everything is, on the timeline. Raises `ConfigError` as `_told` does."""
+        own = self.server_uri(name)
+        served = {Transport.COAP, *map(Transport, self.packages.schemes)}
+        doors = {self.package_uri(name, "", t) for t in served if t.value in dut.type.profile.transports}
+        others = sorted({uri.removesuffix("/fw/") for uri in doors} - {own})
+        if self._plant is None:
+            told = f"is told {own}" + (f", packages at {', '.join(others)}" if others else "")
+            self.timeline.record(name, "server", told)
 
     @property
     def updates(self) -> UpdateService:
@@ -214,9 +248,11 @@ class Station:
         if transport is self.updates.transport_of(self.duts[board]):
             return f"{own}/fw/{name}"
         if transport is Transport.COAP:
-            known = self.bench.settings.server.advertise or coap_uri(reachable(self.server.address))
-            return f"{known}/fw/{name}"
-        return self.packages.uri_of(name, transport.value)
+            return f"{self._server_as_told(board, secure=False)}/fw/{name}"
+        return self.packages.uri_of(name, transport.value, partial(self._told_host, board))
+
+    def _told_host(self, board: str, host: str) -> str:
+        return self._told(board, (host, 0))[0]
 
     def rf(self, board: str) -> Rf:
         """The radio path of a board, by its calibration where the bench has one.

@@ -39,6 +39,7 @@ class Adaura(Attenuator[Wire]):
     wire = staticmethod(_wire)
     addresses = frozenset({AddressKind.HTTP, AddressKind.SERIAL})
     models = r"AD-USB\d+A\w*?\d+G\d+"
+    outputs = tuple(map(str, range(1, 9)))
 
     def __init__(self, name: str, transport: Wire, clock: Clock) -> None:
         super().__init__(name, transport, clock)

@@ -58,6 +58,7 @@ class KeysightE36312A(ScpiInstrument, PowerSupply[Transport]):
     """The driver. Every setting is followed by `SYST:ERR?` and read back."""
 
     models = ",E3631[23]A,"
+    outputs = ("1", "2", "3")
 
     def open(self) -> None:
         super().open()

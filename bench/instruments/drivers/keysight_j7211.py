@@ -25,6 +25,7 @@ class KeysightJ7211(Attenuator[LenientLines]):
 
     wire = functools.partial(LenientLines, ending="\r")
     models = "J7211[ABC]"
+    outputs = ("1",)
 
     def open(self) -> None:
         super().open()

@@ -75,6 +75,7 @@ class KeysightN6705C(ScpiInstrument, PowerSupply[Transport]):
     """
 
     models = "N6705[ABC]"
+    outputs = ("1", "2", "3", "4")
 
     def __init__(self, name: str, transport: Transport, clock: Clock) -> None:
         super().__init__(name, transport, clock)

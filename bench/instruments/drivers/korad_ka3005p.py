@@ -76,6 +76,7 @@ class KoradKa3005p(PowerSupply[SerialWire]):
     wire = SerialWire
     addresses = frozenset({AddressKind.SERIAL})
     models = f"^({'|'.join(MODELS)})"
+    outputs = ("1",)
 
     def __init__(self, name: str, transport: SerialWire, clock: Clock) -> None:
         super().__init__(name, transport, clock)

@@ -59,6 +59,7 @@ class MiniCircuitsRcdat(Attenuator[Wire]):
     wire = staticmethod(_wire)
     addresses = frozenset({AddressKind.HTTP, AddressKind.VISA})
     models = r"R[CU]\d?DAT-\w+-\d+"
+    outputs = tuple(map(str, range(1, 9)))
 
     def __init__(self, name: str, transport: Wire, clock: Clock) -> None:
         super().__init__(name, transport, clock)

@@ -65,6 +65,7 @@ class NordicPpk2(Instrument[SerialWire], InlineMeter):
     wire = SerialWire
     addresses = frozenset({AddressKind.SERIAL})
     models = "^PPK2,"
+    outputs = ("1",)
 
     def __init__(self, name: str, transport: SerialWire, clock: Clock) -> None:
         super().__init__(name, transport, clock)

@@ -50,6 +50,7 @@ class RigolDp832(ScpiInstrument, PowerSupply[Transport]):
     """The driver. Every setting is followed by `:SYST:ERR?` and read back."""
 
     models = "RIGOL.*DP832"
+    outputs = tuple(map(str, RATINGS))
     error_query = ":SYST:ERR?"
 
     def __init__(self, name: str, transport: Transport, clock: Clock) -> None:

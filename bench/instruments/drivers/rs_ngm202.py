@@ -62,6 +62,7 @@ class RsNgm202(ScpiInstrument, PowerSupply[Transport]):
     """
 
     models = "Rohde.*NG(M20[12]|U201)"
+    outputs = ("1", "2")
 
     def __init__(self, name: str, transport: Transport, clock: Clock) -> None:
         super().__init__(name, transport, clock)

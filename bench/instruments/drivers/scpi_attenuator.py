@@ -21,6 +21,7 @@ class ScpiAttenuator(ScpiInstrument, Attenuator[Transport]):
     """The driver. Every setting is followed by `SYST:ERR?` and read back."""
 
     models = "attenuator|Nine ?Fives"
+    outputs = ("1",)
 
     def open(self) -> None:
         super().open()

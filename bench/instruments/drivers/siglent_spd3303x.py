@@ -40,6 +40,7 @@ class SiglentSpd3303x(ScpiInstrument, PowerSupply[Transport]):
     """The driver. Every setting is followed by `SYST:ERR?` and read back."""
 
     models = "SPD3303X"
+    outputs = ("1", "2")
 
     def __init__(self, name: str, transport: Transport, clock: Clock) -> None:
         super().__init__(name, transport, clock)
