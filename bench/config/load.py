@@ -15,7 +15,7 @@ from bench.config.table import Table
 from bench.errors import ConfigError
 
 M = TypeVar("M", bound=Table)
-BOARD_HELP = "see boards/virtual-nrf9160.toml for a board, docs/process-boards.md for a program"
+BOARD_HELP = "see docs/board-files.md for a board, docs/process-boards.md for a program"
 UNION_TAGS = ("swd", "rom-serial", "board", "process")
 """What pydantic puts into the place of an error where a table comes in several kinds."""
 
