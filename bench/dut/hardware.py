@@ -64,10 +64,15 @@ class HardwareDut(Dut):
     def make_safe(self) -> None:
         """Output off, then voltage, current limit, OVP and OCP of the board file, where the supply has them.
 
-        A protection that has tripped is unlatched: whoever was using the board has been told.
+        A protection that has tripped is unlatched: whoever was using the board has been told. In between
+        the voltage goes as low as it can, whatever was left set, so that no supply refuses a step: some
+        take no OVP level near or below the voltage setpoint, and no setpoint near or above the level
+        (TDK-Lambda Genesys, SCPI manual 7.5.1; Kikusui PWX, `VOLT:PROT`), and a trip may only be cleared
+        once its cause is gone (Keysight E3632A, `VOLT:PROT:CLE`).
         """
         wanted = self.type.supply
         self._switch(False)
+        self.supply.voltage = self.supply.ratings.voltage.low
         if (trip := self.supply.tripped) is not None:
             self._timeline.record(self.name, "power", f"{trip.value} protection had tripped: unlatched")
             self.supply.clear_protection()
