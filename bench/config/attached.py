@@ -131,6 +131,7 @@ class BoardSettings(Table):
     supply: str = Field(pattern=r"^[\w-]+:\d+$", description="instrument:channel")
     attenuator: str | None = Field(None, pattern=r"^[\w-]+:\w+$", description="instrument:path")
     meter: str | None = Field(None, pattern=r"^[\w-]+:\d+$", description="instrument:channel")
+    voltmeter: str | None = Field(None, pattern=r"^[\w-]+$", description="instrument across its supply rail")
     images: ImageFiles
 
 
@@ -145,7 +146,7 @@ AnyBoardSettings = BoardSettings | ProcessSettings
 
 def _connections(board: BoardSettings) -> dict[str, str]:
     """What the board hangs on: key of the bench file -> instrument and channel or path."""
-    held = {"supply": board.supply, "attenuator": board.attenuator, "meter": board.meter}
+    held = {key: getattr(board, key) for key in ("supply", "attenuator", "meter", "voltmeter")}
     return {key: value for key, value in held.items() if value is not None}
 
 

@@ -20,6 +20,8 @@ class ScpiSupply(ScpiInstrument):
     """Handlers below take a channel list, or the selected channel where the call has none."""
 
     ovp_order: ClassVar[OvpOrder] = FREE
+    sees_terminals: ClassVar[bool] = True
+    """Whether it measures at its terminals while the output is off; else it shows its own voltage, 0 V."""
 
     def __init__(self, scheduler: Scheduler, rails: Mapping[int, Rail]) -> None:
         self.scheduler = scheduler
@@ -108,7 +110,8 @@ class ScpiSupply(ScpiInstrument):
         return answer
 
     def _reading(self, number: int, which: int, step: float) -> str:
-        reading = float(self.outputs[number].rail.measure()[which])
+        output = self.outputs[number]
+        reading = float(output.rail.measure()[which]) if output.live or self.sees_terminals else 0.0
         return scientific(round(reading / step) * step)
 
     def clears(self, *, ov: bool = False, oc: bool = False) -> Handler:
