@@ -29,7 +29,8 @@ def with_type(board_file: str) -> tuple[Bench, str]:
     bench = load_bench(BOARDS / "virtual.toml", (name,))
     used = bench.settings.boards[name].type
     assert base.types[used].name == used
-    return bench.model_copy(update={"types": {used: board_type.model_copy(update={"name": used})}}), name
+    on_virtual_chip = board_type.model_copy(update={"name": used, "chip": None})
+    return bench.model_copy(update={"types": {used: on_virtual_chip}}), name
 
 
 def flat(board_file: str) -> dict[str, object]:
@@ -63,6 +64,13 @@ def test_regions_are_those_of_the_published_table(board_file: str) -> None:
     text = (BOARDS / f"{board_file}.toml").read_text("utf-8")
     assert text.startswith("# ")
     assert "commit" in text[: text.index("[board]")]  # the origin and its version stand at the top
+
+
+@pytest.mark.parametrize("board_file", sorted(name for name in PUBLISHED if not name.startswith("esp32")))
+def test_it_is_for_the_chip_that_its_name_tells(board_file: str) -> None:
+    chip = BoardType.model_validate(flat(board_file)).expected_chip
+    named = "nRF9160" if board_file.startswith("thingy91") else f"nRF{board_file[3:7]}"
+    assert (chip.part, chip.flash, chip.ram) == (named, 0x100000, 0x40000)
 
 
 @pytest.mark.parametrize("board_file", sorted(PUBLISHED))
