@@ -286,8 +286,10 @@ class HardwareDut(Dut):
         try:
             self._switch(True)
             yield
-        finally:
-            self.power_off()
+        except BaseException:
+            self._cut()  # a rail that stays up must not hide what happened
+            raise
+        self.power_off()
 
     def recover(self) -> None:
         """Erase the whole chip and lift its readout protection; ends switched off, whatever happens.
@@ -299,6 +301,7 @@ class HardwareDut(Dut):
 
     def _interrupt_supply(self) -> None:
         self._switch(False)
+        self.rail.await_down()
         self._clock.sleep(OFF_TIME, f"{self.name}: supply off")
         self._switch(True)
 

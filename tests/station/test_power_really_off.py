@@ -14,7 +14,7 @@ import pytest
 from bench.attached import attached
 from bench.config import Bench, load_bench
 from bench.dut.hardware import HardwareDut
-from bench.errors import InstrumentError
+from bench.errors import FlashError, InstrumentError
 from bench.evidence.run_verdict import ExitStatus
 from bench.firmware_update.states import Delivery
 from bench.instruments.power_supply import OffReadback, SupplyChannel
@@ -100,6 +100,7 @@ OFF: dict[str, Callable[[Fed], object]] = {
     "power_cycle": lambda f: f.dut.power_cycle(),
     "restart": lambda f: f.station.updates.restart(f.dut),
     "install": lambda f: f.dut.install(f.dut.images.baseline),
+    "recover": lambda f: f.dut._interrupt_supply(),
     "make_safe": lambda f: f.dut.make_safe(),
     "clean_cut": lambda f: cuts_of(f).clean_cut(),
     "start_over": lambda f: cuts_of(f).start_over(),
@@ -134,6 +135,19 @@ def test_a_board_that_is_fed_otherwise_is_no_cut(fed: Fed, way: str) -> None:
     assert not fed.dut.supply.output  # left off all the same
     fed.rail.back_feed(0, 0)
     fed.dut.power_cycle()  # and with the plug out it is a cut
+
+
+def test_a_rail_that_stays_up_does_not_hide_why_an_installation_failed(
+    fed: Fed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def torn(*_: object) -> None:
+        fed.rail.back_feed(*USB)
+        raise FlashError("the page is worn")
+
+    monkeypatch.setattr(type(fed.dut.flasher), "erase", torn)
+    with pytest.raises(FlashError, match="the page is worn"):
+        fed.dut.install(fed.dut.images.baseline)
+    assert not fed.dut.supply.output
 
 
 @pytest.mark.parametrize("way", LOWER)
