@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from bench.clock import Clock
 from bench.config import BoardType
-from bench.errors import InstrumentError
+from bench.errors import InstrumentError, NoReadingError
 from bench.instruments.power_supply import OffReadback, SupplyChannel
 from bench.instruments.voltmeter import Voltmeter
 from bench.timeline import Timeline
@@ -42,12 +42,17 @@ class Rail:
         self._name, self._type, self._supply = name, board_type, supply
         self._clock, self._timeline, self._voltmeter = clock, timeline, voltmeter
         self._told = False
+        self._silent = False  # the supply has answered that it has no reading
 
     @property
     def unproved(self) -> str | None:
         """Why a power cut of this board cannot be proved, or None when it can."""
         if self._voltmeter is not None or self._supply.off_readback is OffReadback.TERMINALS:
             return None
+        if self._silent:
+            return (
+                f"with its output off {self._supply.name} has no reading, and {self._name} has no voltmeter"
+            )
         shows = self._supply.off_readback
         what = "shows" if shows is OffReadback.OWN else "may show"
         other = shows.value if shows is OffReadback.OWN else OffReadback.OWN.value
@@ -114,7 +119,13 @@ class Rail:
         """A supply known to show only itself is not asked."""
         if self._voltmeter is None and self._supply.off_readback is OffReadback.OWN:
             return None
-        return self._volts()
+        try:
+            return self._volts()
+        except NoReadingError:
+            if self._voltmeter is not None:
+                raise
+            self._silent = True
+            return None
 
     def _volts(self) -> float:
         return (self._voltmeter or self._supply).measure_voltage()

@@ -273,6 +273,23 @@ def test_a_readback_that_shows_only_itself_is_not_asked(fed: Fed, monkeypatch: p
     assert "not proved: with its output off" in attached(fed.station)["boards"][fed.dut.name]["power_cuts"]
 
 
+def test_a_readback_that_has_no_reading_is_no_fault_and_no_proof(
+    fed: Fed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = ScpiSupply._reading
+
+    def only_when_on(psu: ScpiSupply, number: int, which: int, step: float) -> str:
+        return read(psu, number, which, step) if psu.outputs[number].live else "9.91E+37"
+
+    monkeypatch.setattr(ScpiSupply, "_reading", only_when_on)
+    fed.dut.power_on()
+    fed.dut.power_off()
+    assert (
+        attached(fed.station)["boards"]["nrf9160"]["power_cuts"]
+        == "not proved: with its output off psu:1 has no reading, and nrf9160 has no voltmeter"
+    )
+
+
 @pytest.fixture
 def with_voltmeter(opened: Callable[[Bench], Fed], tmp_path: Path) -> Fed:
     for file in FILE.parent.glob("virtual*.toml"):
