@@ -15,6 +15,7 @@ from bench.config import Bench, BoardType, load_bench
 from bench.errors import ConfigError, ImageError
 from bench.firmware.hostile_kinds import with_raised_counter
 from bench.station import Station, images_of
+from bench.virtual import images as virtual_images
 from bench.virtual.plant import VirtualBench
 
 BOARDS = Path(__file__).parents[2] / "boards"
@@ -100,10 +101,19 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> list[VirtualBench]:
 
 
 @pytest.mark.parametrize("board_file", sorted(PUBLISHED))
-def test_installing_a_baseline_touches_only_what_is_ours(board_file: str, plant: list[VirtualBench]) -> None:
+def test_installing_a_baseline_touches_only_what_is_ours(
+    board_file: str, plant: list[VirtualBench], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every page that was erased or written lies in a partition that the bench owns."""
     layout = PUBLISHED[board_file]
     bench, name = with_type(board_file)
+    if (
+        name == "esp32"
+    ):  # the table that the board carries, as gen_esp32part.py makes it from the published one
+        kinds = {"nvs": (1, 2), "otadata": (1, 0), "phy_init": (1, 1)}
+        kinds |= {"factory": (0, 0), "ota_0": (0, 0x10), "ota_1": (0, 0x11)}
+        rows = tuple((label, *kind, *layout.partitions[label]) for label, kind in kinds.items())
+        monkeypatch.setattr(virtual_images, "ESP32_PARTITIONS", rows)
     with Station(bench, seed=5) as station:
         dut = station.duts[name]
         flash = plant[0].boards[name].flash
