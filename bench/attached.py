@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.config import AnyBoardSettings, BoardSettings, BoardType, ProcessType, RomSerialAttachment
 from bench.dut.dut import Dut
+from bench.dut.hardware import HardwareDut
 from bench.errors import ConsoleError, ConsoleTimeout
 from bench.firmware.image import FirmwareImage
 from bench.station import Station
@@ -49,6 +50,7 @@ def _board(station: Station, dut: Dut, board: AnyBoardSettings) -> dict[str, Any
         "endpoint": board.endpoint,
         "probe": _probe(board),
         "supply": board.supply if isinstance(board, BoardSettings) else None,
+        "power_cuts": dut.rail.proof if isinstance(dut, HardwareDut) else None,
         "file": file.name,
         "file_sha256": _sha256(file),
         "modem": isinstance(board_type, BoardType) and board_type.modem is not None,

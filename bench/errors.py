@@ -53,6 +53,10 @@ class InstrumentError(BenchError):
     """An instrument refused a setting, answered nonsense, or is not the one the bench file names."""
 
 
+class NoReadingError(InstrumentError):
+    """An instrument answered that it has no reading: not a number, or out of range."""
+
+
 class MeasurementError(BenchError):
     """A current trace, or what was asked of it, cannot give a number that is right."""
 

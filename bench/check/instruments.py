@@ -12,11 +12,13 @@ from bench.instruments.attenuator import Attenuator
 from bench.instruments.current_meter import InlineMeter
 from bench.instruments.models import DRIVERS
 from bench.instruments.power_supply import PowerSupply
+from bench.instruments.voltmeter import Voltmeter
 
 KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "supply": ((PowerSupply,), "power supply"),
     "attenuator": ((Attenuator,), "attenuator"),
     "meter": ((InlineMeter, PowerSupply), "meter or power supply"),
+    "voltmeter": ((Voltmeter,), "voltmeter"),
 }
 """What the instrument must be that a board names under each key."""
 

@@ -130,6 +130,7 @@ class BoardSettings(Table):
     supply: str = Field(pattern=r"^[\w-]+:\d+$", description="instrument:channel")
     attenuator: str | None = Field(None, pattern=r"^[\w-]+:\w+$", description="instrument:path")
     meter: str | None = Field(None, pattern=r"^[\w-]+:\d+$", description="instrument:channel")
+    voltmeter: str | None = Field(None, pattern=r"^[\w-]+$", description="instrument across its supply rail")
     images: ImageFiles
 
 

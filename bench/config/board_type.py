@@ -10,6 +10,7 @@ from pydantic import Field, PositiveFloat, model_validator
 from bench.config.chip import CHIPS, ChipSettings
 from bench.config.components import ComponentSettings
 from bench.config.energy import EnergySettings
+from bench.config.flash_map import check
 from bench.config.modem import ModemSettings
 from bench.config.nearest import suggestion
 from bench.config.profile import CAPABILITIES, Capability, UpdateProfile
@@ -55,6 +56,8 @@ class SupplySettings(Table):
     With `ocp` the supply latches off at `current_limit`, else it holds the current there.
     `low` is the least voltage at which it still works, as at a battery's end; at `dead` it is certainly off.
     `weak` amperes are what a supply gives that may be too weak for the board's bursts.
+    A power cut counts when the rail is below `off_below` volts (None: what the chip needs, see `OFF_BELOW`),
+    and must come to that within `discharge` seconds.
     """
 
     voltage: float = Field(gt=0, le=24)
@@ -64,6 +67,8 @@ class SupplySettings(Table):
     low: float | None = Field(None, gt=0)
     dead: float | None = Field(None, gt=0)
     weak: float | None = Field(None, gt=0)
+    off_below: float | None = Field(None, gt=0)
+    discharge: float = Field(10.0, gt=0, le=600)
 
     @model_validator(mode="after")
     def _in_order(self) -> SupplySettings:
@@ -72,6 +77,11 @@ class SupplySettings(Table):
         if self.ovp <= self.voltage:
             raise ValueError(f"ovp {self.ovp:g} V must be above voltage {self.voltage:g} V")
         below = [("voltage", self.voltage), ("low", self.low), ("dead", self.dead)]
+        if self.off_below is not None and self.off_below > (limit := self.dead or self.voltage):
+            named = "dead" if self.dead else "voltage"
+            raise ValueError(
+                f"off_below {self.off_below:g} V must not be above {named} {limit:g} V: it might live on"
+            )
         given = [(name, volts) for name, volts in below if volts is not None]
         for (upper, above), (lower, volts) in itertools.pairwise(given):
             if volts >= above:
@@ -79,13 +89,22 @@ class SupplySettings(Table):
         return self
 
 
+OFF_BELOW = {"nrf9160": 1.5, "esp32": 0.6}
+"""Volts below which a chip is off for certain, by driver. nRF9160: brown-out reset at 2.00 V (product
+specification, "Power supply supervisor"). ESP32: VIL_nRST, below which CHIP_PU resets it; while it has not
+discharged that far it may fail to start again (data sheet, "Power-on and reset timing")."""
+
+
 class FirmwareSettings(Table):
     """How firmware is packed and where it lies.
 
     `slots` are the application slots, the one that runs from the factory first; `swap` says that the
     bootloader moves the new image from the second slot into the first (else it boots from any slot);
-    `reserved` are the bytes of a slot that the bootloader needs for itself; `wiped` are the regions
-    erased when a baseline is installed; `unchanged` those that no testcase may find changed.
+    `reserved` are the bytes of a slot that the bootloader needs for itself. Installing a baseline writes
+    the first slot, erases the regions in `wiped`, writes the factory parts, and touches nothing else.
+    `unchanged` are regions that no testcase may find changed; `kept` those that belong to somebody else (a
+    secure firmware's storage), over which no factory part may lie either. `counter` is the region with the
+    bootloader's security counter, if it has one: one that is not in `wiped` counts up for good.
     """
 
     container: Literal["mcuboot", "esp32"]
@@ -94,6 +113,8 @@ class FirmwareSettings(Table):
     reserved: int = Field(0, ge=0)
     wiped: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    counter: str | None = None
 
 
 class ProvisionSettings(Table):
@@ -208,6 +229,13 @@ class BoardType(DutType):
         return chip if chip.flash is not None else chip.model_copy(update={"flash": self.flash_size})
 
     @property
+    def off_below(self) -> float:
+        """Volts on its rail below which it is off."""
+        given = self.supply.off_below
+        usual = min(OFF_BELOW[self.driver], self.supply.dead or self.supply.voltage)
+        return usual if given is None else given
+
+    @property
     def image_limit(self) -> int:
         """Bytes of the largest image that the slots take."""
         return min(self.regions[name].size for name in self.firmware.slots) - self.firmware.reserved
@@ -221,20 +249,18 @@ class BoardType(DutType):
         return self
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        for name in (*self.firmware.slots, *self.firmware.wiped, *self.firmware.unchanged):
-            if name not in self.regions:
-                raise ValueError(f"firmware names region {name!r}, but regions has {sorted(self.regions)}")
-        slots = self.firmware.slots
-        if len(set(slots)) < len(slots):
-            raise ValueError(f"firmware.slots names a slot twice: {', '.join(slots)}")
-        if self.firmware.swap and len(slots) != 2:
-            raise ValueError(f"firmware.slots has {len(slots)} slots; a bootloader that swaps has two")
-        end = 0
-        for name, region in sorted(self.regions.items(), key=lambda item: item[1].offset):
-            if region.offset < end:
-                raise ValueError(f"region {name!r} at {region.offset:#x} overlaps the one before it")
-            end = region.offset + region.size
-            if region.offset < self.flash_size < end:  # further up there may be other memories
-                raise ValueError(f"region {name!r} ends at {end:#x}, beyond flash_size {self.flash_size:#x}")
+    def _flash_map(self) -> Self:
+        check(self.driver, self.flash_size, self.regions, self.firmware)
+        return self
+
+    @model_validator(mode="after")
+    def _counter_can_be_reset(self) -> Self:
+        counter = self.firmware.counter
+        if self.why_not("anti-rollback") is None and (counter is None or counter not in self.firmware.wiped):
+            named = "names none" if counter is None else f"= {counter!r} is not in firmware.wiped"
+            raise ValueError(
+                f"capability 'anti-rollback' promises that a baseline resets the security counter, but "
+                f"firmware.counter {named}: a testcase that raises it would lock the baseline out for good; "
+                'say anti-rollback = { missing = "..." }'
+            )
         return self

@@ -22,7 +22,7 @@ from bench.config.toml_file import read_toml
 from bench.errors import ConfigError
 
 BENCH_HELP = "see boards/virtual.toml for a complete example"
-BOARD_HELP = "see boards/virtual-nrf9160.toml for a board, docs/process-boards.md for a program"
+BOARD_HELP = "see docs/board-files.md for a board, docs/process-boards.md for a program"
 HEAD = ("name", "title", "driver", "flash_size")
 """What a board file says in its table [board], and must."""
 

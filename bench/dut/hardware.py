@@ -17,11 +17,13 @@ from bench.dut.chip import check_chip
 from bench.dut.console import Console, Position
 from bench.dut.dut import Dut, ResetWay
 from bench.dut.flasher import Flasher
+from bench.dut.rail import Rail
 from bench.dut.start_control import StartControl
 from bench.errors import ConfigError, ImageError, InstrumentError, NotApplicable
 from bench.firmware.image import FirmwareImage
 from bench.firmware.image_set import ImageSet
 from bench.instruments.power_supply import SupplyChannel, Trip
+from bench.instruments.voltmeter import Voltmeter
 from bench.timeline import Timeline
 
 RAMP_STEPS = 40
@@ -42,6 +44,7 @@ class HardwareDut(Dut):
         images: ImageSet,
         *,
         supply: SupplyChannel,
+        voltmeter: Voltmeter | None = None,
         console: Console,
         flasher: Flasher,
         clock: Clock,
@@ -50,6 +53,7 @@ class HardwareDut(Dut):
         super().__init__(name, settings, board_type, images, console=console, clock=clock, timeline=timeline)
         self.settings: BoardSettings = settings
         self.supply = supply
+        self.rail = Rail(name, board_type, supply, clock, timeline, voltmeter)
         self.flasher = flasher
         self._powered = False
         self._starts = StartControl(name, board_type.console.application or "")
@@ -64,10 +68,15 @@ class HardwareDut(Dut):
     def make_safe(self) -> None:
         """Output off, then voltage, current limit, OVP and OCP of the board file, where the supply has them.
 
-        A protection that has tripped is unlatched: whoever was using the board has been told.
+        A protection that has tripped is unlatched: whoever was using the board has been told. In between
+        the voltage goes as low as it can, whatever was left set, so that no supply refuses a step: some
+        take no OVP level near or below the voltage setpoint, and no setpoint near or above the level
+        (TDK-Lambda Genesys, SCPI manual 7.5.1; Kikusui PWX, `VOLT:PROT`), and a trip may only be cleared
+        once its cause is gone (Keysight E3632A, `VOLT:PROT:CLE`).
         """
         wanted = self.type.supply
         self._switch(False)
+        self.supply.voltage = self.supply.ratings.voltage.low
         if (trip := self.supply.tripped) is not None:
             self._timeline.record(self.name, "power", f"{trip.value} protection had tripped: unlatched")
             self.supply.clear_protection()
@@ -81,6 +90,7 @@ class HardwareDut(Dut):
             self.supply.ocp = wanted.ocp
         elif wanted.ocp:
             self._timeline.record(self.name, "power", "the supply has no OCP to guard the board")
+        self.rail.await_down()
 
     def check_supply(self) -> None:
         """Asked of the supply now: a trip stays latched until it is cleared."""
@@ -120,13 +130,23 @@ class HardwareDut(Dut):
         self._switch(True)
 
     def power_off(self) -> None:
-        """Switch the supply off; the board dies where it stands."""
+        """Switch the supply off; the board dies where it stands. Returns when its rail is down.
+
+        Raises `InstrumentError` when the rail stays up: then it has not died.
+        """
+        self._cut()
+        self.rail.await_down()
+
+    def _cut(self) -> None:
         self._switch(False)
         self._timeline.record(self.name, "power", "off")
 
     @contextlib.contextmanager
     def fed_with(self, *, voltage: float | None = None, current_limit: float | None = None) -> Iterator[None]:
-        """Another voltage (V) or current limit (A) inside the block; after it, those of the board file."""
+        """Another voltage (V) or current limit (A) inside the block; after it, those of the board file.
+
+        Raises `InstrumentError` when the rail does not follow a lower voltage.
+        """
         usual = self.type.supply
         with self._timeline.step(self.name, "another supply"):
             try:
@@ -138,18 +158,28 @@ class HardwareDut(Dut):
                 self._feed(usual.voltage, usual.current_limit)
 
     def ramp_supply(self, volts: float, seconds: float) -> None:
-        """From the present voltage to `volts` in equal steps over so many bench seconds: a battery sags."""
+        """From the present voltage to `volts` in equal steps over so many bench seconds: a battery sags.
+
+        Raises `InstrumentError` when the rail does not follow it down.
+        """
         begin = self.supply.voltage
         for number in range(1, RAMP_STEPS + 1):
             self._clock.sleep(seconds / RAMP_STEPS, f"{self.name}: the supply ramps to {volts:g} V")
             level = begin + (volts - begin) * number / RAMP_STEPS
             self.supply.voltage = level
             self._timeline.record(self.name, "supply", f"{level:.2f} V", volts=level)
+        self._follow(begin, volts)
+
+    def _follow(self, before: float, volts: float) -> None:
+        if self._powered and volts < before:
+            self.rail.await_lowered(volts)
 
     def _feed(self, volts: float, amps: float) -> None:
+        before = self.supply.voltage
         self.supply.voltage = volts
         self.supply.current_limit = amps
         self._timeline.record(self.name, "supply", f"{volts:g} V, at most {amps:g} A", volts=volts, amps=amps)
+        self._follow(before, volts)
 
     def why_not(self, capability: str) -> str | None:
         supply = self.type.supply
@@ -171,7 +201,7 @@ class HardwareDut(Dut):
         with contextlib.ExitStack() as stack:
             stack.callback(self.console.close)
             stack.callback(self.flasher.close)
-            stack.callback(self.power_off)
+            stack.callback(self._cut)
 
     # ---- flash
 
@@ -256,8 +286,10 @@ class HardwareDut(Dut):
         try:
             self._switch(True)
             yield
-        finally:
-            self.power_off()
+        except BaseException:
+            self._cut()  # a rail that stays up must not hide what happened
+            raise
+        self.power_off()
 
     def recover(self) -> None:
         """Erase the whole chip and lift its readout protection; ends switched off, whatever happens.
@@ -269,6 +301,7 @@ class HardwareDut(Dut):
 
     def _interrupt_supply(self) -> None:
         self._switch(False)
+        self.rail.await_down()
         self._clock.sleep(OFF_TIME, f"{self.name}: supply off")
         self._switch(True)
 

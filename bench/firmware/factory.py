@@ -33,6 +33,11 @@ def misplaced(parts: Iterable[Extent], board_type: BoardType) -> Iterator[tuple[
     regions = [Extent(name, r.offset, r.offset + r.size) for name, r in board_type.regions.items()]
     named = board_type.firmware.slots
     slots = [Extent(f"the slot {r.name!r}", r.start, r.end) for r in regions if r.name in named]
+    slots += [
+        Extent(f"the region {r.name!r}, which is not the bench's to write,", r.start, r.end)
+        for r in regions
+        if r.name in board_type.firmware.kept
+    ]
     taken: list[Extent] = []
     for part in parts:
         if part.start == part.end:

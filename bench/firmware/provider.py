@@ -10,7 +10,7 @@ from bench.config.images import DERIVED
 from bench.config.names import load_name
 from bench.config.process import ProcessImage
 from bench.errors import ImageError
-from bench.firmware import esp32_layout
+from bench.firmware import esp32_layout, mcuboot
 from bench.firmware.factory import Extent, misplaced
 from bench.firmware.image import FirmwareImage, load_image
 from bench.firmware.image_set import FactoryPart, ImageSet
@@ -44,7 +44,7 @@ def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> Imag
         for image in applications:
             esp32_layout.check_chip(image.data, image.path)
     new = applications[1]
-    return ImageSet(
+    images = ImageSet(
         baseline=applications[0],
         update=new,
         factory=_placed(factory, board_type),
@@ -59,6 +59,30 @@ def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> Imag
         components=_components(components),
         signing_key=None if signing_key is None else _read(signing_key),
     )
+    _spare_counter(images, board_type)
+    return images
+
+
+def _spare_counter(images: ImageSet, board_type: BoardType) -> None:
+    """A counter that cannot be reset must not be counted up: the baseline would never boot again."""
+    counter = board_type.firmware.counter
+    if counter is None or counter in board_type.firmware.wiped:
+        return
+    kept = _counter(images.baseline)
+    for image in (images.update, *images.variants.values()):
+        if (found := _counter(image)) > kept:
+            raise ImageError(
+                f"{image.path}: its security counter is {found}, that of the baseline {kept}; {counter!r} of "
+                f"{board_type.name} only counts up, so that the baseline would be refused for good",
+                help="sign what is tested with the same security counter (imgtool --security-counter)",
+            )
+
+
+def _counter(image: FirmwareImage) -> int:
+    """MCUboot's security counter of an image, 0 without one."""
+    if image.container != "mcuboot":
+        return 0
+    return int.from_bytes(mcuboot.parse(image.data).tlvs.get(mcuboot.Tlv.SECURITY_COUNTER, b""), "little")
 
 
 def _factory(items: Iterable[tuple[str, Path]]) -> tuple[FactoryPart, ...]:

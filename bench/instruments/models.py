@@ -18,6 +18,7 @@ from bench.instruments.drivers.nordic_ppk2 import NordicPpk2
 from bench.instruments.drivers.rigol_dp832 import RigolDp832
 from bench.instruments.drivers.rs_ngm202 import RsNgm202
 from bench.instruments.drivers.scpi_attenuator import ScpiAttenuator
+from bench.instruments.drivers.scpi_voltmeter import ScpiVoltmeter
 from bench.instruments.drivers.siglent_spd3303x import SiglentSpd3303x
 from bench.instruments.instrument import Instrument
 from bench.instruments.power_supply import PowerSupply
@@ -35,6 +36,7 @@ DRIVERS: dict[str, type[Instrument[Any]]] = {
     "rigol_dp832": RigolDp832,
     "rs_ngm202": RsNgm202,
     "scpi_attenuator": ScpiAttenuator,
+    "scpi_voltmeter": ScpiVoltmeter,
     "siglent_spd3303x": SiglentSpd3303x,
 }
 

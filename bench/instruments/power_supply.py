@@ -7,6 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from bench.clock import Clock
 from bench.errors import InstrumentError
@@ -36,6 +37,14 @@ class Trip(enum.Enum):
     ELSEWHERE = "watchdog or another output's"
 
 
+class OffReadback(enum.Enum):
+    """What a supply's voltage read-back shows while its output is off."""
+
+    TERMINALS = "the voltage at its terminals"
+    OWN = "its own voltage, whatever lies at its terminals"
+    UNCONFIRMED = "what no source says"
+
+
 @dataclass(frozen=True, slots=True)
 class Range:
     """What may be set, in volts or amperes, and how finely: `resolution` is the read-back tolerance."""
@@ -61,6 +70,9 @@ class SupplyChannel(ABC):
     Setters raise `InstrumentError` before anything is sent when the value is not a number or out of
     range, and afterwards when the instrument reports an error or reads back something else.
     """
+
+    off_readback: ClassVar[OffReadback] = OffReadback.UNCONFIRMED
+    """By the maker's manual or somebody's observation, named where a driver says so."""
 
     def __init__(self, name: str, number: int, ratings: ChannelRatings) -> None:
         self.name = name

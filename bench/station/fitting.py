@@ -32,6 +32,7 @@ from bench.instruments.attenuator import Attenuator
 from bench.instruments.current_meter import CurrentMeter, InlineMeter
 from bench.instruments.instrument import Instrument
 from bench.instruments.power_supply import PowerSupply
+from bench.instruments.voltmeter import Voltmeter
 from bench.timeline import Timeline
 
 DUT_DRIVERS: dict[str, type[HardwareDut]] = {"nrf9160": Nrf9160, "esp32": Esp32}
@@ -74,6 +75,7 @@ class Fitter:
             board_type,
             images,
             supply=supply.channel(int(_output(board.supply))),
+            voltmeter=self._voltmeter(name, board.voltmeter),
             console=console,
             flasher=self._flasher(name, board, board_type, console),
             clock=self.clock,
@@ -101,6 +103,12 @@ class Fitter:
                 help="name the same output, or a meter in the board's lead",
             )
         return supply.meter(int(_output(named)))
+
+    def _voltmeter(self, name: str, named: str | None) -> Voltmeter[Any] | None:
+        """Across the board's rail, where the bench file gives one."""
+        if named is None:
+            return None
+        return self._named(name, "voltmeter", named, Voltmeter, "voltmeter")  # type: ignore[type-abstract]
 
     def _named(self, board: str, key: str, value: str, kind: type[Kind], called: str) -> Kind:
         """The instrument of "instrument:output"."""

@@ -78,7 +78,9 @@ class VirtualBench:
                 )
             self.boards[name] = self._start_board(name, board, board_type)
         instruments = {}
-        supplies = {b.meter: b.supply for b in settings.boards.values() if isinstance(b, BoardSettings)}
+        boards = [b for b in settings.boards.values() if isinstance(b, BoardSettings)]
+        supplies = {b.meter: b.supply for b in boards}
+        supplies |= {f"{b.voltmeter}:1": b.supply for b in boards if b.voltmeter is not None}
         for name, instrument in settings.instruments.items():
             rails = {c: self._rail(supplies.get(f"{name}:{c}", f"{name}:{c}")) for c in (1, 2, 3, 4)}
             paths = {p: self._path(f"{name}:{p}") for p in ("1", "2", "3", "4")}

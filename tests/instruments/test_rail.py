@@ -1,5 +1,7 @@
 """The rail by itself: droop, brown-out without end, several boards."""
 
+import math
+
 import pytest
 
 from bench.virtual.power.rail import CAPACITANCE, Rail
@@ -138,3 +140,72 @@ def test_open_relays_leave_nothing_to_what_was_not_driven():
     rail.release()
     rail.connect()
     assert board.volts == 0.0
+
+
+def test_with_the_output_off_the_board_is_without_power_at_once():
+    scheduler = Scheduler(1)
+    rail = Rail(scheduler)
+    rail.attach(OhmicBoard(scheduler, ohms=37))
+    rail.drive(3.7, 1.0)
+    rail.off()
+    assert rail.measure() == (0.0, 0.0, "OFF")
+    assert rail.board_voltage == 0.0
+
+
+def test_capacitors_empty_through_the_bleed_and_the_board_while_it_lives():
+    scheduler = Scheduler(1)
+    rail = Rail(scheduler, resistance=0.0)
+    board = OhmicBoard(scheduler, ohms=100)
+    rail.attach(board)
+    rail.bleed, rail.capacitance = 1000.0, 1e-3
+    rail.drive(3.7, 1.0)
+    start = scheduler.now
+    rail.off()
+    assert rail.measure() == (pytest.approx(3.7), 0.0, "OFF")
+    assert board.powered
+    while board.powered:
+        scheduler.run_to(scheduler.next_time())
+    died = scheduler.now - start
+    ohms = 1 / (1 / 1000 + 1 / 100)
+    assert died == pytest.approx(ohms * 1e-3 * math.log(3.7 / 2.8), abs=0.03)
+    while rail.board_voltage > 1.0:
+        scheduler.run_to(scheduler.next_time())
+    alone = scheduler.now - start - died  # now the bleed takes everything
+    assert alone == pytest.approx(1000 * 1e-3 * math.log(2.8 / 1.0), rel=0.1)
+    scheduler.run_to(scheduler.now + 20)
+    assert rail.measure() == (0.0, 0.0, "OFF")
+    rail.drive(3.7, 1.0)  # and nothing of it is left over
+    scheduler.run_to(scheduler.now + 5)
+    assert rail.board_voltage == pytest.approx(3.7, abs=1e-6)
+    assert len(board.boots) == 2
+
+
+def test_what_feeds_the_board_past_the_supply_keeps_it_alive():
+    scheduler = Scheduler(1)
+    rail = Rail(scheduler, resistance=0.0)
+    board = OhmicBoard(scheduler, ohms=100)
+    rail.attach(board)
+    rail.drive(3.7, 1.0)
+    rail.back_feed(3.3, 0.1)
+    assert rail.measure() == (pytest.approx(3.7), pytest.approx(0.037), "CV")  # the higher one feeds
+    rail.off()
+    assert board.powered
+    assert rail.measure() == (pytest.approx(3.3), 0.0, "OFF")
+    rail.drive(2.5, 1.0)  # an output cannot pull it down
+    assert board.powered
+    assert rail.measure() == (pytest.approx(3.3), 0.0, "CV")
+    rail.back_feed(0.0, 0.0)
+    assert not board.powered
+    assert rail.board_voltage == pytest.approx(2.5)
+
+
+def test_a_weak_back_feed_holds_the_rail_but_not_the_board():
+    scheduler = Scheduler(1)
+    rail = Rail(scheduler, resistance=0.0)
+    board = OhmicBoard(scheduler, ohms=100)
+    rail.attach(board)
+    rail.drive(3.7, 1.0)
+    rail.back_feed(2.6, 0.005)  # through the clamps of an I/O pin
+    rail.off()
+    assert not board.powered
+    assert rail.measure()[0] == pytest.approx(2.6)

@@ -48,6 +48,8 @@ def test_the_shipped_bench_file_is_valid() -> None:
         ("virtual.toml", 'meter = "ppk2:1"', 'meter = "ppk3:1"', "meter names instrument 'ppk3'"),
         ("virtual.toml", 'meter = "ppk2:1"', 'meter = "ppk2"', "boards.nrf9160.meter = 'ppk2'"),
         ("virtual.toml", '"rf1:1"', '"rf2:1"', "attenuator 'rf2:1' is already used by"),
+        ("virtual.toml", 'meter = "ppk2:1"', 'voltmeter = "dmm"', "voltmeter names instrument 'dmm'"),
+        ("virtual.toml", 'meter = "ppk2:1"', 'voltmeter = "dmm:1"', "boards.nrf9160.voltmeter = 'dmm:1'"),
         ("virtual-nrf9160.toml", "knee = -114", "knee = -130", "lost (-125) < knee (-130)"),
         ("virtual-nrf9160.toml", "[-85, -100", "[-100, -85", "must go from the best to the worst"),
         ("virtual-nrf9160.toml", 'technology = "lte-m"', 'technology = "6g"', "radio.technology = '6g'"),

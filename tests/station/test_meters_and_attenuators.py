@@ -138,3 +138,8 @@ def test_a_floor_by_points_is_refused_not_wrong(tmp_path: Path) -> None:
             station.clock.sleep(10.0, "off")
         with pytest.raises(MeasurementError, match="miss the regulator's pulses"):
             find_floor(made.trace)
+
+
+def test_a_voltmeter_is_no_supply() -> None:
+    with pytest.raises(ConfigError, match=r"boards\.nrf9160\.voltmeter = 'psu': 'psu' is no voltmeter"):
+        Station(bench_with("nrf9160", voltmeter="psu")).__enter__()

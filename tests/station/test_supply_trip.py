@@ -122,9 +122,9 @@ def test_output_that_somebody_switched_off(station: Station, board: str) -> None
 
 def test_board_file_says_whether_ocp_guards_the_board(board: str) -> None:
     bench = load_bench(ROOT / "boards" / "virtual.toml", (board,))
-    held = bench.types[board]
+    ((name, held),) = bench.types.items()
     guarded = held.model_copy(update={"supply": held.supply.model_copy(update={"ocp": True})})
-    for types, expected in (({board: held}, False), ({board: guarded}, True)):
+    for types, expected in (({name: held}, False), ({name: guarded}, True)):
         with Station(bench.model_copy(update={"types": types})) as station:
             assert station.duts[board].supply.ocp is expected
 

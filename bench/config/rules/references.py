@@ -10,7 +10,7 @@ from bench.config.finding import Finding
 from bench.config.nearest import suggestion
 from bench.config.shape import dotted
 
-CONNECTIONS = ("supply", "attenuator", "meter")
+CONNECTIONS = ("supply", "attenuator", "meter", "voltmeter")
 """Keys of a board that name an instrument and one of its outputs or paths."""
 FLASHERS = {"nrf9160": "swd", "esp32": "rom-serial"}
 """The kind of flasher by the driver of a board file."""

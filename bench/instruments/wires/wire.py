@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, TypedDict, Unpack
 
 from bench.clock import Clock
-from bench.errors import BenchError, InstrumentError
+from bench.errors import BenchError, InstrumentError, NoReadingError
 from bench.timeline import Timeline
 
 OVERFLOW = 9.9e37
@@ -168,7 +168,8 @@ class Wire(ABC):
             self._disconnect()  # who knows which question this answers
             raise self.fault(command, f"answered {reply!r}, which is not a number") from None
         if not math.isfinite(value) or abs(value) >= OVERFLOW:
-            raise self.fault(command, f"answered {reply!r}, which stands for no valid reading")
+            fault = self.fault(command, f"answered {reply!r}, which stands for no valid reading")
+            raise NoReadingError(fault.message, help=fault.help)
         return value
 
     # ---- for the kinds of wire, and for drivers

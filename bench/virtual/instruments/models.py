@@ -15,6 +15,7 @@ from bench.virtual.instruments.http_server import HttpServer
 from bench.virtual.instruments.j7211 import J7211
 from bench.virtual.instruments.ka3005p import Ka3005p
 from bench.virtual.instruments.line_server import LineServer
+from bench.virtual.instruments.multimeter import Multimeter
 from bench.virtual.instruments.n6705c import N6705C
 from bench.virtual.instruments.ngm202 import Ngm202
 from bench.virtual.instruments.nine_fives import NineFives
@@ -65,6 +66,7 @@ MODELS: dict[str, Callable[[Wiring], Counterpart]] = {
     "rigol_dp832": lambda w: LineServer(Dp832(w.scheduler, w.rails), w.scheduler),
     "rs_ngm202": lambda w: LineServer(Ngm202(w.scheduler, w.rails), w.scheduler),
     "scpi_attenuator": lambda w: HislipServer(NineFives(w.paths), w.scheduler),
+    "scpi_voltmeter": lambda w: LineServer(Multimeter(w.scheduler, w.rails), w.scheduler),
     "siglent_spd3303x": lambda w: LineServer(Spd3303x(w.scheduler, w.rails), w.scheduler),
 }
 

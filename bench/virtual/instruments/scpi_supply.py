@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 from bench.virtual.instruments.output_stage import OutputStage
+from bench.virtual.instruments.ovp_order import FREE, OvpOrder
 from bench.virtual.instruments.scpi import Call, Handler, ScpiError, ScpiInstrument
 from bench.virtual.power.rail import Rail
 from bench.virtual.scheduler import Scheduler
@@ -16,6 +18,10 @@ OCP_TRIPPED = 1 << 10
 
 class ScpiSupply(ScpiInstrument):
     """Handlers below take a channel list, or the selected channel where the call has none."""
+
+    ovp_order: ClassVar[OvpOrder] = FREE
+    sees_terminals: ClassVar[bool] = True
+    """Whether it measures at its terminals while the output is off; else it shows its own voltage, 0 V."""
 
     def __init__(self, scheduler: Scheduler, rails: Mapping[int, Rail]) -> None:
         self.scheduler = scheduler
@@ -39,7 +45,12 @@ class ScpiSupply(ScpiInstrument):
         def change(call: Call, number: int) -> None:
             low, high = limits[number]
             wanted = call.number(low=low, high=high, default=high if default is None else default)
-            put(self.outputs[number], wanted)
+            output = self.outputs[number]
+            if (put is put_volts and not self.ovp_order.takes_voltage(output, wanted)) or (
+                put is put_ovp and not self.ovp_order.takes_level(output, wanted)
+            ):
+                raise ScpiError(-222)
+            put(output, wanted)
 
         return self.setting(lambda o: scientific(get(o)), change)
 
@@ -99,7 +110,8 @@ class ScpiSupply(ScpiInstrument):
         return answer
 
     def _reading(self, number: int, which: int, step: float) -> str:
-        reading = float(self.outputs[number].rail.measure()[which])
+        output = self.outputs[number]
+        reading = float(output.rail.measure()[which]) if output.live or self.sees_terminals else 0.0
         return scientific(round(reading / step) * step)
 
     def clears(self, *, ov: bool = False, oc: bool = False) -> Handler:
@@ -110,7 +122,8 @@ class ScpiSupply(ScpiInstrument):
                 raise ScpiError(-113)
             call.nothing()
             for number in call.channels:
-                self.outputs[number].clear(ov=ov, oc=oc)
+                output = self.outputs[number]
+                output.clear(ov=ov and self.ovp_order.clears(output), oc=oc)
 
         return clear
 

@@ -5,6 +5,10 @@ and given to them at that simulated moment. In constant current the voltage droo
 take no more than the limit. Where no such voltage exists (a load that takes more than the limit
 however low the voltage) the rail collapses and, once the loads have died, charges again.
 
+With the output off the boards are without power at once, as behind a supply with a down-programmer, unless
+the rail has a `bleed`, through which its capacitors empty in time, or something feeds it past the supply:
+a USB socket, a serial adapter's lines, a debug probe (`back_feed`).
+
 Bursts are not followed one by one. The steady voltage is that of the mean current; from it the
 boards see the lowest point that their bursts reach: the drop over the leads, and where a burst asks
 for more than the limit, what it takes out of the capacitor until it ends.
@@ -37,6 +41,11 @@ LEAKAGE = 1e-6
 _DRAIN_STEPS = 50
 _EMPTY = 0.01
 """Steps in which a capacitor is followed down, and volts below which it is empty."""
+EMPTY = 1e-3
+"""Volts below which a rail that empties is taken for empty."""
+
+_DECAY_STEPS = 40
+"""A rail that empties by its bleed loses this part of its voltage in a step."""
 
 _DROOP_STEPS = 200
 _ROUNDS = 50
@@ -77,8 +86,15 @@ class Rail:
         self._scheduler = scheduler
         self._loads: list[Load] = []
         self._bursty: dict[Load, BurstyLoad] = {}
+        self.capacitance = CAPACITANCE
+        """Farads at the boards' input."""
+        self.bleed: float | None = None
+        """Ohms through which they empty when the output goes off; None: its down-programmer empties them."""
         self._volts = 0.0
         self._limit = 0.0
+        self._past: tuple[float, float] | None = None  # volts and amperes of what feeds the boards otherwise
+        self._source = (0.0, 0.0)  # volts and amperes of what feeds them now
+        self._emptying: Handle | None = None
         self._driven = False
         self._interrupted = False
         self._board_volts = 0.0  # steady
@@ -89,6 +105,7 @@ class Rail:
         self._kept: float | None = None  # volts of the capacitor, with nothing that drives it
         self._kept_at = self._leaving = 0.0
         self._draining: Handle | None = None
+        self._open = False  # the output's relays
         self._evaluating = False
         self._again = False
         self._falls = 0
@@ -111,17 +128,24 @@ class Rail:
     def drive(self, volts: float, current_limit: float) -> None:
         """The output is on, at `volts`, with at most `current_limit` amperes."""
         self._volts, self._limit, self._driven, self._kept = volts, current_limit, True, None
+        self._open = False
+        self._recover()
+
+    def back_feed(self, volts: float, amps: float) -> None:
+        """From now on something else feeds the boards too, at `volts` with at most `amps`; 0 V: no more."""
+        self._past = (volts, amps) if volts > 0 else None
         self._recover()
 
     def off(self) -> None:
-        """The output is off; the supply's down-programmer discharges the rail at once."""
-        self._volts, self._driven, self._kept = 0.0, False, None
+        """The output is off."""
+        self._volts, self._driven, self._kept, self._open = 0.0, False, None, False
         self._recover()
 
     def release(self) -> None:
         """The output's relays open at the voltage it has: the boards go on from their capacitor."""
         if self._driven and not self._interrupted:
             self._kept, self._kept_at, self._leaving = self._board_volts, self._scheduler.now, 0.0
+        self._open = True
         self._volts, self._driven = 0.0, False
         self._recover()
 
@@ -167,9 +191,11 @@ class Rail:
     def measure(self) -> tuple[float, float, Mode]:
         """Volts at the supply's terminals, amperes with bursts averaged, and mode, now."""
         if not self._driven:
-            return 0.0, 0.0, "OFF"
+            return (0.0 if self._interrupted or self._open else self._board_volts), 0.0, "OFF"
         if self._interrupted:
             return self._volts, 0.0, "CV"
+        if self._source is self._past:  # it holds the rail above the output, which cannot sink
+            return self._board_volts, 0.0, "CV"
         if self._collapsed is not None:
             return self._board_volts, self._limit, "CC"
         amps = self._current(self._board_volts)
@@ -193,7 +219,7 @@ class Rail:
 
     def _running(self) -> tuple[Running, ...]:
         """What is drawn through the terminals; in a collapse the limit, which charges the capacitor."""
-        if not self._driven or self._interrupted:
+        if not self._driven or self._interrupted or self._source is self._past:
             return ()
         if self._collapsed is not None:
             return (Running(Draw(self._limit), 0.0),)
@@ -212,6 +238,9 @@ class Rail:
 
     def _recover(self) -> None:
         """Evaluate afresh, a collapse or not."""
+        if self._emptying is not None:
+            self._emptying.cancel()
+            self._emptying = None
         if self._collapsed is not None:
             self._collapsed.cancel()
             self._collapsed = None
@@ -220,12 +249,23 @@ class Rail:
     def _evaluate(self) -> None:
         if self._collapsed is not None:
             return
+        fed = self._driven and not self._interrupted
+        mode: Mode = "CV" if self._driven else "OFF"
+        output = self._volts if fed else 0.0
+        if self._past is not None and self._past[0] > output:
+            self._source = self._past
+            held = self._solve()
+            if held is not None and held[0] > output:
+                self._hold(held[0], mode)
+                return
         if self._kept is not None and not self._interrupted:
             self._drain(self._kept)
             return
-        if not self._driven or self._interrupted:
-            self._settle_at(0.0, "CV" if self._driven else "OFF")
+        if not fed:
+            self._source = (0.0, 0.0)
+            self._settle_at(self._left(), mode)
             return
+        self._source = (self._volts, self._limit)
         found = self._solve()
         if found is None:
             self._collapse(0.0)  # the loads empty the capacitor
@@ -245,42 +285,68 @@ class Rail:
         if self._draining is not None:
             self._draining.cancel()
         now = self._scheduler.now
-        volts -= self._leaving * (now - self._kept_at) / CAPACITANCE
+        volts -= self._leaving * (now - self._kept_at) / self.capacitance
         self._kept, self._kept_at = (volts, now) if volts > _EMPTY else (None, now)
         self._settle_at(max(0.0, volts if self._kept is not None else 0.0), "OFF")
         self._leaving = max(self._current(volts), LEAKAGE)
         if self._kept is not None:
-            step = CAPACITANCE * volts / _DRAIN_STEPS / self._leaving
+            step = self.capacitance * volts / _DRAIN_STEPS / self._leaving
             self._draining = self._scheduler.after(step, self.load_changed)
+
+    def _hold(self, volts: float, mode: Mode) -> None:
+        """What feeds the boards past the supply gives them this."""
+        if self._falls >= _FALLS and volts > self._lowest:
+            self._collapse(self._lowest)
+        else:
+            self._settle_at(volts, mode)
+
+    def _left(self) -> float:
+        """Volts on a rail that nothing feeds: gone at once, or emptying."""
+        if self.bleed is None or self._board_volts <= EMPTY:
+            return 0.0
+        if self._emptying is None:
+            lost = self._board_volts / _DECAY_STEPS
+            taken = self._board_volts / self.bleed + self._current(self._board_volts)
+            self._emptying = self._scheduler.after(lost * self.capacitance / taken, lambda: self._empty(lost))
+        return self._board_volts
+
+    def _empty(self, volts: float) -> None:
+        """Bleed and boards have taken so much off the capacitors."""
+        self._emptying = None
+        self._board_volts -= volts
+        self._recover()
 
     def _collapse(self, volts: float) -> None:
         """Nothing is stable at this moment: stay low until the limit current has charged the rail."""
-        recovery = max(MIN_RECOVERY, CAPACITANCE * self._volts / max(self._limit, 1e-3))
+        source, limit = self._source
+        recovery = max(MIN_RECOVERY, self.capacitance * source / max(limit, 1e-3))
         self._collapsed = self._scheduler.after(recovery, self._recover)
         self._settle_at(volts, "CC")
 
     def _solve(self) -> tuple[float, Mode] | None:
         """The highest steady voltage at the boards, and the mode."""
-        volts = self._volts
+        source, limit = self._source
+        volts = source
         for _ in range(8):  # the drop over the leads; converges fast, as it is small
-            before, volts = volts, max(0.0, self._volts - self._current(volts) * self.resistance)
+            before, volts = volts, max(0.0, source - self._current(volts) * self.resistance)
             if abs(volts - before) < 1e-12:
                 break
-        if self._current(volts) <= self._limit:
+        if self._current(volts) <= limit:
             return volts, "CV"
-        step = self._volts / _DROOP_STEPS
+        step = source / _DROOP_STEPS
         above = volts
         for number in range(_DROOP_STEPS, 0, -1):
             below = min(volts, number * step)
-            if self._current(below) <= self._limit:
+            if self._current(below) <= limit:
                 return self._refine(below, above), "CC"
             above = below
         return None
 
     def _refine(self, low: float, high: float) -> float:
+        limit = self._source[1]
         for _ in range(30):
             middle = (low + high) / 2
-            if self._current(middle) <= self._limit:
+            if self._current(middle) <= limit:
                 low = middle
             else:
                 high = middle
@@ -311,7 +377,7 @@ class Rail:
                 if excess <= 0:
                     continue
                 if end <= self._scheduler.now + 1e-9:
-                    dip += excess * train.width / CAPACITANCE
+                    dip += excess * train.width / self.capacitance
                 else:
                     first_ends.append(end)
         if first_ends:
