@@ -65,15 +65,21 @@ def use_attenuator(attenuator):
     _ = path.attenuation
 
 
+def use_voltmeter(voltmeter):
+    voltmeter.measure_voltage()
+
+
 SUPPLIES = [name for name in DRIVERS if is_supply(name)]
-ATTENUATORS = [name for name in DRIVERS if not is_supply(name) and name != "nordic_ppk2"]
+ATTENUATORS = [
+    name for name in DRIVERS if not is_supply(name) and name not in ("nordic_ppk2", "scpi_voltmeter")
+]
 
 
-@pytest.mark.parametrize("driver", SUPPLIES + ATTENUATORS)
+@pytest.mark.parametrize("driver", [*SUPPLIES, *ATTENUATORS, "scpi_voltmeter"])
 def test_only_bench_errors_come_of_it(driver, monkeypatch):
     replies = Replies(monkeypatch)
-    bench = SupplyBench(driver) if is_supply(driver) else AttenuatorBench(driver)
-    use = use_supply if is_supply(driver) else use_attenuator
+    bench = AttenuatorBench(driver) if driver in ATTENUATORS else SupplyBench(driver)
+    use = use_supply if is_supply(driver) else use_attenuator if driver in ATTENUATORS else use_voltmeter
 
     def run(at=None, nonsense=""):
         bench.clock.sleep(1, "some are deaf for a while after a command")
