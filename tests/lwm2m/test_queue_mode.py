@@ -379,6 +379,7 @@ def test_an_update_cycle_with_a_sleeping_device(
         download_timeout=600,
         update_timeout=300,
         registration_timeout=60,
+        instance="/5/0",
     )
     update = Update(cycle, IMAGE, Delivery.PUSH, Transport.COAP)
     try:
