@@ -5,7 +5,7 @@ import pytest
 from bench.firmware_update.states import Delivery, Result, State
 
 
-@pytest.mark.requirement("LwM2M-1.0-E.6.1")
+@pytest.mark.requirement("LwM2M-1.0-E.6.1", "LwM2M-1.0-5.5.2")
 @pytest.mark.delivery("pull")
 def test_every_state_is_told(dut, server, images, delivery):
     """Who observes hears of every state without asking: nothing is left to be found by reading."""
@@ -19,6 +19,7 @@ def test_every_state_is_told(dut, server, images, delivery):
     assert update.record.failure == ""
 
 
+@pytest.mark.requirement("LwM2M-1.0-5.4.1", "LwM2M-1.0-5.5.3")
 def test_without_notifications(dut, server, images, delivery):
     """Nobody observes: every state is found by reading, the outcome is the same."""
     with server.begin(dut, images.update, delivery) as update:
@@ -32,6 +33,7 @@ def test_without_notifications(dut, server, images, delivery):
     assert server.version_of(dut) == images.update.version
 
 
+@pytest.mark.requirement("LwM2M-1.0-5.4.1", "LwM2M-1.0-5.3.1")
 def test_notifications_lost_over_the_restart(dut, server, images):
     """The observation is gone before Updating: what became of the update is read after the registration."""
     with server.begin(dut, images.update) as update:
@@ -45,6 +47,7 @@ def test_notifications_lost_over_the_restart(dut, server, images):
     assert update.record.ended(Result.SUCCESS)
 
 
+@pytest.mark.requirement("LwM2M-1.1-send")
 @pytest.mark.capability("send")
 def test_send_instead_of_notifications(dut, server, images, delivery):
     """State and result come by LwM2M Send, together; the cycle is seen whole up to the restart."""
@@ -63,6 +66,7 @@ def test_send_instead_of_notifications(dut, server, images, delivery):
     assert update.record.ended(Result.SUCCESS)
 
 
+@pytest.mark.requirement("LwM2M-1.0-5.3-expired")
 def test_registration_expires_during_the_download(dut, server, images, delivery, clock):
     """The server forgets the device half-way: it registers anew, and the update succeeds."""
     with server.begin(dut, images.update, delivery) as update:
