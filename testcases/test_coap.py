@@ -1,5 +1,7 @@
 """CoAP as the device speaks it to the LwM2M server: what every update, and every retry, stands on."""
 
+from itertools import pairwise
+
 import pytest
 from aiocoap import GET, NON, POST, PUT
 from aiocoap.numbers.codes import Code
@@ -151,9 +153,8 @@ def test_format_that_nobody_knows(by_hand, object5):
     assert answer_to(by_hand, read).code.dotted == "4.06"
 
 
-@pytest.mark.requirement(
-    "RFC7641-3.6-forgotten", "RFC7641-4.1-first", "LwM2M-T-6.4.5-reset", "LwM2M-T-6.4.5-token"
-)
+@pytest.mark.requirement("RFC7641-3.6-forgotten", "RFC7641-4.1-first", "RFC7641-4.4-order")
+@pytest.mark.requirement("LwM2M-T-6.4.5-reset", "LwM2M-T-6.4.5-token")
 def test_reset_ends_an_observation(dut, server, by_hand, object5, clock):
     """A notification that nobody waits for is answered with Reset, and is the last one."""
     client = server.client(dut)
@@ -168,7 +169,10 @@ def test_reset_ends_an_observation(dut, server, by_hand, object5, clock):
     told = len(by_hand.answers_to(observe, begun))
     clock.sleep(3 * QUIET, "a reset observation is silent")
     client.write_attributes(object5.state_path, pmin=None, pmax=None)
-    assert len(by_hand.answers_to(observe, begun)) == told, "it goes on telling"
+    heard = by_hand.answers_to(observe, begun)
+    assert len(heard) == told, "it goes on telling"
+    numbers = [one.opt.observe for one in heard if one.opt.observe is not None]
+    assert all(0 < (later - earlier) % 2**24 < 2**23 for earlier, later in pairwise(numbers)), numbers
 
 
 @pytest.mark.requirement("RFC7959-2.2-szx")
@@ -180,6 +184,29 @@ def test_reserved_block_size(by_hand, object5, delivery):
     message.opt.block1 = (0, True, 7)
     assert answer_to(by_hand, message).code.dotted == "4.00"
     assert object5.state is State.IDLE
+
+
+@pytest.mark.requirement("RFC7959-2.3-acknowledges", "RFC7959-2.5-incomplete")
+@pytest.mark.delivery("push")
+def test_last_block_without_those_before(dut, server, images, by_hand, object5, delivery):
+    """The first block is acknowledged by its number; a last one that leaves a gap is refused with 4.08."""
+    first = by_hand.message(PUT, object5.package, images.update.data[:64])
+    last = by_hand.message(PUT, object5.package, images.update.data[320:384])
+    first.opt.content_format = last.opt.content_format = ContentFormat.OCTETSTREAM
+    first.opt.block1, last.opt.block1 = (0, True, 2), (5, False, 2)
+    answer = answer_to(by_hand, first)
+    assert answer.code.is_successful(), f"the first block was answered {answer.code.dotted}"
+    assert answer.opt.block1.block_number == 0
+    assert answer_to(by_hand, last).code.dotted == "4.08"
+    server.make_idle(dut)
+
+
+@pytest.mark.requirement("LwM2M-T-6.4.4-content-format")
+def test_read_tells_its_format(by_hand, object5):
+    """Whichever the device has chosen."""
+    response = answer_to(by_hand, by_hand.message(GET, object5.state_path))
+    assert response.code.dotted == "2.05"
+    assert response.opt.content_format is not None
 
 
 @pytest.mark.requirement(

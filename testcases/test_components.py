@@ -8,6 +8,7 @@ import pytest
 from bench.firmware.corrupt import flip_body_bit
 from bench.firmware_update.components import ALONE
 from bench.firmware_update.states import Result, State
+from bench.lwm2m.client import CoapError
 
 pytestmark = pytest.mark.capability("components")
 
@@ -21,6 +22,19 @@ def test_inventory(dut, components):
     assert {c.name: c.version for c in found.values()} == dut.type.components.installed
     assert {c.pair for c in found.values()} == {(State.IDLE, Result.INITIAL)}
     assert not any(c.linked or c.conflicting for c in found.values())
+
+
+@pytest.mark.requirement("OMA-33629-no-create")
+def test_instances_are_fixed(dut, server, components):
+    """None is made, none is deleted: 4.05."""
+    before = versions(components)
+    client = server.client(dut)
+    with pytest.raises(CoapError) as made:
+        client.create(33629, {})
+    with pytest.raises(CoapError) as deleted:
+        client.delete(components.object(dut.type.components.pair("linked")[0]).instance)
+    assert (made.value.dotted, deleted.value.dotted) == ("4.05", "4.05")
+    assert versions(components) == before
 
 
 @pytest.mark.requirement("OMA-33629-independent", "OMA-33629-7-version", "OMA-33629-15-version", "FOTA-STAYS")

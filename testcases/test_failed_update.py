@@ -18,7 +18,7 @@ def assert_rolled_back(dut, server, images, update):
     dut.assert_running(images.baseline)
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-779", "OMA-5-5-8", "FOTA-STAYS")
+@pytest.mark.requirement("LightweightM2M-1.0-int-779", "OMA-5-5-8", "OMA-5-3-failure", "FOTA-STAYS")
 def test_image_for_another_board(dut, server, images, delivery):
     """A correctly built and signed image for another board does not replace the running one."""
     update = server.update(dut, images.wrong_board, delivery)

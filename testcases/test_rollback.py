@@ -55,7 +55,9 @@ def test_bad_build_gives_way_to_the_old_one(dut, server, images, build):
     dut.assert_settled()
 
 
-@pytest.mark.requirement("FOTA-IDENTITY", "FOTA-SETTINGS", "FOTA-RECOVERY")
+@pytest.mark.requirement(
+    "FOTA-IDENTITY", "FOTA-SETTINGS", "FOTA-RECOVERY", "OMA-1-1-lifetime", "LwM2M-1.0-5.3.2-changes"
+)
 @pytest.mark.parametrize("build", BAD_BUILDS)
 def test_settings_and_identity_survive_a_rollback(dut, server, images, build):
     """Also what was set since the device left its factory; and then a good update succeeds."""

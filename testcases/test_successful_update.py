@@ -23,6 +23,7 @@ WHOLE_CYCLE = (State.DOWNLOADING, State.DOWNLOADED, State.UPDATING, State.IDLE)
     "OMA-5-2-installs",
     "OMA-3-3-version",
     "FOTA-STAYS",
+    "FOTA-UNCHANGED",
     "BOOT-CONFIRMED",
     "OMA-5-0-write",
     "OMA-5-blockwise",
@@ -52,12 +53,13 @@ def test_push_succeeds(dut, server, images, delivery):
     "OMA-5-2-installs",
     "OMA-3-3-version",
     "FOTA-STAYS",
+    "FOTA-UNCHANGED",
     "BOOT-CONFIRMED",
     "OMA-5-1-fetches",
     "OMA-5-1-scheme",
 )
 @pytest.mark.requirement("OMA-5-http", transport=("http", "https"))
-@pytest.mark.requirement("LwM2M-T-package-credentials", transport="coaps")
+@pytest.mark.requirement("LwM2M-T-package-credentials", "LwM2M-T-psk", transport="coaps")
 @pytest.mark.requirement("RFC8323-8-scheme", transport="coap+tcp")
 @pytest.mark.delivery("pull")
 def test_pull_succeeds(dut, server, images, transport):
