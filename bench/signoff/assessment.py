@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.evidence.run_verdict import Decision as RunDecision
@@ -20,8 +20,8 @@ from bench.signoff.waivers import Judged, State, Waiver, judge
 
 NARROW = 0.05
 """Share of a limit that is left, below which a figure is told on the first page."""
-NAMED = 3
-"""Omitted testcases that are named there; all are in the JSON."""
+NAMED = 8
+"""Requirements or testcases that a line names there; all are in the JSON."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +172,13 @@ def _one_a_verdict(texts: Sequence[str]) -> list[str]:
     ]
 
 
+def _some(names: Iterable[str]) -> str:
+    """The first few, each once, and how many more."""
+    each = list(dict.fromkeys(names))
+    more = f" and {len(each) - NAMED} more" if len(each) > NAMED else ""
+    return ", ".join(each[:NAMED]) + more
+
+
 def _attention(
     runs: Sequence[Run], cells: Sequence[Cell], comparison: Comparison | None, omitted: Sequence[str]
 ) -> list[str]:
@@ -184,15 +191,12 @@ def _attention(
         cell.requirement.id for cell in cells if cell.status is Status.NOT_COVERED and not cell.is_missing
     ]
     if open_:
-        told.append(f"recommended or left open, and shown by no test: {', '.join(dict.fromkeys(open_))}")
+        told.append(f"recommended or left open, and shown by no test: {_some(open_)}")
     elsewhere = [cell.requirement.id for cell in cells if cell.status is Status.NOT_APPLICABLE]
     if elsewhere:
-        names = ", ".join(dict.fromkeys(elsewhere))
-        told.append(f"{len(elsewhere)} requirements do not apply, by the board files: {names}")
+        told.append(f"{len(elsewhere)} requirements do not apply, by the board files: {_some(elsewhere)}")
     if omitted:
-        more = f" and {len(omitted) - NAMED} more" if len(omitted) > NAMED else ""
-        names = ", ".join(omitted[:NAMED])
-        told.append(f"{len(omitted)} of the bench's testcases are in no run's plan: {names}{more}")
+        told.append(f"{len(omitted)} of the bench's testcases are in no run's plan: {_some(omitted)}")
     programs = sorted(
         {board.name for run in runs for board in run.boards.values() if board.kind == "process"}
     )
