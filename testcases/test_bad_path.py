@@ -11,7 +11,8 @@ PATHS = {
 }
 
 
-@pytest.mark.requirement("FOTA-LINK")
+@pytest.mark.requirement("FOTA-LINK", "FOTA-WHOLE")
+@pytest.mark.requirement("RFC7252-4.2-backoff", delivery="pull")
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS.keys())
 def test_bad_path(dut, server, images, delivery, path):
     """Not a byte of the package is lost, doubled or misplaced."""

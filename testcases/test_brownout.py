@@ -42,7 +42,7 @@ def assert_updates(dut, server, images, delivery, record):
     dut.assert_running(images.update)
 
 
-@pytest.mark.requirement("FOTA-POWER")
+@pytest.mark.requirement("FOTA-POWER", "FOTA-WHOLE")
 def test_brownout_during_download(dut, server, images, delivery, clock):
     """The voltage sags while the image comes in: the old version runs, and an update succeeds."""
     with server.begin(dut, images.update, delivery) as update:
@@ -52,7 +52,7 @@ def test_brownout_during_download(dut, server, images, delivery, clock):
     assert_updates(dut, server, images, delivery, record)
 
 
-@pytest.mark.requirement("FOTA-POWER")
+@pytest.mark.requirement("FOTA-POWER", "FOTA-BATTERY", "FOTA-WHOLE")
 def test_starved_during_download(dut, server, images, delivery, clock):
     """The supply's current gives out while the image comes in: brown-outs, one upon another, and no more."""
     with server.begin(dut, images.update, delivery) as update:
@@ -64,7 +64,7 @@ def test_starved_during_download(dut, server, images, delivery, clock):
     assert_updates(dut, server, images, delivery, record)
 
 
-@pytest.mark.requirement("FOTA-POWER")
+@pytest.mark.requirement("FOTA-POWER", "FOTA-WHOLE", "FOTA-STAYS", "BOOT-INTERRUPTED")
 @pytest.mark.parametrize("begins", [0.0, 3.0, 8.0], ids=lambda s: f"after-{s:g}-s")
 def test_brownout_during_installation(dut, server, images, begins, clock):
     """The voltage sags while the new image is installed: old or new, whole, and an update succeeds."""
@@ -85,6 +85,7 @@ def test_brownout_during_installation(dut, server, images, begins, clock):
     dut.assert_running(images.update)
 
 
+@pytest.mark.requirement("FOTA-BATTERY")
 def test_battery_end_voltage(dut, server, images, delivery):
     """At the least voltage it is specified for the board updates itself like at any other."""
     with dut.fed_with(voltage=dut.type.supply.low):
@@ -94,6 +95,7 @@ def test_battery_end_voltage(dut, server, images, delivery):
     dut.assert_running(images.update)
 
 
+@pytest.mark.requirement("FOTA-BATTERY", "FOTA-RECOVERY")
 def test_current_limited_supply(dut, server, images, delivery, clock):
     """A supply too weak for the board's bursts is no fault of the package: no result may say so."""
     with dut.fed_with(current_limit=dut.type.supply.weak):

@@ -22,12 +22,14 @@ def assert_cancelled(dut, update, object5, state):
     return cancels
 
 
+@pytest.mark.requirement("OMA-5-10-cancels")
 def test_cancel_in_idle(dut, server, object5):
     """There is nothing to cancel: refused, nothing changes."""
     assert object5.cancel().refused
     assert object5.pair == (State.IDLE, Result.INITIAL)
 
 
+@pytest.mark.requirement("OMA-5-10-cancels", "OMA-5-5-10", "FOTA-RECOVERY")
 def test_cancel_while_downloading(dut, server, images, delivery, object5):
     """The download stops, Idle, result 10; the next update succeeds."""
     with server.begin(dut, images.update, delivery) as update:
@@ -37,6 +39,7 @@ def test_cancel_while_downloading(dut, server, images, delivery, object5):
     assert server.update(dut, images.update, delivery).failure == ""
 
 
+@pytest.mark.requirement("OMA-5-10-cancels", "OMA-5-5-10", "OMA-5-2-only-when-downloaded", "FOTA-STAYS")
 def test_cancel_when_downloaded(dut, server, images, delivery, object5):
     """The package is gone, Idle, result 10; Update is refused; the old version stays over a power cycle."""
     with server.begin(dut, images.update, delivery) as update:
@@ -49,6 +52,7 @@ def test_cancel_when_downloaded(dut, server, images, delivery, object5):
     assert server.version_of(dut) == images.baseline.version
 
 
+@pytest.mark.requirement("OMA-5-10-too-late")
 def test_cancel_while_updating(dut, server, images, object5):
     """Too late: refused with 4.05, and the update succeeds."""
     with server.begin(dut, images.update) as update:
@@ -63,6 +67,7 @@ def test_cancel_while_updating(dut, server, images, object5):
         assert update.record.ended(Result.SUCCESS)
 
 
+@pytest.mark.requirement("OMA-5-10-too-late")
 def test_cancel_after_the_update(dut, server, images, object5):
     """What is installed cannot be cancelled: refused, the result stays 1."""
     assert server.update(dut, images.update).failure == ""

@@ -8,7 +8,7 @@ import pytest
 from bench.firmware_update.states import Delivery, Result, State
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-775")
+@pytest.mark.requirement("LightweightM2M-1.0-int-775", "OMA-5-5-4", "FOTA-RECOVERY")
 def test_server_dies(dut, server, images, delivery, clock):
     """Half-way the server is gone: result 4 and the old version, unless a PULL goes on; updates succeed."""
     with server.begin(dut, images.update, delivery) as update:
@@ -29,7 +29,7 @@ def test_server_dies(dut, server, images, delivery, clock):
     assert server.update(dut, images.update, delivery).failure == ""
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-775")
+@pytest.mark.requirement("LightweightM2M-1.0-int-775", "OMA-5-5-4", "FOTA-TIME", "FOTA-RECOVERY")
 @pytest.mark.delivery("push")
 def test_push_stalls(dut, server, images, clock):
     """The server stops in the middle of a PUSH and says no more: result 4, and a new PUSH succeeds."""

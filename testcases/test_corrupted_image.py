@@ -8,7 +8,7 @@ import pytest
 from bench.firmware_update.states import Result
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-776")
+@pytest.mark.requirement("LightweightM2M-1.0-int-776", "OMA-5-5-5", "FOTA-STAYS")
 def test_corrupted_image_is_refused(dut, server, images, delivery):
     """One flipped bit: back to Idle with result 5, or as the board's profile says; the old version stays."""
     update = server.update(dut, images.corrupted, delivery)

@@ -7,6 +7,7 @@ from bench.firmware_update.states import Result, State
 pytestmark = [pytest.mark.object5("1.1", "1.2"), pytest.mark.capability("defer")]
 
 
+@pytest.mark.requirement("OMA-5-3-deferred", "OMA-5-3-deferred-normal", "OMA-5-5-11")
 def test_deferred_until_accepted(dut, server, images):
     """Downloaded with result 11, nothing restarts; when the user agrees, the update succeeds."""
     with server.begin(dut, images.update) as update:
@@ -22,6 +23,7 @@ def test_deferred_until_accepted(dut, server, images):
     assert server.version_of(dut) == images.update.version
 
 
+@pytest.mark.requirement("OMA-5-13-installs")
 def test_deferred_until_the_period_is_over(dut, server, images, object5, clock):
     """After Maximum Defer Period the device installs without asking, and not before."""
     period = 120
@@ -39,6 +41,7 @@ def test_deferred_until_the_period_is_over(dut, server, images, object5, clock):
         assert update.record.ended(Result.SUCCESS)
 
 
+@pytest.mark.requirement("OMA-5-13-zero")
 def test_deferral_forbidden(dut, server, images, object5):
     """With a period of 0 the user is not asked."""
     assert object5.write(13, 0) == "2.04"

@@ -20,15 +20,15 @@ def assert_refused(dut, server, images, update, result):
     assert again.failure == "", "a good package after a bad one"
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-773")
+@pytest.mark.requirement("LightweightM2M-1.0-int-773", "OMA-5-5-2", "FOTA-RECOVERY")
 def test_package_larger_than_the_slot(dut, server, images, delivery):
     """Result 2."""
     update = server.update(dut, images.oversized, delivery)
     assert_refused(dut, server, images, update, Result.NOT_ENOUGH_FLASH)
 
 
+@pytest.mark.requirement("LightweightM2M-1.0-int-774", "OMA-5-5-3", "FOTA-RECOVERY")
 @pytest.mark.capability("exhaust-ram")
-@pytest.mark.requirement("LightweightM2M-1.0-int-774")
 def test_out_of_memory(dut, server, images, delivery):
     """Result 3 while there is no memory; the update succeeds when there is some again."""
     with dut.using("exhaust-ram"):
@@ -36,7 +36,7 @@ def test_out_of_memory(dut, server, images, delivery):
     assert_refused(dut, server, images, update, Result.OUT_OF_RAM)
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-777")
+@pytest.mark.requirement("LightweightM2M-1.0-int-777", "OMA-5-5-6", "FOTA-RECOVERY")
 def test_unsupported_package_type(dut, server, images, delivery):
     """Result 6 for a file that is no firmware."""
     update = server.update(dut, images.unsupported, delivery)
@@ -52,7 +52,7 @@ INVALID_URIS = {
 }
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-778")
+@pytest.mark.requirement("LightweightM2M-1.0-int-778", "OMA-5-5-7", "RFC3986-4.3-absolute", "FOTA-RECOVERY")
 @pytest.mark.delivery("pull")
 @pytest.mark.parametrize("uri", INVALID_URIS.values(), ids=INVALID_URIS.keys())
 def test_invalid_uri(dut, server, images, object5, uri):
@@ -63,6 +63,7 @@ def test_invalid_uri(dut, server, images, object5, uri):
     assert server.update(dut, images.update, Delivery.PULL).failure == ""
 
 
+@pytest.mark.requirement("OMA-5-5-9", "FOTA-RECOVERY")
 @pytest.mark.delivery("pull")
 def test_unsupported_protocol(dut, server, images, object5):
     """Result 9 for a scheme the device does not know; the Write may be refused, with or without a result."""

@@ -18,21 +18,21 @@ def assert_rolled_back(dut, server, images, update):
     dut.assert_running(images.baseline)
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-779")
+@pytest.mark.requirement("LightweightM2M-1.0-int-779", "OMA-5-5-8", "OMA-5-3-failure", "FOTA-STAYS")
 def test_image_for_another_board(dut, server, images, delivery):
     """A correctly built and signed image for another board does not replace the running one."""
     update = server.update(dut, images.wrong_board, delivery)
     assert_rolled_back(dut, server, images, update)
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-779", "FOTA-ROLLBACK")
+@pytest.mark.requirement("LightweightM2M-1.0-int-779", "FOTA-ROLLBACK", "OMA-5-5-8", "LwM2M-1.0-E.6.1")
 def test_new_image_fails_its_self_test(dut, server, images, delivery):
     """The new image starts, finds itself broken, and makes way for the old one."""
     update = server.update(dut, images.self_test_fails, delivery)
     assert_rolled_back(dut, server, images, update)
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-779")
+@pytest.mark.requirement("LightweightM2M-1.0-int-779", "FOTA-RECOVERY")
 def test_good_update_after_a_failed_one(dut, server, images):
     """After a roll-back the device takes a good package as if nothing had been."""
     server.update(dut, images.self_test_fails)

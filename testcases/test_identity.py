@@ -12,7 +12,7 @@ def identity(dut, server):
     return told | {"endpoint": client.endpoint, "lifetime": client.registration.lifetime}
 
 
-@pytest.mark.requirement("FOTA-IDENTITY")
+@pytest.mark.requirement("FOTA-IDENTITY", "LwM2M-1.0-6.3-stable", "OMA-3-0-identity")
 def test_identity_survives_an_update(dut, server, images):
     """Manufacturer, model, serial number, endpoint and lifetime are the same before and after."""
     before = identity(dut, server)
@@ -30,7 +30,7 @@ def test_registers_once(dut, server, clock):
     assert events.count("registered") == 1, f"registered {events.count('registered')} times"
 
 
-@pytest.mark.requirement("LwM2M-1.0-5.3.2")
+@pytest.mark.requirement("LwM2M-1.0-5.3.2", "LwM2M-T-6.4.3-update")
 def test_registration_is_kept(dut, server, clock):
     """Over two lifetimes it is renewed in time: it never expires, and is never made anew."""
     begun = clock.now()

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.capability("outage")
 
 
 @pytest.mark.requirement("FOTA-LINK")
+@pytest.mark.requirement("RFC7252-4.2-backoff", delivery="pull")
 def test_short_outage(dut, server, images, delivery, clock):
     """Retransmissions bridge it: the download goes on where it was, and the update succeeds."""
     with server.begin(dut, images.update, delivery) as update:
@@ -28,7 +29,7 @@ def test_short_outage(dut, server, images, delivery, clock):
     dut.assert_running(images.update)
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-775", "FOTA-LINK")
+@pytest.mark.requirement("LightweightM2M-1.0-int-775", "OMA-5-5-4", "FOTA-LINK", "FOTA-RECOVERY")
 def test_link_dies(dut, server, images, delivery, clock):
     """The link stays away: result 4 and the old version, unless a PULL goes on; an update succeeds."""
     with server.begin(dut, images.update, delivery) as update:

@@ -37,12 +37,14 @@ def assert_unchanged(dut, server, images, record, *results):
     dut.assert_running(images.baseline)
 
 
+@pytest.mark.requirement("OMA-5-5-4", "FOTA-SERVER", "FOTA-TIME")
 def test_server_that_stalls(dut, server, images, pull):
     """Half-way nothing more comes: the device gives up with result 4."""
     record = pull(Stall(after=images.update.size // 2))
     assert_unchanged(dut, server, images, record, Result.CONNECTION_LOST)
 
 
+@pytest.mark.requirement("FOTA-SERVER")
 def test_server_that_stalls_for_a_while(dut, server, images, pull):
     """A pause that is shorter than the device's patience costs only time."""
     record = pull(Stall(after=images.update.size // 2, seconds=20))
@@ -57,6 +59,7 @@ def assert_updated_or_given_up(dut, server, images, record):
         assert_unchanged(dut, server, images, record, Result.CONNECTION_LOST)
 
 
+@pytest.mark.requirement("FOTA-SERVER", "FOTA-RESUME")
 def test_connection_that_breaks(dut, server, images, pull):
     """Cut once half-way: the device goes on, by its profile without starting over, or gives up."""
     record = pull(Cut(after=images.update.size // 2))
@@ -65,12 +68,16 @@ def test_connection_that_breaks(dut, server, images, pull):
         assert record.sent < 1.3 * images.update.size, "the download started over"
 
 
+@pytest.mark.requirement("OMA-5-5-4", "FOTA-SERVER")
 def test_connection_that_breaks_for_ever(dut, server, images, pull):
     """It never gets further than half-way: result 4."""
     record = pull(Cut(after=images.update.size // 2, times=1000))
     assert_unchanged(dut, server, images, record, Result.CONNECTION_LOST)
 
 
+@pytest.mark.requirement("FOTA-WHOLE")
+@pytest.mark.requirement("RFC7959-2.4-etag", transport=("coap", "coaps", "coap+tcp"))
+@pytest.mark.requirement("RFC9110-15.3.7.3-combine", transport=("http", "https"))
 def test_package_replaced_half_way(dut, server, images, pull):
     """Another package under the same URI, with another ETag: never a mixture of the two."""
     swap = Replace(after=int(images.update.size * 0.6), data=images.update.data)
@@ -82,24 +89,30 @@ def test_package_replaced_half_way(dut, server, images, pull):
         assert_unchanged(dut, server, images, record, *FAILED)
 
 
+@pytest.mark.requirement("FOTA-SERVER")
+@pytest.mark.requirement("RFC7252-5.9.2.5-not-found", transport=("coap", "coaps", "coap+tcp"))
+@pytest.mark.requirement("RFC9110-15.5.5-not-found", transport=("http", "https"))
 def test_package_that_is_not_there(dut, server, images, pull):
     """4.04 or 404: a failed download, and nothing is asked for without end."""
     record = pull(Refuse("4.04"))
     assert_unchanged(dut, server, images, record, Result.INVALID_URI, Result.CONNECTION_LOST)
 
 
+@pytest.mark.requirement("FOTA-SERVER")
 def test_server_that_is_busy_at_first(dut, server, images, pull):
     """5.03 or 503 twice: the device asks again, or gives up."""
     record = pull(Refuse("5.03", times=2, retry_after=5))
     assert_updated_or_given_up(dut, server, images, record)
 
 
+@pytest.mark.requirement("OMA-5-5-4", "FOTA-SERVER")
 def test_server_that_is_always_busy(dut, server, images, pull):
     """It gives up with result 4."""
     record = pull(Refuse("5.03"))
     assert_unchanged(dut, server, images, record, Result.CONNECTION_LOST)
 
 
+@pytest.mark.requirement("FOTA-SERVER")
 @pytest.mark.parametrize("by", [-4096, 4096], ids=["too-small", "too-large"])
 def test_wrong_size_announced(dut, server, images, pull, by):
     """Either the size is not what the device goes by, or the download fails; it never hangs."""
@@ -110,6 +123,7 @@ def test_wrong_size_announced(dut, server, images, pull, by):
         assert_unchanged(dut, server, images, record, *FAILED)
 
 
+@pytest.mark.requirement("FOTA-SERVER")
 def test_slow_server(dut, server, images, pull):
     """1 kB/s: it takes its time, and succeeds."""
     record = pull(Slow(rate=1000))
@@ -117,12 +131,20 @@ def test_slow_server(dut, server, images, pull):
     assert_updated(dut, server, images, record)
 
 
+@pytest.mark.requirement("RFC9110-15.4-follow", "FOTA-SERVER")
 @pytest.mark.parametrize("transport", [Transport.HTTP, Transport.HTTPS], ids=str, indirect=True)
-def test_redirect(dut, server, images, pull):
-    """307 to the same place: followed."""
-    assert_updated(dut, server, images, pull(Redirect(times=2)))
+def test_redirect(dut, server, images, pull, recommended):
+    """307 to the same place: followed, as a device may, or a failed download."""
+    record = pull(Redirect(times=2))
+    with recommended("RFC9110-15.4-follow"):
+        assert record.ended(Result.SUCCESS)
+    if record.result is Result.SUCCESS:
+        assert_updated(dut, server, images, record)
+    else:
+        assert_unchanged(dut, server, images, record, Result.CONNECTION_LOST, Result.INVALID_URI)
 
 
+@pytest.mark.requirement("RFC9110-15.4-cycle", "FOTA-SERVER")
 @pytest.mark.parametrize("transport", [Transport.HTTP], ids=str, indirect=True)
 def test_redirect_without_end(dut, server, images, pull):
     """Not followed for ever."""
@@ -130,6 +152,10 @@ def test_redirect_without_end(dut, server, images, pull):
     assert_unchanged(dut, server, images, record, Result.CONNECTION_LOST, Result.INVALID_URI)
 
 
+@pytest.mark.requirement("FOTA-TRUST")
+@pytest.mark.requirement("RFC9110-4.3.4-identity", shown="wrong host")
+@pytest.mark.requirement("RFC9110-4.3.4-anchors", "RFC5280-6-path", shown="untrusted")
+@pytest.mark.requirement("RFC5280-6-validity", shown="expired")
 @pytest.mark.parametrize("shown", [Shown.EXPIRED, Shown.WRONG_HOST, Shown.UNTRUSTED], ids=lambda s: s.value)
 @pytest.mark.parametrize("transport", [Transport.HTTPS], ids=str, indirect=True)
 def test_bad_certificate(dut, server, images, pull, shown):

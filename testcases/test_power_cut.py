@@ -11,7 +11,7 @@ from bench.power_cuts.bound import statement
 from bench.power_cuts.by_supply import spread
 
 
-@pytest.mark.requirement("FOTA-POWER")
+@pytest.mark.requirement("FOTA-POWER", "FOTA-WHOLE", "BOOT-INTERRUPTED")
 def test_power_cuts(supply_cuts, power_cuts, seed, say):
     """Switched off and on."""
     moments = spread(supply_cuts.reference(), power_cuts, seed)
@@ -22,7 +22,7 @@ def test_power_cuts(supply_cuts, power_cuts, seed, say):
     assert problems == []
 
 
-@pytest.mark.requirement("FOTA-POWER")
+@pytest.mark.requirement("FOTA-POWER", "FOTA-WHOLE", "BOOT-INTERRUPTED")
 @pytest.mark.delivery("push")
 def test_brown_outs(supply_cuts, power_cuts, seed, say):
     """The voltage sinks slowly to where the board is certainly dead, and slowly comes back."""

@@ -8,7 +8,7 @@ an update. One cut alone: `--cut N`, with the number that a failing run tells. F
 import pytest
 
 
-@pytest.mark.requirement("FOTA-POWER")
+@pytest.mark.requirement("FOTA-POWER", "FOTA-WHOLE", "BOOT-INTERRUPTED")
 @pytest.mark.delivery("push")
 def test_power_cut_at_every_flash_operation(dut, delivery, cut_everywhere):
     """Download, swap, first boot, confirmation: no cut bricks the board or mixes old and new."""
@@ -19,7 +19,7 @@ def test_power_cut_at_every_flash_operation(dut, delivery, cut_everywhere):
     assert not sweep.is_whole or sweep.booted == {"old", "new"}
 
 
-@pytest.mark.requirement("FOTA-POWER")
+@pytest.mark.requirement("FOTA-POWER", "FOTA-WHOLE")
 @pytest.mark.delivery("pull")
 def test_power_cut_at_every_flash_operation_of_a_pull(dut, delivery, cut_everywhere):
     """A download by the device itself, which it may resume: as above, and the old version runs."""
@@ -29,7 +29,7 @@ def test_power_cut_at_every_flash_operation_of_a_pull(dut, delivery, cut_everywh
     assert sweep.booted == {"old"}
 
 
-@pytest.mark.requirement("FOTA-POWER")
+@pytest.mark.requirement("FOTA-POWER", "FOTA-WHOLE", "BOOT-INTERRUPTED")
 @pytest.mark.delivery("push")
 def test_power_cut_at_every_flash_operation_of_a_revert(dut, images, delivery, cut_everywhere):
     """A version that finds itself broken, from Update until the old one runs again: it always does."""

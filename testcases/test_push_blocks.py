@@ -15,6 +15,7 @@ def assert_updated(dut, server, images, update):
 pytestmark = pytest.mark.delivery("push")
 
 
+@pytest.mark.requirement("FOTA-WHOLE", "RFC7959-2.5-atomic")
 @pytest.mark.parametrize("share", [0.001, 0.4], ids=["first", "half-way"])
 def test_repeated_block(dut, server, images, share):
     """The answer to a block was lost, and it comes as a new message: what runs in the end is the package.
@@ -29,6 +30,7 @@ def test_repeated_block(dut, server, images, share):
     assert_updated(dut, server, images, update)
 
 
+@pytest.mark.requirement("FOTA-WHOLE", "LwM2M-1.0-E.6.1")
 def test_repeated_last_block(dut, server, images):
     """Once more after the package is complete: it stays Downloaded, and is installed."""
     with server.begin(dut, images.update, Delivery.PUSH) as update:
@@ -39,6 +41,7 @@ def test_repeated_last_block(dut, server, images):
     assert_updated(dut, server, images, update)
 
 
+@pytest.mark.requirement("FOTA-WHOLE", "RFC7959-2.5-out-of-order")
 def test_block_left_out(dut, server, images):
     """A block that does not follow the one before is never put in its place."""
     with server.begin(dut, images.update, Delivery.PUSH) as update:

@@ -31,6 +31,7 @@ def assert_reset(dut, update, reset, state):
     return resets
 
 
+@pytest.mark.requirement("OMA-5-3-reset-by-uri", "OMA-5-3-reset-by-package", "FOTA-RECOVERY")
 def test_reset_in_idle(dut, server, images, reset):
     """Idle stays Idle, and the result of the last attempt is cleared."""
     assert server.update(dut, images.unsupported).ended(Result.UNSUPPORTED_PACKAGE)
@@ -40,6 +41,7 @@ def test_reset_in_idle(dut, server, images, reset):
     assert server.update(dut, images.update).failure == ""
 
 
+@pytest.mark.requirement("OMA-5-3-reset-by-uri", "OMA-5-3-reset-by-package")
 def test_reset_while_downloading(dut, server, images, delivery, reset):
     """The download stops, Idle, result 0; where the profile says that it cannot be, nothing changes."""
     with server.begin(dut, images.update, delivery) as update:
@@ -49,6 +51,13 @@ def test_reset_while_downloading(dut, server, images, delivery, reset):
     assert server.version_of(dut) == images.baseline.version
 
 
+@pytest.mark.requirement(
+    "OMA-5-3-reset-by-uri",
+    "OMA-5-3-reset-by-package",
+    "OMA-5-2-only-when-downloaded",
+    "FOTA-STAYS",
+    "FOTA-RECOVERY",
+)
 def test_reset_when_downloaded(dut, server, images, delivery, reset):
     """What was downloaded is gone: Update is refused, also after a power cycle the old version runs."""
     with server.begin(dut, images.update, delivery) as update:
@@ -62,18 +71,21 @@ def test_reset_when_downloaded(dut, server, images, delivery, reset):
     assert server.update(dut, images.update, delivery).failure == ""
 
 
+@pytest.mark.requirement("OMA-5-3-reset-by-uri", "OMA-5-3-reset-by-package", "OMA-5-3-reset-removes")
 @pytest.mark.capability("readback")
-def test_discarded_package_is_gone(dut, server, images, delivery, reset, clock):
-    """After a reset the slot no longer holds what was downloaded: no bootloader can find it there."""
+def test_discarded_package_is_gone(dut, server, images, delivery, reset, clock, recommended):
+    """After a reset the slot should no longer hold what was downloaded: no bootloader can find it there."""
     with server.begin(dut, images.update, delivery) as update:
         update.deliver()
         assert update.await_downloaded()
         if not assert_reset(dut, update, reset, State.DOWNLOADED):
             return
         clock.sleep(dut.type.timeouts.boot, "the slot is cleared")
-    assert not dut.holds_package(images.update), "the package is still in the slot"
+    with recommended("OMA-5-3-reset-removes"):
+        assert not dut.holds_package(images.update), "the package is still in the slot"
 
 
+@pytest.mark.requirement("LwM2M-1.0-E.6.1")
 def test_reset_while_updating(dut, server, images, reset):
     """An installation under way is not stopped: the Write is refused or too late, and the update succeeds."""
     with server.begin(dut, images.update) as update:

@@ -15,7 +15,14 @@ METHODS = {frozenset({"pull"}): 0, frozenset({"push"}): 1, frozenset({"push", "p
 """Firmware Update Delivery Method (OMA object 5, resource 9), by how the board takes packages."""
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-751")
+@pytest.mark.requirement(
+    "LightweightM2M-1.0-int-751",
+    "OMA-5-0-not-readable",
+    "OMA-5-3-values",
+    "OMA-5-3-idle-at-first",
+    "OMA-5-8-protocols",
+    "OMA-5-9-method",
+)
 def test_readable_resources(dut, server, object5):
     """State, result, delivery method and protocol support have values that object 5 knows."""
     values = object5.read()
@@ -30,15 +37,17 @@ def test_readable_resources(dut, server, object5):
     assert 0 not in values, "Package must not be readable"
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-751")
+@pytest.mark.requirement(
+    "LightweightM2M-1.0-int-751", "OMA-5-mandatory", "LwM2M-1.0-5.4.2", "LwM2M-1.0-6.1-mandatory"
+)
 def test_discover_names_the_mandatory_resources(dut, server, object5):
     """Discover of the instance lists every mandatory resource of the object."""
     listed = {link.target for link in server.client(dut).discover(object5.instance)}
     assert {f"{object5.instance}/{number}" for number in (0, 1, 2, 3, 5, 9)} <= listed
 
 
+@pytest.mark.requirement("LightweightM2M-1.0-int-751", "OMA-5-11-values")
 @pytest.mark.object5("1.1", "1.2")
-@pytest.mark.requirement("LightweightM2M-1.0-int-751")
 def test_resources_of_version_1_1(dut, server, object5):
     """Severity and Maximum Defer Period, where it has them, are kept as written; Cancel is not readable."""
     has = {link.target for link in server.client(dut).discover(object5.instance)}
@@ -52,6 +61,7 @@ def test_resources_of_version_1_1(dut, server, object5):
     assert 10 not in values, "Cancel must not be readable"
 
 
+@pytest.mark.requirement("OMA-5-12-before-state")
 @pytest.mark.object5("1.1", "1.2")
 def test_last_state_change_is_told(dut, server, images, object5):
     """Last State Change Time, where it has one, moves with State."""
@@ -64,7 +74,13 @@ def test_last_state_change_is_told(dut, server, images, object5):
         assert object5.read()[12] > before
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-755")
+@pytest.mark.requirement(
+    "LightweightM2M-1.0-int-755",
+    "OMA-5-0-write",
+    "OMA-5-3-reset-by-package",
+    "OMA-5-3-downloaded",
+    "OMA-5-7-version",
+)
 @pytest.mark.delivery("push")
 def test_package_written(dut, server, images, object5):
     """The NULL package gives Idle, result 0; an image then gives Downloaded, result 0, and its version."""
@@ -81,7 +97,9 @@ def test_package_written(dut, server, images, object5):
         assert update.record.violations == []
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-756")
+@pytest.mark.requirement(
+    "LightweightM2M-1.0-int-756", "OMA-5-1-read-write", "OMA-5-3-reset-by-uri", "OMA-5-3-downloaded"
+)
 @pytest.mark.delivery("pull")
 def test_package_uri_written(dut, server, images, object5):
     """The URI can be read back while the package is fetched; an empty one gives Idle, result 0."""
@@ -96,7 +114,15 @@ def test_package_uri_written(dut, server, images, object5):
         assert update.record.violations == []
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-760", "LwM2M-1.0-5.5.2")
+@pytest.mark.requirement(
+    "LightweightM2M-1.0-int-760",
+    "LwM2M-1.0-5.1.2-pmin",
+    "LwM2M-1.0-5.1.2-pmax",
+    "LwM2M-1.0-5.4.4",
+    "LwM2M-1.0-5.5.3",
+    "LwM2M-T-6.4.5-cancel",
+    "RFC7641-3.6-deregister",
+)
 def test_state_is_observed_within_pmin_and_pmax(dut, server, object5, clock):
     """With pmin 2 and pmax 10 notifications come at least every 10 s, and never closer than 2 s."""
     heard = []

@@ -28,6 +28,7 @@ def reset(request, dut, clock):
     return reset
 
 
+@pytest.mark.requirement("FOTA-RESTART")
 def test_reset_in_idle(dut, server, images, reset):
     """It comes back as it was, and takes an update."""
     server.await_registered(dut, after=reset())
@@ -37,6 +38,7 @@ def test_reset_in_idle(dut, server, images, reset):
     assert_takes_update(dut, server, images)
 
 
+@pytest.mark.requirement("FOTA-RESTART", "FOTA-RESUME")
 def test_reset_while_downloading(dut, server, images, delivery, reset):
     """The old version runs; the download has failed or goes on, and an update succeeds."""
     with server.begin(dut, images.update, delivery) as update:
@@ -54,6 +56,7 @@ def test_reset_while_downloading(dut, server, images, delivery, reset):
     assert_takes_update(dut, server, images)
 
 
+@pytest.mark.requirement("FOTA-RESTART", "OMA-5-2-installs")
 @pytest.mark.delivery("push")
 def test_reset_when_downloaded(dut, server, images, delivery, reset):
     """The old version runs; the package is kept, and installed when asked for, or it is gone."""
@@ -70,6 +73,7 @@ def test_reset_when_downloaded(dut, server, images, delivery, reset):
     assert_takes_update(dut, server, images)
 
 
+@pytest.mark.requirement("FOTA-RESTART", "FOTA-WHOLE")
 @pytest.mark.delivery("push")
 def test_reset_when_updating(dut, server, images, delivery, clock, reset):
     """Right after Update: old or new runs, whole; the result says which, and an update succeeds."""
@@ -83,6 +87,7 @@ def test_reset_when_updating(dut, server, images, delivery, clock, reset):
     assert_takes_update(dut, server, images)
 
 
+@pytest.mark.requirement("FOTA-RESTART", "FOTA-WHOLE", "BOOT-INTERRUPTED")
 @pytest.mark.delivery("push")
 def test_reset_while_installing(dut, server, images, delivery, supply_cuts, clock, reset):
     """In the middle of the swap, which goes on: old or new runs, whole, and an update succeeds."""

@@ -8,6 +8,7 @@ OUTAGE = 20
 """Seconds; a confirmable message is repeated for longer (RFC 7252, 4.8.2)."""
 
 
+@pytest.mark.requirement("FOTA-SERVER", "FOTA-RESUME")
 @pytest.mark.delivery("pull")
 def test_pull_survives_a_server_restart(dut, server, images, delivery, clock):
     """The server is away for a moment: the device goes on, and, by its profile, does not start over."""
@@ -26,6 +27,7 @@ def test_pull_survives_a_server_restart(dut, server, images, delivery, clock):
         assert record.sent < 1.2 * images.update.size, "the download started over"
 
 
+@pytest.mark.requirement("RFC7959-2.5-new-sequence", "FOTA-SERVER")
 @pytest.mark.delivery("push")
 def test_push_starts_over_after_a_server_restart(dut, server, images, clock):
     """A server that has forgotten its transfer begins a new one, and the device takes it."""
@@ -42,6 +44,7 @@ def test_push_starts_over_after_a_server_restart(dut, server, images, clock):
     dut.assert_running(images.update)
 
 
+@pytest.mark.requirement("FOTA-POWER", "FOTA-RESUME")
 def test_power_cut_during_download(dut, server, images, delivery, clock):
     """After a cut half-way the old version runs; the download goes on by itself, or a second one succeeds."""
     with server.begin(dut, images.update, delivery) as update:
@@ -66,6 +69,7 @@ def test_power_cut_during_download(dut, server, images, delivery, clock):
     dut.assert_running(images.update)
 
 
+@pytest.mark.requirement("FOTA-POWER", "OMA-5-2-installs")
 def test_power_cut_when_downloaded(dut, server, images, delivery, clock):
     """Nobody asked for the update: the old version runs; the package waits, or a second one succeeds."""
     with server.begin(dut, images.update, delivery) as update:
@@ -87,6 +91,7 @@ def test_power_cut_when_downloaded(dut, server, images, delivery, clock):
     dut.assert_running(images.update)
 
 
+@pytest.mark.requirement("RFC7959-2.4-etag", "FOTA-WHOLE")
 @pytest.mark.delivery("pull")
 def test_package_replaced_during_pull(dut, server, images, delivery):
     """Another package under the same URI, told by its ETag: never a mixture of the two."""

@@ -40,8 +40,12 @@ def try_build(dut, server, image):
     return server.update(dut, image, within=dut.type.timeouts.rollback)
 
 
+@pytest.mark.requirement("LightweightM2M-1.0-int-779", "FOTA-ROLLBACK", "FOTA-TIME", "BOOT-ERASED")
+@pytest.mark.requirement(
+    "BOOT-TRIAL", build=("never-confirms", "cannot-attach", "loses-settings", "self-test-fails")
+)
+@pytest.mark.requirement("BOOT-CRASH", build=("crashes-at-boot", "hangs"))
 @pytest.mark.capability("readback")
-@pytest.mark.requirement("LightweightM2M-1.0-int-779", "FOTA-ROLLBACK")
 @pytest.mark.parametrize("build", BAD_BUILDS)
 def test_bad_build_gives_way_to_the_old_one(dut, server, images, build):
     """In the board file's time, with result 8; the old image is whole, and nothing is left to be booted."""
@@ -51,7 +55,9 @@ def test_bad_build_gives_way_to_the_old_one(dut, server, images, build):
     dut.assert_settled()
 
 
-@pytest.mark.requirement("FOTA-IDENTITY")
+@pytest.mark.requirement(
+    "FOTA-IDENTITY", "FOTA-SETTINGS", "FOTA-RECOVERY", "OMA-1-1-lifetime", "LwM2M-1.0-5.3.2-changes"
+)
 @pytest.mark.parametrize("build", BAD_BUILDS)
 def test_settings_and_identity_survive_a_rollback(dut, server, images, build):
     """Also what was set since the device left its factory; and then a good update succeeds."""
@@ -67,7 +73,7 @@ def test_settings_and_identity_survive_a_rollback(dut, server, images, build):
     assert identity_of(dut, server) == before
 
 
-@pytest.mark.requirement("FOTA-NO-DOWNGRADE")
+@pytest.mark.requirement("FOTA-NO-DOWNGRADE", "BOOT-COUNTER-CONFIRMED")
 @pytest.mark.capability("anti-rollback")
 def test_counter_rises_only_with_a_confirmed_image(dut, server, images):
     """A build that is not confirmed must not lock the old one out."""
@@ -75,7 +81,7 @@ def test_counter_rises_only_with_a_confirmed_image(dut, server, images):
     assert_rolled_back(dut, server, images, try_build(dut, server, newer))
 
 
-@pytest.mark.requirement("FOTA-NO-DOWNGRADE")
+@pytest.mark.requirement("FOTA-NO-DOWNGRADE", "BOOT-COUNTER")
 @pytest.mark.capability("anti-rollback", "readback")
 def test_counter_of_a_confirmed_image_keeps_older_ones_out(dut, server, images):
     """Once a build with a higher counter is confirmed, one with the old counter does not come back."""
@@ -90,7 +96,7 @@ def test_counter_of_a_confirmed_image_keeps_older_ones_out(dut, server, images):
     dut.assert_settled()
 
 
-@pytest.mark.requirement("FOTA-NO-DOWNGRADE")
+@pytest.mark.requirement("FOTA-NO-DOWNGRADE", "BOOT-VERSION")
 @pytest.mark.capability("downgrade-prevention", "readback")
 def test_no_way_back_to_a_lower_version(dut, server, images):
     """After a successful update the version before is refused, though well signed."""

@@ -18,7 +18,16 @@ def assert_untouched(dut, server, images):
     dut.assert_settled()
 
 
-@pytest.mark.requirement("FOTA-AUTHENTIC")
+@pytest.mark.requirement("FOTA-AUTHENTIC", "BOOT-VALID", "BOOT-ERASED")
+@pytest.mark.requirement("BOOT-HASH", hostile=("flip-body", "wrong-hash", "bad-sha256", "truncated"))
+@pytest.mark.requirement(
+    "BOOT-SIGNATURE", hostile=("wrong-key", "unsigned", "flip-signature", "other-signature")
+)
+@pytest.mark.requirement("BOOT-FORMAT", hostile=("flip-header", "wrong-magic"))
+@pytest.mark.requirement("BOOT-PROTECTED", hostile="flip-protected-tlv")
+@pytest.mark.requirement("BOOT-VERSION", hostile="lower-version")
+@pytest.mark.requirement("BOOT-COUNTER", hostile="lower-counter")
+@pytest.mark.requirement("BOOT-DEPENDENCY", hostile="dependency-unmet")
 @pytest.mark.capability("readback")
 def test_hostile_image_is_refused(dut, server, images, hostile):
     """Before Downloaded with its result, or at boot with result 8; it never runs."""
@@ -29,6 +38,7 @@ def test_hostile_image_is_refused(dut, server, images, hostile):
     assert_untouched(dut, server, images)
 
 
+@pytest.mark.requirement("FOTA-RECOVERY", "BOOT-SIGNATURE")
 @pytest.mark.hostile("wrong-key")
 def test_good_update_after_a_hostile_image(dut, server, images, hostile, delivery):
     """After a refusal the device takes the good package as if nothing had been."""
@@ -39,6 +49,7 @@ def test_good_update_after_a_hostile_image(dut, server, images, hostile, deliver
     assert server.version_of(dut) == images.update.version
 
 
+@pytest.mark.requirement("FOTA-AUTHENTIC", "BOOT-EVERY-BOOT")
 @pytest.mark.capability("readback")
 @pytest.mark.hostile("wrong-key", "unsigned", "flip-body", "wrong-hash", "bad-sha256", "other-signature")
 def test_hostile_image_in_the_primary_slot_does_not_run(dut, clock, images, hostile):

@@ -23,6 +23,7 @@ def assert_updated(dut, server, images, record):
     dut.assert_running(images.update)
 
 
+@pytest.mark.requirement("FOTA-SIGNAL")
 def test_signal_tunnel_during_download(dut, server, images, delivery, rf):
     """A short tunnel: the download goes on where it was."""
     with server.begin(dut, images.update, delivery) as update:
@@ -35,6 +36,7 @@ def test_signal_tunnel_during_download(dut, server, images, delivery, rf):
         assert record.sent < 1.2 * images.update.size, "the download started over"
 
 
+@pytest.mark.requirement("FOTA-SIGNAL", "FOTA-RESUME", "OMA-5-5-4")
 @pytest.mark.delivery("pull")
 def test_signal_lost_for_long_during_download(dut, server, images, delivery, rf, clock):
     """Minutes without coverage: where the board says so it resumes; else it may end with result 4."""
@@ -55,6 +57,7 @@ def test_signal_lost_for_long_during_download(dut, server, images, delivery, rf,
         assert_updated(dut, server, images, server.update(dut, images.update, delivery))
 
 
+@pytest.mark.requirement("FOTA-SIGNAL")
 def test_signal_ramp_during_download(dut, server, images, delivery, rf):
     """It falls below the knee and rises again: the download gets slow, and ends well."""
     good, worst = rf.rsrp, dut.type.radio.levels[-1]
@@ -66,6 +69,7 @@ def test_signal_ramp_during_download(dut, server, images, delivery, rf):
     assert_updated(dut, server, images, record)
 
 
+@pytest.mark.requirement("FOTA-SIGNAL")
 def test_signal_fading_at_the_knee(dut, server, images, delivery, rf, request):
     """Fast fading about the knee: blocks are lost and sent again, and nothing else."""
     seed = request.config.getoption("--seed")
@@ -79,6 +83,7 @@ def test_signal_fading_at_the_knee(dut, server, images, delivery, rf, request):
     assert_updated(dut, server, images, record)
 
 
+@pytest.mark.requirement("FOTA-SIGNAL")
 @pytest.mark.delivery("pull")
 def test_signal_fades_during_the_reboot(dut, server, images, delivery, rf):
     """No signal when the new image comes up: it attaches when there is some, and reports success."""
@@ -95,6 +100,7 @@ def test_signal_fades_during_the_reboot(dut, server, images, delivery, rf):
     assert_updated(dut, server, images, record)
 
 
+@pytest.mark.requirement("FOTA-REJOIN", "FOTA-SIGNAL")
 @pytest.mark.delivery("pull")
 def test_no_signal_while_updating(dut, server, images, delivery, rf, clock):
     """Out of coverage from Updating on, for far longer than an update takes: it reports once it can."""
@@ -114,6 +120,7 @@ def test_no_signal_while_updating(dut, server, images, delivery, rf, clock):
     assert registered - back <= dut.type.radio.rejoin, "it came back late"
 
 
+@pytest.mark.requirement("OMA-4-2-signal")
 def test_push_waits_for_the_signal_to_recover(dut, server, images, rf, clock):
     """While the device reports a weak signal not a block goes out; when it recovers the update runs."""
     good, weak = rf.rsrp, dut.type.radio.knee - 2

@@ -19,6 +19,7 @@ def strength(dut, server):
     return reported
 
 
+@pytest.mark.requirement("OMA-4-2-signal")
 def test_no_push_below_the_threshold(dut, server, images, strength, clock):
     """While the signal is too weak not one block is sent."""
     gate = SignalGate(min_strength=strength + MARGIN)
@@ -29,6 +30,7 @@ def test_no_push_below_the_threshold(dut, server, images, strength, clock):
     assert server.version_of(dut) == images.baseline.version
 
 
+@pytest.mark.requirement("OMA-4-2-signal")
 def test_push_above_the_threshold(dut, server, images, strength):
     """With enough signal the update runs at once."""
     gate = SignalGate(min_strength=strength - MARGIN)

@@ -1,11 +1,14 @@
 """Many updates in a row: each succeeds, and the flash is not worn out by them. `--soak N` says how many."""
 
+import pytest
+
 from bench.firmware_update.states import Delivery
 
 LIFETIME = 1000
 """Updates that a product should live to see; one a week for almost twenty years."""
 
 
+@pytest.mark.requirement("OMA-5-3-success", "OMA-5-5-1")
 def test_updates_in_a_row(dut, server, images, soak, say):
     """By PUSH and PULL in turn, where it takes both, without a restart of the board in between."""
     ways = dut.type.profile.delivery
@@ -19,6 +22,7 @@ def test_updates_in_a_row(dut, server, images, soak, say):
     dut.assert_running(images.update)
 
 
+@pytest.mark.requirement("FOTA-WEAR")
 def test_wear(dut, server, images, soak, wear_of, say):
     """No page is erased so often that the flash ends before the product does."""
     before = wear_of(dut)

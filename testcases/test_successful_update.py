@@ -11,7 +11,24 @@ from bench.firmware_update.states import Delivery, Result, State
 WHOLE_CYCLE = (State.DOWNLOADING, State.DOWNLOADED, State.UPDATING, State.IDLE)
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-770", "LwM2M-1.0-E.6.1")
+@pytest.mark.requirement(
+    "LightweightM2M-1.0-int-770",
+    "LwM2M-1.0-E.6.1",
+    "OMA-5-3-downloading",
+    "OMA-5-3-downloaded",
+    "OMA-5-3-updating",
+    "OMA-5-3-success",
+    "OMA-5-5-initial",
+    "OMA-5-5-1",
+    "OMA-5-2-installs",
+    "OMA-3-3-version",
+    "FOTA-STAYS",
+    "FOTA-UNCHANGED",
+    "BOOT-CONFIRMED",
+    "OMA-5-0-write",
+    "OMA-5-blockwise",
+    "RFC7959-2.5-atomic",
+)
 @pytest.mark.delivery("push")
 def test_push_succeeds(dut, server, images, delivery):
     """Downloading, Downloaded, Updating, Idle in that order; result 1; the new version runs and stays."""
@@ -24,7 +41,26 @@ def test_push_succeeds(dut, server, images, delivery):
     assert_runs_and_stays(dut, server, images.update)
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-771", "LwM2M-1.0-E.6.1")
+@pytest.mark.requirement(
+    "LightweightM2M-1.0-int-771",
+    "LwM2M-1.0-E.6.1",
+    "OMA-5-3-downloading",
+    "OMA-5-3-downloaded",
+    "OMA-5-3-updating",
+    "OMA-5-3-success",
+    "OMA-5-5-initial",
+    "OMA-5-5-1",
+    "OMA-5-2-installs",
+    "OMA-3-3-version",
+    "FOTA-STAYS",
+    "FOTA-UNCHANGED",
+    "BOOT-CONFIRMED",
+    "OMA-5-1-fetches",
+    "OMA-5-1-scheme",
+)
+@pytest.mark.requirement("OMA-5-http", transport=("http", "https"))
+@pytest.mark.requirement("LwM2M-T-package-credentials", "LwM2M-T-psk", transport="coaps")
+@pytest.mark.requirement("RFC8323-8-scheme", transport="coap+tcp")
 @pytest.mark.delivery("pull")
 def test_pull_succeeds(dut, server, images, transport):
     """The same when the device fetches the package itself, whatever the scheme of its URI."""
@@ -37,6 +73,7 @@ def test_pull_succeeds(dut, server, images, transport):
     assert_runs_and_stays(dut, server, images.update)
 
 
+@pytest.mark.requirement("FOTA-FACTORY", "OMA-5-3-idle-at-first")
 @pytest.mark.delivery("push")
 def test_baseline_is_what_was_installed(dut, server, images):
     """Before any update: Idle, result 0, and the flash holds exactly the baseline that was installed."""

@@ -7,6 +7,7 @@ from bench.firmware_update.states import Delivery, Result, State
 SOMETHING_ELSE = b"\xff" * 512
 
 
+@pytest.mark.requirement("LwM2M-1.0-E.6.1")
 @pytest.mark.delivery("push", "pull")
 def test_push_over_a_running_pull(dut, server, images, object5):
     """Refused; the PULL goes on and succeeds."""
@@ -22,6 +23,7 @@ def test_push_over_a_running_pull(dut, server, images, object5):
     dut.assert_running(images.update)
 
 
+@pytest.mark.requirement("LwM2M-1.0-E.6.1")
 def test_uri_written_during_a_download(dut, server, images, delivery, object5):
     """Refused, or taken without effect; the download goes on and succeeds."""
     with server.begin(dut, images.update, delivery) as update:
@@ -35,6 +37,7 @@ def test_uri_written_during_a_download(dut, server, images, delivery, object5):
     dut.assert_running(images.update)
 
 
+@pytest.mark.requirement("RFC7959-2.5-new-sequence", "FOTA-WHOLE")
 @pytest.mark.delivery("push")
 def test_push_given_up_for_another(dut, server, images):
     """A PUSH is abandoned half-way and another package pushed: the second runs, whole."""
@@ -47,6 +50,7 @@ def test_push_given_up_for_another(dut, server, images):
     dut.assert_running(images.update)
 
 
+@pytest.mark.requirement("LwM2M-1.0-E.6.1", "OMA-5-2-installs")
 def test_delivery_when_downloaded(dut, server, images, object5):
     """What waits to be installed is not replaced without a reset: refused, and Update installs the first."""
     with server.begin(dut, images.update) as update:
@@ -64,6 +68,7 @@ def test_delivery_when_downloaded(dut, server, images, object5):
     dut.assert_running(images.update)
 
 
+@pytest.mark.requirement("LwM2M-1.0-E.6.1", "OMA-5-3-success", "FOTA-WHOLE")
 def test_two_updates_back_to_back(dut, server, images, delivery):
     """The same image once more, at once: no restart in between, no violation, and it runs."""
     first = server.update(dut, images.update, delivery)

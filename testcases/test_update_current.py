@@ -50,7 +50,7 @@ def is_cancelled(dut, server, images):
         assert update.await_pair(State.IDLE, timeout=dut.type.timeouts.download)
 
 
-@pytest.mark.requirement("FOTA-ENERGY")
+@pytest.mark.requirement("FOTA-FLOOR", "FOTA-ENERGY")
 @pytest.mark.parametrize("update", [succeeds, fails, rolls_back, is_cancelled], ids=lambda f: f.__name__)
 def test_floor_after_an_update_that(dut, server, images, current, update):
     """The board goes back to the same rest, whatever became of the update: nothing keeps it awake."""

@@ -8,7 +8,7 @@ import pytest
 from bench.firmware_update.states import Result, State
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-772")
+@pytest.mark.requirement("LightweightM2M-1.0-int-772", "OMA-5-2-only-when-downloaded")
 def test_update_in_idle(dut, server, images, object5):
     """Refused, and nothing changes."""
     assert object5.execute().refused
@@ -16,7 +16,7 @@ def test_update_in_idle(dut, server, images, object5):
     assert server.version_of(dut) == images.baseline.version
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-772")
+@pytest.mark.requirement("LightweightM2M-1.0-int-772", "OMA-5-2-only-when-downloaded")
 def test_update_while_downloading(dut, server, images, delivery, object5):
     """Refused, and the download goes on to a successful update."""
     with server.begin(dut, images.update, delivery) as update:
@@ -29,7 +29,7 @@ def test_update_while_downloading(dut, server, images, delivery, object5):
     assert server.version_of(dut) == images.update.version
 
 
-@pytest.mark.requirement("LightweightM2M-1.0-int-772")
+@pytest.mark.requirement("LightweightM2M-1.0-int-772", "OMA-5-2-only-when-downloaded")
 def test_update_after_a_finished_update(dut, server, images):
     """An update that is over cannot be executed once more."""
     assert server.update(dut, images.update).failure == ""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bench.evidence.coverage import as_markdown, as_text, load, tables
+from bench.evidence.coverage import as_markdown, as_text, load
 from bench.evidence.ledger import BEGAN, FILE, RUNS, latest_run, read
 from bench.evidence.run_summary import summary
 from bench.evidence.run_verdict import judge_run
@@ -19,8 +19,8 @@ from bench.evidence.run_verdict import judge_run
 @click.option("--markdown", is_flag=True, help="write tables for the docs instead of text")
 def coverage(file: Path, markdown: bool) -> None:
     """Show which requirements, transitions and results of object 5 the last run of testcases covered."""
-    found = tables(load(file))
-    click.echo(as_markdown(found) if markdown else as_text(found))
+    runs = load(file)
+    click.echo(as_markdown(runs) if markdown else as_text(runs))
 
 
 @click.command()

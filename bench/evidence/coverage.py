@@ -12,6 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import ConfigError
+from bench.evidence.covered_requirements import (
+    NOT_COVERED,
+    SHOWN,
+    ShownBy,
+    as_lines,
+    as_markdown_lines,
+    requirements_shown,
+)
 from bench.firmware_update.expected import (
     COMPONENT_ROWS,
     COMPONENTS,
@@ -21,9 +29,6 @@ from bench.firmware_update.expected import (
     Row,
 )
 from bench.firmware_update.states import Result, State
-from bench.requirements import CATALOGUE
-
-NOT_COVERED = "NOT COVERED"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -71,11 +76,10 @@ def load(path: Path) -> list[Covered]:
 
 
 def tables(runs: Iterable[Covered]) -> list[Table]:
-    """Requirements, transitions of each version of object 5 and of object 33629, and results."""
+    """Transitions of each version of object 5 and of object 33629, and results."""
     passed = [run for run in runs if run.outcome == "passed"]
     seen = {step.version for run in passed for step in run.steps}
     return [
-        _requirements(passed),
         # of versions that no board has there is nothing to cover
         *(_transitions(passed, version) for version in MACHINES if version in seen),
         Table(
@@ -87,15 +91,9 @@ def tables(runs: Iterable[Covered]) -> list[Table]:
     ]
 
 
-def _requirements(passed: Sequence[Covered]) -> Table:
-    rows = []
-    for name, wanted in CATALOGUE.items():
-        title = f"{name} ({wanted.strength}): {wanted.text}"
-        if wanted.not_testable:
-            rows.append((title, [f"not testable: {wanted.not_testable}"]))
-        else:
-            rows.append((title, _names(run for run in passed if name in run.requirements)))
-    return Table("Requirements", "requirement", rows)
+def requirements(runs: Iterable[Covered]) -> list[ShownBy]:
+    """A row for each requirement of the bench's catalogue."""
+    return requirements_shown((run.name, run.requirements) for run in runs if run.outcome == "passed")
 
 
 def _results(passed: Sequence[Covered]) -> Table:
@@ -151,14 +149,10 @@ def _words(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-SHOWN = 4
-"""Testcases named in a row of a table; nobody reads eighty."""
-
-
-def as_text(found: Sequence[Table], limit: int = SHOWN) -> str:
+def as_text(runs: Sequence[Covered], limit: int = SHOWN) -> str:
     """For a terminal: each row with the first few of its testcases."""
-    lines = []
-    for table in found:
+    lines = as_lines(requirements(runs), limit)
+    for table in tables(runs):
         done = len(table.rows) - len(table.gaps)
         lines.append(f"{table.title}: {done} of {len(table.rows)}")
         for name, testcases in table.rows:
@@ -169,10 +163,10 @@ def as_text(found: Sequence[Table], limit: int = SHOWN) -> str:
     return "\n".join(lines)
 
 
-def as_markdown(found: Sequence[Table]) -> str:
+def as_markdown(runs: Sequence[Covered]) -> str:
     """For the docs: one table each."""
-    lines = ["# What the testcases cover", "", INTRODUCTION, ""]
-    for table in found:
+    lines = ["# What the testcases cover", "", INTRODUCTION, "", *as_markdown_lines(requirements(runs))]
+    for table in tables(runs):
         lines += [f"## {table.title}", "", f"| {table.heading} | testcases |", "|---|---|"]
         for name, testcases in table.rows:
             named = [f"`{testcase}`" for testcase in testcases[:SHOWN]]
@@ -185,5 +179,6 @@ def as_markdown(found: Sequence[Table]) -> str:
 
 INTRODUCTION = """Written by `bench coverage --markdown` from a run of `pytest testcases/` on the
 virtual bench. A requirement is covered by a testcase that carries its ID; a transition or a result by
-a testcase during which it was seen. Only testcases that passed count. A row names the first four;
-`results/coverage.json` has all."""
+a testcase during which it was seen. Only testcases that passed count: NOT SEEN TO PASS names those that
+carry the ID and did not pass in that run, NOT COVERED has none. A row names the first four;
+`results/coverage.json` has all. [How the catalogue is made](requirements.md)"""

@@ -124,7 +124,7 @@ class UpdateService:
 
     def keep_registered_for(self, dut: Dut, lifetime: int) -> Client:
         """Have the device register for so many seconds (/1/0/1), and wait for what it sends about it."""
-        path = LIFETIME.format(instance=self._account_of(dut))
+        path = LIFETIME.format(instance=self.account_of(dut))
         try:
             self.client(dut).write(path, lifetime)
         except NotReachable:  # it was just registering anew
@@ -140,7 +140,7 @@ class UpdateService:
         )
         return self.client(dut)
 
-    def _account_of(self, dut: Dut) -> int:
+    def account_of(self, dut: Dut) -> int:
         """The instance of object 1 by which the device is registered here.
 
         Its only one, or the one with the lifetime that it registered for; a device numbers them as it likes.

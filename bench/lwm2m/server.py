@@ -28,6 +28,7 @@ from bench.lwm2m.dtls.endpoint import DtlsEndpoint
 from bench.lwm2m.interfaces.bootstrap import Bootstrapped, BootstrapServer, Plan
 from bench.lwm2m.interfaces.registration import Directory, Registration
 from bench.lwm2m.interfaces.reports import ReportInterface
+from bench.lwm2m.management.by_hand import ByHand
 from bench.lwm2m.management.exchange import Exchange
 from bench.packages.coap import CoapDoor
 from bench.packages.shelf import Package, Shelf
@@ -242,6 +243,10 @@ class LwM2mServer:
 
     def _client(self, registration: Registration) -> Client:
         return Client(self._exchange(), registration)
+
+    def by_hand(self, endpoint: str) -> ByHand:
+        """Messages to the registered device that no client library sends. Raises as `client`."""
+        return ByHand(self.clock, self.capture, self.client(endpoint).registration)
 
     def registration(self, endpoint: str) -> Registration | None:
         return self._directory.by_endpoint.get(endpoint) if self._directory else None

@@ -31,6 +31,7 @@ def as_json(found: Assessment, doubts: Sequence[str]) -> dict[str, Any]:
         "why": list(found.why),
         "doubts": list(doubts),
         "attention": list(found.attention),
+        "omitted": list(found.omitted),
         "counts": {
             "planned": found.planned,
             "ran": found.ran,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.evidence.run_verdict import Decision as RunDecision
@@ -20,6 +20,8 @@ from bench.signoff.waivers import Judged, State, Waiver, judge
 
 NARROW = 0.05
 """Share of a limit that is left, below which a figure is told on the first page."""
+NAMED = 8
+"""Requirements or testcases that a line names there; all are in the JSON."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Assessment:
     cells: tuple[Cell, ...]
     waivers: tuple[Judged, ...]
     comparison: Comparison | None
+    omitted: tuple[str, ...] = ()
+    """Testcases of the bench that are in no run's plan, by "FILE::FUNCTION"."""
 
     @property
     def virtual(self) -> bool:
@@ -96,12 +100,13 @@ def assess(
     if not failures and not open_points:
         open_points += _not_understood(runs, waived)
     comparison = compare(released, runs) if released else None
+    omitted = _omitted(runs, tests)
     virtual = any(run.virtual for run in runs)
     return Assessment(
         at=at,
         decision=decide(bool(failures), bool(open_points), virtual, bool(used)),
         why=(*failures, *open_points),
-        attention=tuple(_attention(runs, cells, comparison)),
+        attention=tuple(_attention(runs, cells, comparison, omitted)),
         runs=tuple(runs),
         products=tuple(products),
         tests=tuple(tests),
@@ -109,7 +114,13 @@ def assess(
         cells=tuple(cells),
         waivers=tuple(judged),
         comparison=comparison,
+        omitted=omitted,
     )
+
+
+def _omitted(runs: Sequence[Run], tests: Sequence[TestRow]) -> tuple[str, ...]:
+    planned = {row.node.partition("[")[0].rpartition("/")[2] for row in tests}
+    return tuple(sorted({name for run in runs for name in run.testcases} - planned))
 
 
 def _not_understood(runs: Sequence[Run], waived: Mapping[TestRow, Waiver]) -> list[str]:
@@ -161,7 +172,16 @@ def _one_a_verdict(texts: Sequence[str]) -> list[str]:
     ]
 
 
-def _attention(runs: Sequence[Run], cells: Sequence[Cell], comparison: Comparison | None) -> list[str]:
+def _some(names: Iterable[str]) -> str:
+    """The first few, each once, and how many more."""
+    each = list(dict.fromkeys(names))
+    more = f" and {len(each) - NAMED} more" if len(each) > NAMED else ""
+    return ", ".join(each[:NAMED]) + more
+
+
+def _attention(
+    runs: Sequence[Run], cells: Sequence[Cell], comparison: Comparison | None, omitted: Sequence[str]
+) -> list[str]:
     told = [
         f"recommended, and not met: {found.requirement}: {found.node}: {found.text}"
         for run in runs
@@ -171,11 +191,12 @@ def _attention(runs: Sequence[Run], cells: Sequence[Cell], comparison: Compariso
         cell.requirement.id for cell in cells if cell.status is Status.NOT_COVERED and not cell.is_missing
     ]
     if open_:
-        told.append(f"recommended or left open, and shown by no test: {', '.join(dict.fromkeys(open_))}")
+        told.append(f"recommended or left open, and shown by no test: {_some(open_)}")
     elsewhere = [cell.requirement.id for cell in cells if cell.status is Status.NOT_APPLICABLE]
     if elsewhere:
-        names = ", ".join(dict.fromkeys(elsewhere))
-        told.append(f"{len(elsewhere)} requirements do not apply, by the board files: {names}")
+        told.append(f"{len(elsewhere)} requirements do not apply, by the board files: {_some(elsewhere)}")
+    if omitted:
+        told.append(f"{len(omitted)} of the bench's testcases are in no run's plan: {_some(omitted)}")
     programs = sorted(
         {board.name for run in runs for board in run.boards.values() if board.kind == "process"}
     )

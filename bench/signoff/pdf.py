@@ -76,8 +76,9 @@ def _where(told: Told) -> str:
 def _tiles(told: Told) -> list[tuple[str, str, str]]:
     """Figure, what it counts, and the decision whose colour it has."""
     counts = told["counts"]
+    elsewhere = ("NOT TESTABLE", "NOT APPLICABLE")
     musts = [
-        row for row in told["requirements"] if row["strength"] == "must" and row["status"] != "NOT TESTABLE"
+        row for row in told["requirements"] if row["strength"] == "must" and row["status"] not in elsewhere
     ]
     proved, asked = sum(row["status"] == "PASSED" for row in musts), len(musts)
     bad = sum(counts.get(name, 0) for name in ("FAILED", "FLAKY_PASS"))

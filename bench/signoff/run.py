@@ -91,7 +91,10 @@ class Instrument:
 
 @dataclass(frozen=True)
 class Run:
-    """`faults` is what keeps it from being used, beyond what its own verdict says."""
+    """`faults` is what keeps it from being used, beyond what its own verdict says.
+
+    `testcases` are those that its bench has, by "FILE::FUNCTION", whether they were planned or not.
+    """
 
     id: str
     places: Places
@@ -103,6 +106,7 @@ class Run:
     boards: Mapping[str, Board]
     instruments: Mapping[str, Instrument]
     requirements: Mapping[str, Requirement]
+    testcases: frozenset[str]
     files: Mapping[str, str] | None
     figures: tuple[Figure, ...] = ()
     faults: tuple[str, ...] = field(default=())
@@ -174,6 +178,7 @@ def _run_of(record: Record, places: Places) -> Run:
             for name, one in stated["instruments"].items()
         },
         requirements={row["id"]: Requirement.of_row(row) for row in asked},
+        testcases=frozenset(name for line in _of_kind(lines, "plan") for name in line.get("testcases", ())),
         files=files,
         figures=figures,
         faults=(*faults, *lost),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from aiocoap import GET
 from coap_peer import ACK, CON, POST, Device, Packet, code, text, uint
 from dtls_peer import SecureDevice
 
@@ -62,6 +63,12 @@ def test_requests_go_over_the_session_of_the_device(device: SecureDevice, server
     device.on["/3/0/9"] = lambda request: text(77)
     assert server.client("dev").read("/3/0/9") == 77
     assert server.client("dev").registration.remote.authenticated_as == "id-a"
+
+
+def test_messages_by_hand_go_over_the_session_too(device: SecureDevice, server: LwM2mServer) -> None:
+    device.on["/3/0/9"] = lambda request: text(77)
+    by_hand = server.by_hand("dev")
+    assert by_hand.ask(by_hand.message(GET, "/3/0/9"))[-1].payload == b"77"
 
 
 def test_messages_are_on_the_timeline_and_in_the_capture_in_the_clear(

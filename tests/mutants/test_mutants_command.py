@@ -20,6 +20,14 @@ BLIND = """
 def test_nothing(dut):
     assert dut.name
 """
+TELLING = """
+import pytest
+from bench.firmware_update.states import State
+@pytest.mark.requirement("OMA-5-3-reset-removes")
+def test_readable(dut, object5, recommended):
+    with recommended("OMA-5-3-reset-removes"):
+        assert State(object5.read()[3]) is State.IDLE
+"""
 BROKEN_BENCH = """
 from bench.errors import InstrumentError
 def test_broken(dut):
@@ -40,8 +48,13 @@ def testcases(tmp_path: pathlib.Path) -> pathlib.Path:
 
 @pytest.mark.parametrize(
     ("text", "fate", "code"),
-    [(KILLING, "killed", 0), (BLIND, "survived", 1), (BROKEN_BENCH, "not judged", 1)],
-    ids=["killed", "survived", "not-judged"],
+    [
+        (KILLING, "killed", 0),
+        (TELLING, "killed", 0),
+        (BLIND, "survived", 1),
+        (BROKEN_BENCH, "not judged", 1),
+    ],
+    ids=["killed", "recommended", "survived", "not-judged"],
 )
 def test_fate_of_a_mutant(testcases: pathlib.Path, text: str, fate: str, code: int) -> None:
     (testcases / "test_one.py").write_text(text, encoding="utf-8")

@@ -1,0 +1,96 @@
+"""Single CoAP messages to a device, by hand: what a client library never sends, or never shows.
+
+They leave from the server's own port and session, past its message layer, which neither repeats them nor
+knows of them. What the device sends in answer is found in the capture: by its message ID, which an
+acknowledgement and a reset repeat (RFC 7252 section 4.4), or by its token, which a response carries (5.3.1).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+
+from aiocoap import CON, Message
+from aiocoap.numbers.codes import EMPTY, Code
+from aiocoap.numbers.types import Type
+
+from bench.clock import Clock
+from bench.errors import WaitTimeout
+from bench.lwm2m.coap import wire
+from bench.lwm2m.coap.capture import Capture
+from bench.lwm2m.coap.trace import describe
+from bench.lwm2m.interfaces.registration import Registration
+
+SPACING = (2.0, 4.0, 8.0, 16.0, 32.0)
+"""Seconds after which a confirmable message is sent again (RFC 7252 section 4.2), and then given up."""
+
+
+class ByHand:
+    """To the device behind one registration; for the test thread."""
+
+    def __init__(self, clock: Clock, capture: Capture, registration: Registration) -> None:
+        self._clock = clock
+        self._capture = capture
+        self._registration = registration
+        self._rng = random.Random(f"by hand/{clock.now()}")
+
+    def message(
+        self,
+        code: Code = EMPTY,
+        path: str = "",
+        payload: bytes = b"",
+        *,
+        kind: Type = CON,
+        token: bytes | None = None,
+    ) -> Message:
+        """A message with an ID and (unless it is empty) a token of its own, for `ask` or `send`."""
+        message = Message(code=code, payload=payload)
+        message.mtype, message.mid = kind, self._rng.randrange(0x10000)
+        message.remote = self._registration.remote
+        if code is not EMPTY:
+            message.token = self._rng.randbytes(4) if token is None else token
+            message.opt.uri_path = tuple(p for p in f"{self._registration.root}/{path}".split("/") if p)
+        return message
+
+    def send(self, message: Message) -> None:
+        """Send it once."""
+
+        async def send() -> None:
+            message.remote.interface.send(message)
+
+        self._clock.run(send(), timeout=10, reason="send a message by hand")
+
+    def ask(self, message: Message, answers: int = 1) -> list[Message]:
+        """Send a confirmable message, again until it is answered, and return what answers it: [] for nothing.
+
+        That a device is silent is for the caller to judge, who has heard it a moment before.
+        """
+        since = self._clock.now()
+        for seconds in SPACING:
+            self.send(message)
+            if len(found := self.heard(message, answers, seconds, since)) >= answers:
+                break
+        return found
+
+    def heard(self, message: Message, answers: int, seconds: float, since: float) -> list[Message]:
+        """What has answered it since then (bench seconds), once there are so many or `seconds` are over."""
+        with contextlib.suppress(WaitTimeout):
+            self._clock.wait_for(
+                lambda: len(self.answers_to(message, since)) >= answers,
+                timeout=seconds,
+                reason=f"{self._registration.endpoint} answers {describe(message)}, sent by hand",
+            )
+        return self.answers_to(message, since)
+
+    def answers_to(self, message: Message, since: float) -> list[Message]:
+        """Acknowledgements, resets and responses that belong to it, in order."""
+        found = []
+        for frame in self._capture.frames:
+            if not frame.from_device or frame.time < since or frame.device != message.remote.address:
+                continue
+            one = wire.decode(frame.data, message.remote)
+            by_id = one.mid == message.mid and one.mtype.name in ("ACK", "RST")
+            by_token = bool(message.token) and one.token == message.token and one.code.is_response()
+            if by_id or by_token:
+                found.append(one)
+        return found

@@ -1,0 +1,240 @@
+"""CoAP as the device speaks it to the LwM2M server: what every update, and every retry, stands on."""
+
+from itertools import pairwise
+
+import pytest
+from aiocoap import GET, NON, POST, PUT
+from aiocoap.numbers.codes import Code
+from aiocoap.numbers.contentformat import ContentFormat
+from aiocoap.numbers.optionnumbers import OptionNumber
+from aiocoap.optiontypes import OpaqueOption
+
+from bench.firmware_update.states import Result, State
+from bench.lwm2m.client import CoapError
+from bench.lwm2m.coap.trace import describe
+from bench.lwm2m.management.by_hand import SPACING
+
+CRITICAL, ELECTIVE = 2039, 2038
+"""Option numbers that nobody has assigned; odd ones are critical (RFC 7252 section 5.4.6)."""
+NO_METHOD = Code(30)
+"""0.30: assigned to no method."""
+NO_FORMAT = 65000
+"""A content format of the range for experiments (RFC 7252 section 12.3)."""
+QUIET = 10
+"""Seconds in which what should not come does not come."""
+
+
+@pytest.fixture
+def by_hand(dut, server, object5):
+    """Messages by hand, to a device that was just heard, so that it is awake."""
+    assert object5.state is State.IDLE
+    return server.lwm2m.by_hand(dut.endpoint)
+
+
+def answer_to(by_hand, message):
+    """The device's answer; it was heard a moment ago, so silence is its own."""
+    answers = by_hand.ask(message)
+    assert answers, f"no answer to {describe(message)}, sent {len(SPACING)} times"
+    return answers[-1]
+
+
+def with_option(message, number):
+    message.opt.add_option(OpaqueOption(OptionNumber(number), b"?"))
+    return message
+
+
+@pytest.mark.requirement("RFC7252-4.2-ping", "RFC7252-4.4-message-id")
+def test_ping(by_hand):
+    """An empty confirmable message is answered with Reset."""
+    assert answer_to(by_hand, by_hand.message()).mtype.name == "RST"
+
+
+@pytest.mark.requirement("RFC7252-5.4.1-critical")
+def test_unknown_critical_option(by_hand, object5):
+    """The request gets 4.02, and is not carried out."""
+    answer = answer_to(by_hand, with_option(by_hand.message(GET, object5.state_path), CRITICAL))
+    assert answer.code.dotted == "4.02"
+
+
+@pytest.mark.requirement("RFC7252-5.4.1-elective")
+def test_unknown_elective_option(by_hand, object5):
+    """As if it were not there."""
+    answer = answer_to(by_hand, with_option(by_hand.message(GET, object5.state_path), ELECTIVE))
+    assert answer.code.dotted == "2.05"
+
+
+@pytest.mark.requirement("RFC7252-5.8-method")
+def test_unknown_method(by_hand, object5):
+    """4.05."""
+    answer = answer_to(by_hand, by_hand.message(NO_METHOD, object5.state_path))
+    assert answer.code.dotted == "4.05"
+
+
+@pytest.mark.requirement("RFC7252-5.3.1-echo", "RFC7252-4.4-message-id")
+@pytest.mark.parametrize("length", [0, 1, 8])
+def test_token_is_repeated(by_hand, object5, length):
+    """Whatever it is, and however long."""
+    request = by_hand.message(GET, object5.state_path, token=bytes(range(0xF8, 0xF8 + length)))
+    response = answer_to(by_hand, request)
+    assert response.code.dotted == "2.05"
+    assert response.token == request.token
+
+
+@pytest.mark.requirement("RFC7252-4.3-non", "RFC7252-5.2.3-non")
+def test_non_confirmable_request(by_hand, object5, clock, recommended):
+    """It is answered, and not acknowledged; the answer should be non-confirmable too."""
+    since = clock.now()
+    request = by_hand.message(GET, object5.state_path, kind=NON)
+    by_hand.send(request)
+    answers = by_hand.heard(request, 1, QUIET, since)
+    assert {answer.code.dotted for answer in answers} == {"2.05"}
+    assert "ACK" not in {answer.mtype.name for answer in answers}
+    with recommended("RFC7252-5.2.3-non"):
+        assert {answer.mtype.name for answer in answers} == {"NON"}
+
+
+@pytest.mark.requirement("OMA-1-8-trigger", "RFC7252-4.5-once", "RFC7252-4.5-same-answer")
+def test_request_that_comes_twice(dut, server, by_hand, clock, recommended):
+    """Registration Update Trigger makes it send an Update; the same message again should make no other."""
+    begun = clock.now()
+    request = by_hand.message(POST, f"/1/{server.account_of(dut)}/8")
+    first = answer_to(by_hand, request)
+    assert first.code.dotted == "2.04"
+
+    def updates():
+        return server.registrations(dut, since=begun).count("updated")
+
+    clock.wait_for(updates, timeout=dut.type.timeouts.registration, reason=f"{dut.endpoint} sends an Update")
+    before, since = updates(), clock.now()
+    again = answer_to(by_hand, request)
+    clock.sleep(QUIET, "time for a second Update")
+    with recommended("RFC7252-4.5-same-answer"):
+        assert (again.code, again.payload) == (first.code, first.payload)
+    with recommended("RFC7252-4.5-once"):
+        assert updates() == before, f"{updates() - before} more Updates after {since:.1f} s"
+
+
+@pytest.mark.requirement("LwM2M-T-6.7-read", "LwM2M-T-6.7-write", "LwM2M-T-6.7-execute")
+def test_resource_that_is_not_there(by_hand, object5):
+    """Read and Write get 4.04, Execute is refused."""
+    path = f"{object5.instance}/999"
+    assert answer_to(by_hand, by_hand.message(GET, path)).code.dotted == "4.04"
+    written = by_hand.message(PUT, path, b"1")
+    written.opt.content_format = ContentFormat.TEXT
+    assert answer_to(by_hand, written).code.dotted == "4.04"
+    assert answer_to(by_hand, by_hand.message(POST, path)).code.dotted in ("4.04", "4.05")
+
+
+@pytest.mark.requirement("OMA-5-3-read-only", "OMA-5-5-read-only", "OMA-5-0-not-readable")
+def test_operation_that_a_resource_does_not_have(by_hand, object5):
+    """State and Update Result cannot be written, Package and Update not be read; nothing changes."""
+    for number in (3, 5):
+        message = by_hand.message(PUT, f"{object5.instance}/{number}", b"2")
+        message.opt.content_format = ContentFormat.TEXT
+        answer = answer_to(by_hand, message).code.dotted
+        assert answer.startswith("4."), f"a Write of {object5.instance}/{number} was answered {answer}"
+    for path in (object5.package, object5.update):
+        answer = answer_to(by_hand, by_hand.message(GET, path)).code.dotted
+        assert answer.startswith("4."), f"a Read of {path} was answered {answer}"
+    assert object5.pair == (State.IDLE, Result.INITIAL)
+
+
+@pytest.mark.requirement("LwM2M-1.0-5.4.3-format", "LwM2M-T-accept", "RFC7252-5.10.4-accept")
+def test_format_that_nobody_knows(by_hand, object5):
+    """A Write in it is refused and changes nothing; asked for, it gets 4.06."""
+    written = by_hand.message(PUT, object5.package_uri, b"coap://192.0.2.1/x")
+    written.opt.content_format = NO_FORMAT
+    answer = answer_to(by_hand, written).code.dotted
+    assert answer.startswith("4."), f"answered {answer}"
+    assert object5.state is State.IDLE
+
+    read = by_hand.message(GET, object5.state_path)
+    read.opt.accept = NO_FORMAT
+    assert answer_to(by_hand, read).code.dotted == "4.06"
+
+
+@pytest.mark.requirement("RFC7641-3.6-forgotten", "RFC7641-4.1-first", "RFC7641-4.4-order")
+@pytest.mark.requirement("LwM2M-T-6.4.5-reset", "LwM2M-T-6.4.5-token")
+def test_reset_ends_an_observation(dut, server, by_hand, object5, clock):
+    """A notification that nobody waits for is answered with Reset, and is the last one."""
+    client = server.client(dut)
+    client.write_attributes(object5.state_path, pmin=1, pmax=5)
+    begun = clock.now()
+    observe = by_hand.message(GET, object5.state_path)
+    observe.opt.observe = 0
+    assert answer_to(by_hand, observe).opt.observe is not None, "it did not take the observation"
+    # the server knows nothing of this token: it resets the next notification
+    assert len(by_hand.heard(observe, 2, 4 * QUIET, begun)) >= 2, "no notification, and pmax is 5 s"
+    clock.sleep(QUIET, "the Reset has arrived")
+    told = len(by_hand.answers_to(observe, begun))
+    clock.sleep(3 * QUIET, "a reset observation is silent")
+    client.write_attributes(object5.state_path, pmin=None, pmax=None)
+    heard = by_hand.answers_to(observe, begun)
+    assert len(heard) == told, "it goes on telling"
+    numbers = [one.opt.observe for one in heard if one.opt.observe is not None]
+    assert all(0 < (later - earlier) % 2**24 < 2**23 for earlier, later in pairwise(numbers)), numbers
+
+
+@pytest.mark.requirement("RFC7959-2.2-szx")
+@pytest.mark.delivery("push")
+def test_reserved_block_size(by_hand, object5, delivery):
+    """A block size exponent of 7 is refused, and begins no download."""
+    message = by_hand.message(PUT, object5.package, b"\0" * 16)
+    message.opt.content_format = ContentFormat.OCTETSTREAM
+    message.opt.block1 = (0, True, 7)
+    assert answer_to(by_hand, message).code.dotted == "4.00"
+    assert object5.state is State.IDLE
+
+
+@pytest.mark.requirement("RFC7959-2.3-acknowledges", "RFC7959-2.5-incomplete")
+@pytest.mark.delivery("push")
+def test_last_block_without_those_before(dut, server, images, by_hand, object5, delivery):
+    """The first block is acknowledged by its number; a last one that leaves a gap is refused with 4.08."""
+    first = by_hand.message(PUT, object5.package, images.update.data[:64])
+    last = by_hand.message(PUT, object5.package, images.update.data[320:384])
+    first.opt.content_format = last.opt.content_format = ContentFormat.OCTETSTREAM
+    first.opt.block1, last.opt.block1 = (0, True, 2), (5, False, 2)
+    answer = answer_to(by_hand, first)
+    assert answer.code.is_successful(), f"the first block was answered {answer.code.dotted}"
+    assert answer.opt.block1.block_number == 0
+    assert answer_to(by_hand, last).code.dotted == "4.08"
+    server.make_idle(dut)
+
+
+@pytest.mark.requirement("LwM2M-T-6.4.4-content-format")
+def test_read_tells_its_format(by_hand, object5):
+    """Whichever the device has chosen."""
+    response = answer_to(by_hand, by_hand.message(GET, object5.state_path))
+    assert response.code.dotted == "2.05"
+    assert response.opt.content_format is not None
+
+
+@pytest.mark.requirement(
+    "LwM2M-1.0-5.3.1-parameters",
+    "LwM2M-1.0-5.3.1-objects",
+    "LwM2M-1.0-5.3.1-link-format",
+    "LwM2M-1.0-5.3-lifetime",
+)
+def test_what_a_registration_says(dut, server, object5):
+    """Name, version, and the objects that are there, but never Security; the lifetime is that of /1."""
+    server.restart(dut)
+    registration = server.client(dut).registration
+    assert registration.endpoint == dut.endpoint
+    assert registration.version
+    assert {1, 3, int(object5.instance.split("/")[1])} <= registration.objects.keys()
+    assert 0 not in registration.objects, "the Security object"
+    account = f"/1/{server.account_of(dut)}/1"
+    assert server.client(dut).read(account) == registration.lifetime
+
+
+@pytest.mark.requirement("OMA-3-4-reboot")
+def test_reboot(dut, server, images, clock):
+    """Execute of /3/0/4 restarts it, and it registers again; the firmware is the same, and Idle."""
+    since = clock.now()
+    try:
+        server.client(dut).execute("/3/0/4")
+    except CoapError as refused:
+        pytest.fail(f"/3/0/4: Reboot was answered {refused.dotted}")
+    server.await_registered(dut, after=since)
+    assert server.version_of(dut) == images.baseline.version
+    assert server.state_of(dut) == (State.IDLE, Result.INITIAL)
