@@ -13,7 +13,9 @@ reply buffer for good, and a command only touches the parts it needs:
   fail: after a failure they report status 00 with the old error.
 * FLASH and MEM downloads are one: block size, sequence number and address are shared. A MEM_DATA on a begun
   FLASH download writes to that address, which is no memory. Compressed downloads have a state of their own.
-* An end (MEM_END, FLASH_DEFL_END that stays) changes no state: data may go on.
+* An end (MEM_END, FLASH_DEFL_END that stays) changes no state: data may go on. But what then comes for the
+  flash is acknowledged and lost. (Recorded behind FLASH_DEFL_END and MEM_END together; taken for the flash's
+  lock, esp_rom_spiflash_lock, by the first.)
 * A block must not be larger than announced; one for the flash is of whole words. Then its sequence number is
   compared and used up, and only then is its checksum looked at (the low byte of the field).
 * Whether erasing fails is told, whether writing fails is not.
@@ -329,6 +331,7 @@ class RomLoader:
 
     def _defl_end(self) -> Steps:
         (stay,) = self._words(1)
+        self._flash.lock()
         if not stay:
             self._exit = Reboot()
         return 0

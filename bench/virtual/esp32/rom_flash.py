@@ -40,6 +40,11 @@ class RomFlash:
     def __init__(self, flash: Flash, now: Callable[[], float]) -> None:
         self._flash, self._now = flash, now
         self.parameters = ChipParameters()
+        self._locked = False
+
+    def lock(self) -> None:
+        """Set the chip's block protection: it ignores programming until the next erase lifts it."""
+        self._locked = True
 
     def inside(self, address: int, length: int) -> bool:
         """The check before each operation; 32 bits, so that a range may wrap to the start."""
@@ -65,6 +70,7 @@ class RomFlash:
         p = self.parameters
         if not self.inside(address, length) or address % p.sector:
             return False
+        self._locked = False
         sector, left = address // p.sector, -(-length // p.sector)
         per_block = p.block // p.sector
         head = min(left, per_block - sector % per_block)
@@ -96,7 +102,8 @@ class RomFlash:
             if len(part) % _WORD:
                 return False
             start = self._place(address + done)
-            yield from self._flash.write(start, part[: self._flash.size - start], self._now)
+            if not self._locked:
+                yield from self._flash.write(start, part[: self._flash.size - start], self._now)
             done += len(part)
         return True
 

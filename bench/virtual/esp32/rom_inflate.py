@@ -1,13 +1,15 @@
 """How the ESP32's ROM inflates a compressed download: miniz' tinfl over a window of 32 KiB.
 
-* Output is collected in the window, which goes to the flash when it is full and when the stream ends. It goes
-  whole: behind the end of a short stream the flash gets what the window held before (zeros at first).
+* Output is collected in the window, which goes to the flash when it is full and in the last announced block
+  (not where the stream ends, if that is earlier). It goes whole: behind the end of a short stream the flash
+  gets what the window held before (zeros at first).
 * In the last announced block, bytes that are missing are taken for zeros, so that a stream cut short ends in
   a wrong checksum.
 * A failure stays: each further block reports it again. Behind the end of a stream the loop over the block's
   bytes never ends.
 
-Sources: recordings of the mask ROM; states and checks are those of miniz (tinfl_decompress).
+Sources: recordings of the mask ROM; states and checks are those of miniz (tinfl_decompress). That the whole
+window is written is recorded for the first 8 KiB of it.
 """
 
 from __future__ import annotations
@@ -63,6 +65,8 @@ class RomInflater:
                 break  # a full window returns to the loop over the block, which has no bytes left
         if self._done and rest:
             raise EndlessLoop
+        if last and self._filled and not self._error:
+            self._emit(windows)
         return windows, self._error
 
     def _take(self, data: bytes, windows: list[bytes]) -> bytes:
@@ -94,7 +98,6 @@ class RomInflater:
         if len(self._trailer) == _TRAILER:
             if int.from_bytes(self._trailer, "big") == self._adler:
                 self._done = True
-                self._emit(windows)
             else:
                 self._error = ADLER_ERROR
         return data
