@@ -249,8 +249,10 @@ class RomLoader:
         if address + length > self._flash.parameters.size:
             return FLASH_READ_ERROR
         yield length / READ_RATE
-        digest = hashlib.md5(self._flash.contents(address, length)).hexdigest()
-        self._data[:_MD5_TEXT] = digest.encode("ascii")
+        digest = hashlib.md5()
+        for part in self._flash.contents(address, length):
+            digest.update(part)
+        self._data[:_MD5_TEXT] = digest.hexdigest().encode("ascii")
         return 0
 
     # ---- downloads

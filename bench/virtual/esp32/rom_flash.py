@@ -9,7 +9,7 @@ recordings of the mask ROM. Not modelled: what odd block and page sizes do beyon
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bench.virtual.esp32.spi_flash_chip import READ_RATE, SECTOR
@@ -55,15 +55,16 @@ class RomFlash:
         if not self.inside(address, length):
             return None
         yield length / READ_RATE
-        return self.contents(address, -(-length // _WORD) * _WORD)
+        return b"".join(self.contents(address, -(-length // _WORD) * _WORD))
 
-    def contents(self, address: int, length: int) -> bytes:
-        """What the chip gives; it goes on at its start behind its end."""
-        data = b""
-        while len(data) < length:
-            start = self._place(address + len(data))
-            data += self._flash.read(start, min(length - len(data), self._flash.size - start))
-        return data
+    def contents(self, address: int, length: int) -> Iterator[bytes]:
+        """What the chip gives, in parts; it goes on at its start behind its end."""
+        done = 0
+        while done < length:
+            start = self._place(address + done)
+            part = self._flash.read(start, min(length - done, self._flash.size - start))
+            yield part
+            done += len(part)
 
     def erase(self, address: int, length: int) -> Steps:
         """Erase whole sectors; raises ZeroDivisionError when the parameters are 0, as the core does."""
@@ -79,7 +80,7 @@ class RomFlash:
             # sectors up to a block's border, whole blocks but the last, sectors
             by_block = not head and left > per_block
             unit, number = (p.block, sector // per_block) if by_block else (p.sector, sector)
-            if number >= p.size // unit:
+            if number >= p.size // unit or (not by_block and number * unit % SECTOR):
                 return False
             yield from self._erase(number * unit, p.block if by_block else SECTOR)
             sector += per_block if by_block else 1
