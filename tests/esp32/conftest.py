@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from esp32_rig import Bench, make_bench
+from esp32_rig import Bench, Rom, make_bench
 
 from bench.virtual import protocol_vboard
 
@@ -15,6 +15,11 @@ def bench() -> Iterator[Bench]:
     yield bench
     bench.clock.close()
     protocol_vboard.PORTS.pop("esp", None)
+
+
+@pytest.fixture
+def rom(bench: Bench) -> Rom:
+    return Rom(bench)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 
 import serial
@@ -10,7 +11,8 @@ from bench.dut.rom_serial import RomSerialFlasher
 from bench.timeline import Timeline
 from bench.virtual import protocol_vboard
 from bench.virtual.clock import VirtualClock
-from bench.virtual.esp32.chip import Esp32Chip
+from bench.virtual.esp32.chip import EN_RISE, Esp32Chip
+from bench.virtual.esp32.slip import SlipDecoder, encode
 from bench.virtual.process import Steps
 from bench.virtual.scheduler import Scheduler
 from bench.virtual.uart import VirtualUart
@@ -63,3 +65,30 @@ def make_bench(pace: float | None = None, revision: int = 100) -> Bench:
     if "bench.virtual" not in serial.protocol_handler_packages:
         serial.protocol_handler_packages.append("bench.virtual")
     return bench
+
+
+class Rom:
+    """The chip in download mode, seen by a host that sends packets and collects what comes back."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        bench.uart.open()
+        bench.uart.set_lines(False, True)
+        bench.scheduler.elapse(0.1)
+        bench.uart.set_lines(True, False)
+        bench.scheduler.elapse(2 * EN_RISE)
+        bench.uart.set_lines(False, False)
+        self.greeting = bench.uart.read(4096, 0.01)
+
+    def send(self, packet: bytes) -> None:
+        self.bench.uart.write(encode(packet))
+
+    def ask(self, packet: bytes, patience: float = 2.0) -> list[bytes]:
+        self.send(packet)
+        self.bench.scheduler.elapse(patience)
+        return SlipDecoder().feed(self.bench.uart.read(1 << 20, 0.0))
+
+    def command(self, opcode: int, *words: int, data: bytes = b"", check: int = 0) -> bytes:
+        body = struct.pack(f"<{len(words)}I", *words) + data
+        (reply,) = set(self.ask(struct.pack("<BBHI", 0, opcode, len(body), check) + body))
+        return reply

@@ -7,10 +7,9 @@ import struct
 from pathlib import Path
 
 import pytest
-from esp32_rig import Bench
+from esp32_rig import Bench, Rom
 
 from bench.virtual.esp32.chip import EN_RISE
-from bench.virtual.esp32.slip import SlipDecoder, encode
 
 RECORDING = Path(__file__).parent / "data" / "rom_exchanges.txt"
 BLOCK = bytes(range(256)) * 4
@@ -28,38 +27,6 @@ def recorded() -> list[tuple[str, bytes, list[bytes]]]:
             count, reply = line[2:].split()
             exchanges.append((title, request, int(count) * [bytes.fromhex(reply)]))
     return exchanges
-
-
-class Rom:
-    """The chip in download mode, seen by a host that sends packets and collects what comes back."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        bench.uart.open()
-        bench.uart.set_lines(False, True)
-        bench.scheduler.elapse(0.1)
-        bench.uart.set_lines(True, False)
-        bench.scheduler.elapse(2 * EN_RISE)
-        bench.uart.set_lines(False, False)
-        self.greeting = bench.uart.read(4096, 0.01)
-
-    def send(self, packet: bytes) -> None:
-        self.bench.uart.write(encode(packet))
-
-    def ask(self, packet: bytes, patience: float = 2.0) -> list[bytes]:
-        self.send(packet)
-        self.bench.scheduler.elapse(patience)
-        return SlipDecoder().feed(self.bench.uart.read(1 << 20, 0.0))
-
-    def command(self, opcode: int, *words: int, data: bytes = b"", check: int = 0) -> bytes:
-        body = struct.pack(f"<{len(words)}I", *words) + data
-        (reply,) = set(self.ask(struct.pack("<BBHI", 0, opcode, len(body), check) + body))
-        return reply
-
-
-@pytest.fixture
-def rom(bench: Bench) -> Rom:
-    return Rom(bench)
 
 
 def test_the_recording_is_answered_byte_for_byte_in_sequence(rom: Rom) -> None:

@@ -9,7 +9,7 @@ from enum import Enum
 
 from bench.virtual.esp32.efuses import Efuses
 from bench.virtual.esp32.link import LoaderLink
-from bench.virtual.esp32.loader import Exit, Jump, Reboot
+from bench.virtual.esp32.loader import Exit, Jump, Reboot, RunApplication
 from bench.virtual.esp32.memory import Memory
 from bench.virtual.esp32.rom import RomLoader
 from bench.virtual.esp32.rom_image import BOOT_OFFSET, BootImage, read_boot_image
@@ -52,6 +52,10 @@ _BUILT_V3 = "ets Jul 29 2019 12:21:46"
 
 _DOWNLOAD_DISABLED = "Download mode is disabled. Restart with GPIO0 high."
 """Seen in esp-idf#6106."""
+
+_NOTHING_TO_RUN = b"flash read err, 631\r\nFalling back to built-in command interpreter.\r\nOK\r\n>"
+"""Recorded when FLASH_END leaves for an erased flash. That other flash it cannot boot says the same, and what
+the interpreter does then, is not confirmed."""
 
 _STRAP_FLASH = 0x13, "SPI_FAST_FLASH_BOOT"
 _STRAP_DOWNLOAD = 0x03, "DOWNLOAD_BOOT(UART0/UART1/SDIO_REI_REO_V2)"
@@ -181,14 +185,19 @@ class Esp32Chip:
             f"rst:0x{RESET_CODES[name]:x} ({name}),boot:0x{strap[0]:x} ({strap[1]})",
         )
 
-    def _boot_from_flash(self, reason: str) -> Steps:
-        self._print_banner(reason, _STRAP_FLASH)
+    def _boot_image(self) -> BootImage | str:
+        """The second-stage bootloader, or why the ROM does not run it."""
         read = reader(self.flash, self.efuses)
         image = read_boot_image(read, self.flash.size)
         if isinstance(image, BootImage) and not bootloader_is_trusted(
             read, self.efuses, BOOT_OFFSET, image.length
         ):
-            image = CHECK_FAILED
+            return CHECK_FAILED
+        return image
+
+    def _boot_from_flash(self, reason: str) -> Steps:
+        self._print_banner(reason, _STRAP_FLASH)
+        image = self._boot_image()
         if not isinstance(image, BootImage):
             self._print(image)
             yield ROM_WATCHDOG
@@ -221,6 +230,9 @@ class Esp32Chip:
                 yield ROM_WATCHDOG
                 break
             loader = self._loader(StubLoader)
+        if isinstance(leaving, RunApplication) and isinstance(self._boot_image(), str):
+            self.uart.transmit(_NOTHING_TO_RUN)
+            return
         # leaving for the application does not look at the straps again; a reboot keeps them
         self._download_strap = isinstance(leaving, (Reboot, Jump))
         self.reset(WATCHDOG if isinstance(leaving, Jump) else SOFTWARE)

@@ -14,8 +14,12 @@ _WORD = 0xFFFFFFFF
 _ROM = range(0x40000000, 0x40070000)
 _EFUSE = range(BASE, BASE + 0x1000)
 
-_ROM_WORD = 0x40001000, 0x00F01D83
-"""Contents of the mask ROM that tells the ESP32 from its siblings."""
+_ROM_WORDS = (0x40001000, 0x00F01D83), (0x40000000, 0x1049C500)
+"""Contents of the mask ROM: what tells the ESP32 from its siblings, and its first word (recorded)."""
+
+_MAPPED = range(0x3F400000, 0x40C00000), range(0x50000000, 0x50002000), range(0x60000000, 0x60040000)
+"""Memory and peripherals (TRM, chapter "System and Memory"); the last, the peripherals by another bus, is
+recalled, unchecked."""
 
 _APB_CTRL_DATE, _DATE, _DATE_OF_V3 = 0x3FF6607C, 0x16042000, 1 << 31
 _RTC_CALIBRATION = 0x3FF5F06C
@@ -45,7 +49,8 @@ class Memory:
     def power_up(self) -> None:
         """Contents after reset. RAM is cleared too, which silicon only does on loss of power."""
         self._pages.clear()
-        self._put(*_ROM_WORD)
+        for address, word in _ROM_WORDS:
+            self._put(address, word)
         self._put(_APB_CTRL_DATE, _DATE | (_DATE_OF_V3 if self._efuses.revision >= 300 else 0))
         self._put(_RTC_CALIBRATION, _CALIBRATION << 7)
 
@@ -54,6 +59,10 @@ class Memory:
 
     def set_uart_baud(self, baud: int) -> None:
         self._put(_UART0_CLKDIV, _XTAL // baud)
+
+    def mapped(self, address: int) -> bool:
+        """Whether an access to `address` goes anywhere; else the core takes an exception."""
+        return any(address in area for area in _MAPPED)
 
     def holds(self, address: int) -> bool:
         """Whether anything was ever loaded near `address`."""

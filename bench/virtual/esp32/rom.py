@@ -3,28 +3,34 @@
 One mechanism explains what recordings of the real ROM show. The ROM keeps one request buffer and one
 reply buffer for good, and a command only touches the parts it needs:
 
-* The reply's opcode, value, data length and number of repeats are set by the command that was
-  recognised last. An opcode the ROM does not know sets only status and error, so it sends the
-  previous command's reply again (eight times after SYNC) with status 01 05.
+* The reply's opcode, value and number of repeats are set by the command that was recognised last. An opcode
+  the ROM does not know sets only status and error, so it sends the previous command's reply again (eight
+  times after SYNC), without its data, with status 01 05.
 * Data, status and error are bytes in the reply buffer, status and error right behind the data. The
   buffer is never cleared, so older bytes show behind and between them.
 * The error byte comes from one variable. Register, SPI and digest commands return their error,
-  which also clears it. The download commands (begin, data, end) only set it when they fail: after
-  a failure they report status 00 with the old error.
-* A data block with the expected sequence number uses that number up, and only then is its checksum
-  looked at.
-* Neither the length a request declares nor that of its body is looked at: what is missing is read
-  from the request before.
+  which also clears it. The download commands (begin, data, end) and SPI_SET_PARAMS only set it when they
+  fail: after a failure they report status 00 with the old error.
+* FLASH and MEM downloads are one: block size, sequence number and address are shared. A MEM_DATA on a begun
+  FLASH download writes to that address, which is no memory. Compressed downloads have a state of their own.
+* An end (MEM_END, FLASH_DEFL_END that stays) changes no state: data may go on. But what then comes for the
+  flash is acknowledged and lost. (Recorded behind FLASH_DEFL_END and MEM_END together; taken for the flash's
+  lock, esp_rom_spiflash_lock, by the first.)
+* A block must not be larger than announced; one for the flash is of whole words. Then its sequence number is
+  compared and used up, and only then is its checksum looked at (the low byte of the field).
+* Whether erasing fails is told, whether writing fails is not.
+* The length a request declares counts for begin commands and SPI_SET_PARAMS, which must have their exact
+  size, and for WRITE_REG. Else neither it nor that of the body is looked at: what is missing is read
+  from the request before, the header included.
+* An access to what is no memory is an exception, after which the ROM is silent.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from bench.virtual.esp32.link import LoaderLink
 from bench.virtual.esp32.loader import (
@@ -38,42 +44,63 @@ from bench.virtual.esp32.loader import (
     checksum,
 )
 from bench.virtual.esp32.memory import Memory
-from bench.virtual.esp32.spi_flash_chip import READ_RATE, SECTOR
+from bench.virtual.esp32.rom_flash import ChipParameters, RomFlash
+from bench.virtual.esp32.rom_inflate import EndlessLoop, RomInflater
+from bench.virtual.esp32.spi_flash_chip import READ_RATE
 from bench.virtual.flash import Flash
-from bench.virtual.process import Steps
+from bench.virtual.process import Signal, Steps
 
 INVALID_MESSAGE = 0x05
 FAILED_TO_ACT = 0x06
 INVALID_CHECKSUM = 0x07
-FLASH_WRITE_ERROR = 0x08
 FLASH_READ_ERROR = 0x09
 FLASH_READ_LENGTH_ERROR = 0x0A
-DEFLATE_ERROR = 0x0B
 
 READ_SLOW_LIMIT = 64
 _MD5_TEXT = 32
 _BLOCK_HEADER = 16
-_REQUEST_SIZE = 0x8000
+_REQUEST_SIZE = 0x10010
+"""The longest request a header can declare; how much the ROM really holds is not known."""
+
+LARGEST_BLOCK = 0x1800
+"""Largest block a begin command may announce: esptool's for RAM. Recordings tell that 0x800 is taken and
+0x4000 is not."""
+
+_LONGEST_BODY = _BLOCK_HEADER + LARGEST_BLOCK
+"""A data command that declares more is refused; recordings tell it of 0xFFFF only."""
+
+_EXACT_LENGTH = {
+    Op.FLASH_BEGIN: 16, Op.MEM_BEGIN: 16, Op.FLASH_DEFL_BEGIN: 16, Op.SPI_SET_PARAMS: 24,
+}  # fmt: skip
 
 _DATA_LENGTH = {Op.READ_FLASH_SLOW: READ_SLOW_LIMIT, Op.SPI_FLASH_MD5: _MD5_TEXT}
 _TRAILER = 4
 """Status, error and two reserved bytes end every reply."""
 
-_DOWNLOAD = {
+_KEEPS_ERROR = {
     Op.FLASH_BEGIN, Op.FLASH_DATA, Op.FLASH_END,
     Op.MEM_BEGIN, Op.MEM_DATA, Op.MEM_END,
-    Op.FLASH_DEFL_BEGIN, Op.FLASH_DEFL_DATA, Op.FLASH_DEFL_END,
+    Op.FLASH_DEFL_BEGIN, Op.FLASH_DEFL_DATA, Op.FLASH_DEFL_END, Op.SPI_SET_PARAMS,
 }  # fmt: skip
+
+
+class _Dead(Exception):
+    """The core stands in an exception handler or in an endless loop."""
 
 
 @dataclass(slots=True)
 class _Download:
-    """A begun download. `kind` is the opcode of its data blocks, `address` where the next one goes."""
+    """A download: the blocks announced, their largest size, the next one's number and address."""
 
-    kind: Op
-    address: int
+    blocks: int = 0
+    block: int = 0
     sequence: int = 0
-    inflate: Any = field(default_factory=zlib.decompressobj)
+    address: int = 0
+    begun: bool = False
+
+    def begin(self, blocks: int, block: int, address: int) -> None:
+        self.blocks, self.block, self.sequence, self.address = blocks, block, 0, address
+        self.begun = True
 
 
 class RomLoader:
@@ -90,25 +117,25 @@ class RomLoader:
         now: Callable[[], float],
         set_baud: Callable[[int], None],
     ) -> None:
-        self._link, self._memory, self._flash, self._now = link, memory, flash, now
+        self._link, self._memory = link, memory
+        self._flash = RomFlash(flash, now)
         self._set_baud = set_baud
         self._request = bytearray(_REQUEST_SIZE)
-        self._request_length = 0
         # the reply under construction
         self._opcode, self._value, self._length, self._repeat = 0, 0, 0, 1
         self._status, self._error = 0, 0
         self._data = bytearray(READ_SLOW_LIMIT + _TRAILER)
-        self._download: _Download | None = None
-        self._flash_size = flash.size
+        self._plain, self._compressed = _Download(), _Download()
+        self._inflater = RomInflater()
         self._exit: Exit | None = None
         self._new_baud = 0
         self._commands: dict[int, Callable[[], Steps]] = {
             Op.FLASH_BEGIN: self._flash_begin,
-            Op.FLASH_DATA: self._block,
+            Op.FLASH_DATA: self._flash_data,
             Op.FLASH_END: self._flash_end,
             Op.MEM_BEGIN: self._mem_begin,
             Op.MEM_END: self._mem_end,
-            Op.MEM_DATA: self._block,
+            Op.MEM_DATA: self._mem_data,
             Op.SYNC: self._sync,
             Op.WRITE_REG: self._write_reg,
             Op.READ_REG: self._read_reg,
@@ -117,8 +144,8 @@ class RomLoader:
             Op.READ_FLASH_SLOW: self._read_flash_slow,
             Op.CHANGE_BAUDRATE: self._change_baudrate,
             Op.FLASH_DEFL_BEGIN: self._defl_begin,
-            Op.FLASH_DEFL_DATA: self._block,
-            Op.FLASH_DEFL_END: self._flash_end,
+            Op.FLASH_DEFL_DATA: self._defl_data,
+            Op.FLASH_DEFL_END: self._defl_end,
             Op.SPI_FLASH_MD5: self._md5,
         }
 
@@ -126,12 +153,12 @@ class RomLoader:
         """Serve commands; the generator's value says how the ROM was left (`Exit`)."""
         while self._exit is None:
             packet = yield from self._link.receive()
-            if len(packet) < HEADER.size:
-                continue
             packet = packet[:_REQUEST_SIZE]
             self._request[: len(packet)] = packet
-            self._request_length = len(packet)
-            yield from self._execute()
+            try:
+                yield from self._execute()
+            except (_Dead, EndlessLoop, ZeroDivisionError):
+                yield Signal()
             yield from self._reply()
             if self._new_baud:
                 self._set_baud(self._new_baud)
@@ -141,17 +168,20 @@ class RomLoader:
     # ---- the command loop
 
     def _execute(self) -> Steps:
-        direction, opcode, _, _ = HEADER.unpack_from(self._request)
+        direction, opcode, length, _ = HEADER.unpack_from(self._request)
         command = self._commands.get(opcode) if direction == 0 else None
         if command is None:
-            self._status, self._error = 1, INVALID_MESSAGE
+            self._length, self._status, self._error = 0, 1, INVALID_MESSAGE
             return
         self._opcode = Op(opcode)
         self._length = _DATA_LENGTH.get(self._opcode, 0)
         self._repeat = SYNC_REPEAT if opcode == Op.SYNC else 1
-        error = yield from command()
+        if length != _EXACT_LENGTH.get(self._opcode, length):
+            error = INVALID_MESSAGE
+        else:
+            error = yield from command()
         self._status = 1 if error else 0
-        if error or opcode not in _DOWNLOAD:
+        if error or opcode not in _KEEPS_ERROR:
             self._error = error
 
     def _reply(self) -> Steps:
@@ -173,15 +203,16 @@ class RomLoader:
 
     def _read_reg(self) -> Steps:
         (address,) = self._words(1)
+        self._must_be_memory(address, 4)
         self._value = self._memory.read_word(address)
         return 0
         yield
 
     def _write_reg(self) -> Steps:
-        entries = max(1, (self._request_length - HEADER.size) // 16)
-        words = self._words(4 * entries)
+        words = self._words(4 * (HEADER.unpack_from(self._request)[2] // 16))
         for i in range(0, len(words), 4):
             address, value, mask, delay_us = words[i : i + 4]
+            self._must_be_memory(address, 4)
             old = self._memory.read_word(address) if mask != 0xFFFFFFFF else 0
             self._memory.write_word(address, (old & ~mask) | (value & mask))
             if delay_us:
@@ -193,7 +224,8 @@ class RomLoader:
         yield
 
     def _spi_set_params(self) -> Steps:
-        _, self._flash_size, *_ = self._words(6)
+        _, size, block, sector, page, _ = self._words(6)
+        self._flash.parameters = ChipParameters(size, block, sector, page)
         return 0
         yield
 
@@ -206,88 +238,114 @@ class RomLoader:
         address, length = self._words(2)
         if length > READ_SLOW_LIMIT:
             return FLASH_READ_LENGTH_ERROR
-        if not self._inside(address, length):
+        data = yield from self._flash.read(address, length)
+        if data is None:
             return FLASH_READ_ERROR
-        yield length / READ_RATE
-        self._data[:length] = self._flash.read(address, length)
+        self._data[: len(data)] = data
         return 0
 
     def _md5(self) -> Steps:
         address, length = self._words(2)
-        if not self._inside(address, length):
+        if address + length > self._flash.parameters.size:
             return FLASH_READ_ERROR
         yield length / READ_RATE
-        digest = hashlib.md5(self._flash.read(address, length)).hexdigest()
-        self._data[:_MD5_TEXT] = digest.encode("ascii")
+        digest = hashlib.md5()
+        for part in self._flash.contents(address, length):
+            digest.update(part)
+        self._data[:_MD5_TEXT] = digest.hexdigest().encode("ascii")
         return 0
 
     # ---- downloads
 
     def _flash_begin(self) -> Steps:
-        return self._begin_flash(Op.FLASH_DATA)
+        return self._begin(self._plain)
 
     def _defl_begin(self) -> Steps:
-        return self._begin_flash(Op.FLASH_DEFL_DATA)
+        return self._begin(self._compressed)
 
-    def _begin_flash(self, kind: Op) -> Steps:
-        size, _, _, address = self._words(4)
-        self._download = _Download(kind, address)
-        if size:
-            if address % SECTOR or not self._inside(address, size):
-                return FAILED_TO_ACT
-            yield from self._flash.erase(address, size, self._now)
-        return 0
+    def _begin(self, download: _Download) -> Steps:
+        size, blocks, block, address = self._words(4)
+        if block > LARGEST_BLOCK:
+            return INVALID_MESSAGE
+        download.begin(blocks, block, address)
+        if download is self._compressed:
+            self._inflater.reset()
+        erased = yield from self._flash.erase(address, size)
+        return 0 if erased else FAILED_TO_ACT
 
     def _mem_begin(self) -> Steps:
-        _, _, _, address = self._words(4)
-        self._download = _Download(Op.MEM_DATA, address)
+        _, blocks, block, address = self._words(4)
+        if block > LARGEST_BLOCK:
+            return INVALID_MESSAGE
+        self._plain.begin(blocks, block, address)
         return 0
         yield
 
-    def _block(self) -> Steps:
-        """FLASH_DATA, FLASH_DEFL_DATA and MEM_DATA."""
-        size, sequence = self._words(2)
-        start = HEADER.size + _BLOCK_HEADER
-        download = self._download
-        if (
-            download is None
-            or download.kind != self._opcode
-            or sequence != download.sequence
-            or start + size > _REQUEST_SIZE
-        ):
+    def _flash_data(self) -> Steps:
+        if self._words(1)[0] % 4:
             return INVALID_MESSAGE
+        data, error = self._block(self._plain)
+        if not error:
+            yield from self._flash.write(self._plain.address, data)
+            self._plain.address += len(data)
+        return error
+
+    def _defl_data(self) -> Steps:
+        download = self._compressed
+        data, error = self._block(download)
+        if error:
+            return error
+        windows, error = self._inflater.feed(data, last=download.sequence >= download.blocks)
+        for window in windows:
+            yield from self._flash.write(download.address, window)
+            download.address += len(window)
+        return error
+
+    def _mem_data(self) -> Steps:
+        data, error = self._block(self._plain)
+        if data:
+            self._must_be_memory(self._plain.address, len(data))
+            self._memory.load(self._plain.address, data)
+            self._plain.address += len(data)
+        return error
+        yield
+
+    def _block(self, download: _Download) -> tuple[bytes, int]:
+        """The data of a block and 0, or nothing and an error."""
+        _, _, declared_length, declared = HEADER.unpack_from(self._request)
+        size, sequence = self._words(2)
+        if declared_length > _LONGEST_BODY or size > download.block or sequence != download.sequence:
+            return b"", INVALID_MESSAGE
         download.sequence += 1
+        start = HEADER.size + _BLOCK_HEADER
         data = bytes(self._request[start : start + size])
-        if HEADER.unpack_from(self._request)[3] != checksum(data):
-            return INVALID_CHECKSUM
-        if download.kind == Op.MEM_DATA:
-            self._memory.load(download.address, data)
-        else:
-            if download.kind == Op.FLASH_DEFL_DATA:
-                try:
-                    data = download.inflate.decompress(data)
-                except zlib.error:
-                    return DEFLATE_ERROR
-            if not self._inside(download.address, len(data)):
-                return FLASH_WRITE_ERROR
-            yield from self._flash.write(download.address, data, self._now)
-        download.address += len(data)
-        return 0
+        if declared & 0xFF != checksum(data):
+            return b"", INVALID_CHECKSUM
+        return data, 0
 
     def _flash_end(self) -> Steps:
+        """Leaves in any case; an error when there was no download, or not all of it came."""
         (stay,) = self._words(1)
-        self._download = None
         self._exit = RunApplication() if stay else Reboot()
+        complete = self._plain.begun and self._plain.sequence >= self._plain.blocks
+        return 0 if complete else FAILED_TO_ACT
+        yield
+
+    def _defl_end(self) -> Steps:
+        (stay,) = self._words(1)
+        self._flash.lock()
+        if not stay:
+            self._exit = Reboot()
         return 0
         yield
 
     def _mem_end(self) -> Steps:
         stay, entry = self._words(2)
-        self._download = None
         if not stay:
             self._exit = Jump(entry)
         return 0
         yield
 
-    def _inside(self, address: int, length: int) -> bool:
-        return address + length <= min(self._flash_size, self._flash.size)
+    def _must_be_memory(self, address: int, length: int) -> None:
+        if not (self._memory.mapped(address) and self._memory.mapped(address + length - 1)):
+            raise _Dead
