@@ -48,11 +48,15 @@ def told_to_boards(draft: Draft) -> Iterator[Finding]:
 
 
 def where_found(bench: Bench) -> str | None:
-    """Which of this PC's addresses boards are told, where the bench file leaves it to the bench."""
+    """What boards with wires are told to find the server at: an URI, or an address or name of this PC."""
     server = bench.settings.server
     hardware = any(isinstance(board, BoardSettings) for board in bench.settings.boards.values())
-    if bench.settings.bench.plant is not None or not hardware or server.host not in EVERYWHERE:
+    if bench.settings.bench.plant is not None or not hardware:
         return None
+    secure = all(board.security is not None for board in bench.settings.boards.values())
+    advertised = server.secure_advertise if secure else server.advertise
+    if advertised is not None or server.host not in EVERYWHERE:
+        return advertised or server.host
     try:
         return address_for_boards(server.host, server.route_to)
     except ConfigError:  # then everything is advertised: the rule above has seen to it

@@ -33,7 +33,8 @@ def one_board(bench: Bench, name: str, *, seed: int = 0) -> Iterator[HardwareDut
             f"{bench.path}: boards.{name} is a program on this PC, no board with a supply",
             help="name a board of the bench file",
         )
-    with contextlib.ExitStack() as closing:
+    closing = contextlib.ExitStack()
+    try:
         plant = plant_of(bench, seed)
         if plant is not None:
             closing.callback(plant.close)
@@ -63,6 +64,8 @@ def one_board(bench: Bench, name: str, *, seed: int = 0) -> Iterator[HardwareDut
         closing.callback(dut.close)
         dut.flasher.check()
         yield dut
+    finally:  # without the block's exception: the guard acts only where an output stays on
+        closing.close()
 
 
 def _no_images(board_type: BoardType) -> ImageSet:

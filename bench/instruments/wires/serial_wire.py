@@ -15,14 +15,19 @@ from collections.abc import Callable
 from typing import Any, TypeVar, Unpack
 
 import serial
+from serial.tools import list_ports
 
-from bench.instruments.wires.wire import Checks, Wire
+from bench.instruments.wires.wire import Checks, Wire, reason_of
 from bench.timeline import Timeline
 
 T = TypeVar("T")
 
 SILENCE = 0.05
 """Seconds without a byte that end a reply of unknown length: 48 byte times at 9600 baud."""
+NOT_OPENED = (
+    "plug it in and switch it on, or correct `address`: ports present: {}; on Linux your user must be in the "
+    "port's group (dialout), and no other program may hold it"
+)
 
 
 class SerialWire(Wire):
@@ -49,10 +54,15 @@ class SerialWire(Wire):
         return self._port is not None
 
     def _connect(self) -> None:
+        port, limit = port_of(self.address), self._timeout
         with self.guarded("open"):
-            self._port = serial.serial_for_url(
-                port_of(self.address), baudrate=self._baud, timeout=self._timeout, write_timeout=self._timeout
-            )
+            try:
+                self._port = serial.serial_for_url(
+                    port, baudrate=self._baud, timeout=limit, write_timeout=limit
+                )
+            except serial.SerialException as fault:
+                present = ", ".join(sorted(found.device for found in list_ports.comports())) or "none"
+                raise self.fault("open", reason_of(fault), help=NOT_OPENED.format(present)) from fault
 
     def _disconnect(self) -> None:
         port, self._port = self._port, None
