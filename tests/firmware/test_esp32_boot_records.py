@@ -1,4 +1,4 @@
-"""Partition tables and OTA data are read as the bootloader reads them: tests/truth/data/esp32_bootloader.md."""
+"""Partition tables and OTA data are read as ESP-IDF reads them: see tests/truth/data/esp32_bootloader.md."""
 
 from __future__ import annotations
 

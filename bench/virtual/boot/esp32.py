@@ -2,10 +2,10 @@
 
 A table with a partition of eFuses belongs to a bootloader built with anti-rollback, another to one without.
 
-Source: ESP-IDF v5.3.1, bootloader_start.c, bootloader_init.c and bootloader_utility.c (what is printed,
-selected, written, and in which order), esp_ota_ops.c (the application's part). Recordings of the selection and
-of the load loop in tests/truth; lines before the partition table: boot logs in esp-idf issues (esp-idf#2396 has
-their order in v3.2; `chip revision` and the tag `boot.esp32` are v5's, see wokwi-features#1121).
+Source: ESP-IDF v5.3.1, bootloader_start.c, bootloader_utility.c (what is printed, selected, written, and in
+which order) and esp_ota_ops.c (the application's part); recordings of the selection and the load loop in
+tests/truth. The lines before the partition table are those of a boot log of v5.4.2 (wokwi-features#1121, an
+ESP32-P4), without its `efuse block revision`, which an ESP32 does not have.
 """
 
 from __future__ import annotations
@@ -210,11 +210,12 @@ def _loaded(board: _Board, choice: _Choice, log: Print) -> Steps:
             return index
         name = "Factory app partition" if index == FACTORY else f"OTA app partition slot {index}"
         log(f"{name} is not bootable", "E")
-    if _is_new_enough(board, layout.test, log) and layout.test.size:
-        if (yield from _is_good(board, layout.test, log)):
-            log("Falling back to test app as only bootable partition", "W")
-            log("Disabling RNG early entropy source...")
-            return TEST
+    # asked about although there may be none, which is then said
+    last_resort = _is_new_enough(board, layout.test, log) and layout.test.size > 0
+    if last_resort and (yield from _is_good(board, layout.test, log)):
+        log("Falling back to test app as only bootable partition", "W")
+        log("Disabling RNG early entropy source...")
+        return TEST
     log("No bootable app partitions in the partition table", "E")
     return None
 

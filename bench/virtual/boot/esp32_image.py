@@ -3,8 +3,8 @@
 Not modelled: the checks of RAM addresses that the bootloader alone makes when it loads (stack, its own data).
 
 Source: ESP-IDF v5.3.1, esp_image_format.c and bootloader_common_loader.c (components/bootloader_support);
-address ranges: soc.h of the ESP32. Recordings of `esp_image_verify` in tests/truth. What a read past the chip's
-end gives is not in them: the ROM's read refuses it (recalled, unchecked).
+address ranges: soc.h of the ESP32. Recordings of `esp_image_verify` in tests/truth. What a read past the end
+of the chip gives is not in them: the ROM's read refuses it (recalled, unchecked).
 """
 
 from __future__ import annotations
