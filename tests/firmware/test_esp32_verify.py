@@ -1,4 +1,4 @@
-"""Images are judged as ESP-IDF's bootloader judges them: see data/README.md."""
+"""Images are judged as ESP-IDF's bootloader judges them: see tests/truth/data/esp32_bootloader.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.errors import ImageError
 from bench.firmware.esp32_verify import image_length, revision_fault, signing_keys, verify
 from bench.firmware.image_set import ImageSet
 
-FILE = Path(__file__).parent / "data" / "esp32_images.jsonl.gz"
+FILE = Path(__file__).parents[1] / "truth" / "data" / "esp32_images.jsonl.gz"
 HEAD, *RECORDS = (json.loads(line) for line in gzip.decompress(FILE.read_bytes()).splitlines())
 
 

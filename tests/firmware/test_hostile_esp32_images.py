@@ -34,7 +34,7 @@ FINDINGS = {
     "wrong-chip": GOOD,
     "bad-segment": None,
     "bad-checksum": (False, True, True),
-    "bad-sha256": (True, False, True),
+    "bad-sha256": (True, False, False),
     "flip-signature": (True, True, False),
     "other-signature": (True, True, False),
     "wrong-key": (True, True, False),

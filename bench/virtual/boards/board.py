@@ -81,7 +81,7 @@ class VirtualBoard(ABC):
         return self.scheduler.now
 
     def print(self, text: str) -> None:
-        self.uart.transmit(text.encode("utf-8") + b"\r\n")
+        self.uart.transmit(text.encode("utf-8", "surrogateescape") + b"\r\n")
 
     def activity(self, name: str) -> None:
         if self.powered:

@@ -66,7 +66,7 @@ class VirtualEsp32(VirtualBoard):
         self.chip.power(on)
 
     def _load(self) -> Steps:
-        return (yield from bootloader.boot(self))
+        return (yield from bootloader.boot(self, REVISION))
 
     def _slots(self, running: RunningImage) -> UpdateSlots:
-        return bootloader.EspOtaSlots(self, running)
+        return bootloader.EspOtaSlots(self, running, REVISION)

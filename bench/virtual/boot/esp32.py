@@ -1,275 +1,257 @@
-"""The ESP32's second-stage bootloader with two OTA slots and rollback.
+"""The ESP32's second-stage bootloader with rollback, and the OTA functions of the application above it.
 
-Source: ESP-IDF programming guide, "Bootloader" and "Over the air updates (rollback)", and the log
-texts of the bootloader.
+A table with a partition of eFuses belongs to a bootloader built with anti-rollback, another to one without.
+
+Source: ESP-IDF v5.3.1, bootloader_start.c, bootloader_utility.c (what is printed, selected, written, and in
+which order) and esp_ota_ops.c (the application's part); recordings of the selection and the load loop in
+tests/truth. The lines before the partition table are those of a boot log of v5.4.2 (wokwi-features#1121, an
+ESP32-P4), without its `efuse block revision`, which an ESP32 does not have.
 """
 
 from __future__ import annotations
 
-import hashlib
-import struct
-import zlib
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 
+from bench.virtual.boot import esp32_otadata as otadata
 from bench.virtual.boot import slots as checks
-from bench.virtual.boot.esp32_secure import (
-    FUSES,
-    least_version,
-    raise_version,
-    secure_version,
-    signature_holds,
-    trusted_key,
-)
+from bench.virtual.boot.esp32_image import Verdict, Verifier
+from bench.virtual.boot.esp32_log import Log, Print, silent
+from bench.virtual.boot.esp32_otadata import ABORTED, NEW, PENDING_VERIFY, SECTOR, UNDEFINED, VALID, Entry
+from bench.virtual.boot.esp32_partitions import FACTORY, NOWHERE, TEST, Layout, read_layout
+from bench.virtual.boot.esp32_secure import least_version, raise_version, secure_version, trusted_key
 from bench.virtual.boot.traits import TRAITS_MAGIC, unpacked
 from bench.virtual.machine import Machine, Region, RunningImage
 from bench.virtual.process import Steps
 
-SECTOR = 0x1000
-NEW, PENDING_VERIFY, VALID, INVALID, ABORTED = range(5)
-UNDEFINED = 0xFFFFFFFF
+FIRST_REVISION = 100
+"""v1.0, which a chip is unless somebody says otherwise."""
+
 _HASH_RATE = 5e6  # bytes hashed in a second with the SHA peripheral, an estimate
-_TABLE = 0x8000
 _DESCRIPTOR = 32
-_CHIP_ID = 0  # ESP32
+_NO_DESCRIPTION = 261  # ESP_ERR_NOT_FOUND
+_BANNER = (
+    ("boot", "ESP-IDF v5.3.1 2nd stage bootloader"),
+    ("boot", "compile time Jan  1 2026 00:00:00"),
+    ("boot", "Multicore bootloader"),
+    ("boot", "chip revision: v{major}.{minor}"),
+    ("boot.esp32", "SPI Speed      : 40MHz"),
+    ("boot.esp32", "SPI Mode       : DIO"),
+    ("boot.esp32", "SPI Flash Size : {megabytes}MB"),
+    ("boot", "Enabling RNG early entropy source..."),
+)
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    sector: int
-    sequence: int
-    state: int
+class _Board:
+    """A machine as bootloader and application see it: by partitions."""
+
+    machine: Machine
+    layout: Layout
+    revision: int
 
     @property
-    def bootable(self) -> bool:
-        return self.state not in (INVALID, ABORTED)
+    def guarded(self) -> bool:
+        """Whether old secure versions are refused."""
+        fuses = self.layout.fuses
+        return fuses != NOWHERE and fuses.offset + 4 <= self.machine.flash.size
 
+    def entries(self) -> list[Entry]:
+        return otadata.entries(self.machine.flash, self.layout.otadata)
 
-class _Flash:
-    """The flash as bootloader and application see it: by partitions."""
+    def write(self, entry: Entry) -> Steps:
+        self.machine.activity("flash")
+        yield from otadata.write(self.machine, self.layout.otadata, entry)
+        self.machine.activity("boot")
 
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self.partitions = self._partition_table()
+    def verdict(self, place: Region, log: Print, *, loads: bool) -> Verdict:
+        trusted = trusted_key(self.machine)
+        return Verifier(self.machine.flash, self.revision, trusted, log, loads).verify(place)
 
-    def _partition_table(self) -> dict[str, tuple[int, int, Region]]:
-        """Label -> type, subtype, place; empty when the table is missing or its MD5 is wrong."""
-        data = self.machine.flash.read(_TABLE, 0xC00)
-        rows = {}
-        for start in range(0, len(data), 32):
-            row = data[start : start + 32]
-            if row[:2] == b"\xaa\x50":
-                kind, subtype, offset, size = struct.unpack_from("<BBII", row, 2)
-                label = row[12:28].rstrip(b"\0").decode("ascii", "replace")
-                rows[label] = (kind, subtype, Region(offset, size))
-            elif row[:2] == b"\xeb\xeb":
-                return rows if row[16:] == hashlib.md5(data[:start]).digest() else {}
-            else:
-                return {}
-        return {}
-
-    def apps(self) -> list[tuple[str, Region]]:
-        """The OTA slots in the order of their subtypes."""
-        found = [
-            (subtype, label, place)
-            for label, (kind, subtype, place) in self.partitions.items()
-            if kind == 0 and subtype >= 0x10
-        ]
-        return [(label, place) for _, label, place in sorted(found)]
-
-    @property
-    def fuses(self) -> Region | None:
-        """Where a development board keeps what a product has in its eFuses."""
-        return self.partitions[FUSES][2] if FUSES in self.partitions else None
-
-    def otadata(self) -> Region:
-        return self.partitions["otadata"][2]
-
-    def read(self, place: Region, offset: int, length: int) -> bytes:
-        return self.machine.flash.read(place.offset + offset, length)
-
-    def entries(self) -> list[_Entry]:
-        """The OTA entries whose CRC is right."""
-        found = []
-        for sector in (0, 1):
-            data = self.read(self.otadata(), sector * SECTOR, 32)
-            sequence, state, crc = struct.unpack("<I20xII", data)
-            if sequence not in (0, UNDEFINED) and crc == _sequence_crc(sequence):
-                found.append(_Entry(sector, sequence, state))
-        return found
-
-    def write_entry(self, sector: int, sequence: int, state: int) -> Steps:
-        start = self.otadata().offset + sector * SECTOR
-        data = struct.pack("<I20sII", sequence, b"\xff" * 20, state, _sequence_crc(sequence))
-        yield from self.machine.flash.erase(start, SECTOR, self.machine.now)
-        yield from self.machine.flash.write(start, data, self.machine.now)
-
-
-def _sequence_crc(sequence: int) -> int:
-    return zlib.crc32(struct.pack("<I", sequence), 0xFFFFFFFF)
-
-
-# ---- verification ---------------------------------------------------------------------------------
-
-
-def _judge(flash: _Flash, place: Region) -> tuple[str, int]:
-    """A `slots` verdict for the image in `place`, and its length in bytes."""
-    header = flash.read(place, 0, 24)
-    if header[0] != 0xE9 or not 1 <= header[1] <= 16:
-        return checks.UNSUPPORTED, 0
-    if not _is_for_this_chip(header):
-        return checks.WRONG_BOARD, 0
-    position, checksum = 24, 0xEF
-    for _ in range(header[1]):
-        if position + 8 > place.size:
-            return checks.INTEGRITY, 0
-        (length,) = struct.unpack_from("<I", flash.read(place, position + 4, 4))
-        position += 8
-        if position + length > place.size - 64:
-            return checks.INTEGRITY, 0
-        checksum ^= _folded(flash.read(place, position, length))
-        position += length
-    position += 15 - position % 16
-    if flash.read(place, position, 1)[0] != checksum:
-        return checks.INTEGRITY, 0
-    position += 1
-    if header[23] == 1:
-        digest = hashlib.sha256(flash.read(place, 0, position)).digest()
-        if flash.read(place, position, 32) != digest:
-            return checks.INTEGRITY, 0
-        position += 32
-    trusted = trusted_key(flash.machine)
-    if trusted is not None and not signature_holds(partial(flash.read, place), position, trusted):
-        return checks.SIGNATURE, 0
-    return checks.OK, position
-
-
-def _is_for_this_chip(header: bytes) -> bool:
-    return bool(struct.unpack_from("<H", header, 12)[0] == _CHIP_ID)
-
-
-def _is_too_old(flash: _Flash, place: Region) -> bool:
-    """Whether the image's secure version is below the one that the fuses ask for."""
-    return secure_version(partial(flash.read, place)) < least_version(flash.machine, flash.fuses)
-
-
-def _folded(data: bytes) -> int:
-    """XOR of all bytes, by halves."""
-    value, width = int.from_bytes(data, "little"), 1
-    while width < len(data):
-        width *= 2
-    while width > 1:
-        width //= 2
-        value = (value >> (8 * width)) ^ (value & ((1 << (8 * width)) - 1))
-    return value
-
-
-def _length(flash: _Flash, place: Region) -> int:
-    return _judge(flash, place)[1]
+    def burn(self, place: Region, log: Print) -> Steps:
+        """Raise the secure version to that of the application in `place`."""
+        version = secure_version(self.machine, place)
+        if version is None:
+            log(f"Failed to get partition description {_NO_DESCRIPTION}", "E")
+        else:
+            yield from raise_version(self.machine, self.layout.fuses, version)
 
 
 # ---- the boot -------------------------------------------------------------------------------------
 
 
-class _Log:
-    """ESP-IDF's form: level, milliseconds since boot, tag."""
+@dataclass(slots=True)
+class _Choice:
+    """Where the bootloader begins to look for an application, and what the OTA data said of it."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._start = machine.now()
+    index: int = FACTORY
+    entry: Entry | None = None
+    """As it was found; None when none was selected."""
+    initial: bool = False
+    """The OTA data is to be written once an application was found."""
+    aborted: list[Entry] = field(default_factory=list)
 
-    def __call__(self, text: str, level: str = "I", tag: str = "boot") -> None:
-        milliseconds = int((self._machine.now() - self._start) * 1000) + 30
-        self._machine.print(f"{level} ({milliseconds}) {tag}: {text}")
 
+def boot(machine: Machine, revision: int = FIRST_REVISION) -> Steps:
+    """From the ROM's jump to the application; the value is the `RunningImage`, or None.
 
-def boot(machine: Machine) -> Steps:
-    """From the ROM's jump to the application; the value is the `RunningImage`, or None."""
+    `revision` is the chip's, 300 is v3.0. None stands for the reset that follows.
+    """
     machine.activity("boot")
-    log = _Log(machine)
+    log = Log(machine)
     yield 0.03
-    log("ESP-IDF v5.3.1 2nd stage bootloader")
-    log("Enabling RNG early entropy source...")
-    flash = _Flash(machine)
-    apps = flash.apps()
-    if not apps or "otadata" not in flash.partitions:
+    major, minor = divmod(revision, 100)
+    for tag, text in _BANNER:
+        log(text.format(major=major, minor=minor, megabytes=machine.flash.size >> 20), tag=tag)
+    layout = read_layout(machine.flash, log)
+    if layout is None:
         log("load partition table error!", "E")
+        machine.activity("idle")
         return None
-    log("Partition Table:")
-    log("## Label            Usage          Type ST Offset   Length")
-    for number, (label, (kind, subtype, place)) in enumerate(flash.partitions.items()):
-        usage = "OTA app" if kind == 0 else "data"
+    board = _Board(machine, layout, revision)
+    choice = yield from _selected(board, log)
+    index = (yield from _loaded(board, choice, log)) if choice is not None else None
+    if index is None:
+        machine.activity("idle")
+        return None
+    return _running(board, index, _arrival(choice, index))
+
+
+def _selected(board: _Board, log: Print) -> Steps:
+    """Read the OTA data, write what it changes; the value is a `_Choice`, or None for a reset."""
+    layout = board.layout
+    if layout.otadata.offset == 0:
+        return _Choice()
+    if layout.otadata.size < 2 * SECTOR:
         log(
-            f"{number:2} {label:16} {usage:14} {kind:02x}   {subtype:02x} {place.offset:08x} {place.size:08x}"
+            f"ota_info partition size {layout.otadata.size} is too small (minimum {2 * SECTOR} bytes)",
+            "E",
         )
-    log("End of partition table")
-
-    rolled_back = yield from _abort_unconfirmed(machine, flash)
-    machine.activity("boot")
-    candidates = [e for e in flash.entries() if e.bootable]
-    active = max(candidates, key=lambda e: e.sequence) if candidates else None
-    if active is None and flash.entries():
-        log("ota data partition invalid and no factory, will try all partitions", "E")
-    chosen = (active.sequence - 1) % len(apps) if active is not None else 0
-    if rolled_back:
-        log("Rollback to previously worked partition.")
-    arrival = "revert" if rolled_back else "normal"
-    if active is not None and active.state == NEW:
-        machine.activity("flash")
-        yield from flash.write_entry(active.sector, active.sequence, PENDING_VERIFY)
-        machine.activity("boot")
-        arrival = "test"
-
-    for number in (chosen, *(n for n in range(len(apps)) if n != chosen)):
-        label, place = apps[number]
-        verdict, length = _judge(flash, place)
-        yield (length or 0x10000) / _HASH_RATE
-        if verdict == checks.OK and _is_too_old(flash, place):
-            log(f"Secure version of the app in slot {number} is too low", "E")
-        elif verdict == checks.OK:
-            log(f"Loaded app from partition at offset {place.offset:#x}")
-            if number != chosen:
-                arrival = "revert"
-            if number == chosen and (active is None or active.state in (VALID, UNDEFINED)):
-                version = secure_version(partial(flash.read, place))
-                yield from raise_version(machine, flash.fuses, version)
-            return _running(flash, label, place, arrival)
-        elif verdict == checks.SIGNATURE:
-            log("Secure boot signature verification failed", "E", "secure_boot_v2")
-        elif verdict == checks.INTEGRITY:
-            log("Image hash failed - image is corrupt", "E", "esp_image")
+        return None
+    if layout.otadata.offset + 2 * SECTOR > board.machine.flash.size:
+        return None
+    found = board.entries()
+    choice = _Choice()
+    choice.aborted = yield from _abort_unconfirmed(board, found)
+    for entry in choice.aborted:
+        found[entry.sector] = entry
+    if board.guarded:
+        log("Enabled a check secure version of app for anti rollback")
+        log(f"Secure version (from eFuse) = {least_version(board.machine, layout.fuses)}")
+        if all(entry.initial for entry in found):
+            log("otadata[0..1] in initial state")
+            choice.initial = True
+            return choice
+        candidates = [entry for entry in found if entry.valid]
+        if candidates and layout.app_count == 0:
+            return None  # a division by the number of slots: the processor's exception resets the chip
+        slots = [layout.ota.get(entry.slot(layout.app_count), NOWHERE) for entry in candidates]
+        candidates = [
+            e for e, place in zip(candidates, slots, strict=True) if _is_new_enough(board, place, log)
+        ]
+    elif all(entry.invalid for entry in found) or layout.app_count == 0:
+        if layout.factory.offset:
+            log("Defaulting to factory image")
         else:
-            log(f"image at {place.offset:#x} has invalid magic byte", "E", "esp_image")
-        log(f"OTA app partition slot {number} is not bootable", "E")
+            log("No factory image, trying OTA 0")
+            choice.index, choice.initial = 0, all(entry.initial for entry in found)
+        return choice
+    else:
+        candidates = [entry for entry in found if entry.valid]
+    choice.entry = otadata.active(candidates)
+    if choice.entry is not None:
+        choice.index = choice.entry.slot(layout.app_count)
+        if choice.entry.state == NEW:
+            yield from board.write(choice.entry.with_state(PENDING_VERIFY))
+        if board.guarded and choice.entry.state == VALID:  # before anybody has looked at the image
+            yield from board.burn(layout.ota.get(choice.index, NOWHERE), log)
+    elif layout.factory.offset:
+        log("ota data partition invalid, falling back to factory", "E")
+    else:
+        log("ota data partition invalid and no factory, will try all partitions", "E")
+    return choice
+
+
+def _abort_unconfirmed(board: _Board, found: list[Entry]) -> Steps:
+    """An image that ran, and that nobody confirmed, never boots again; the value: the entries changed."""
+    aborted = [entry.with_state(ABORTED) for entry in found if entry.state == PENDING_VERIFY]
+    for entry in aborted:
+        yield from board.write(entry)
+    return aborted
+
+
+def _is_new_enough(board: _Board, place: Region, log: Print) -> bool:
+    """Whether the secure version, if that is asked for, is not below the one that the fuses have."""
+    if not board.guarded:
+        return True
+    version = secure_version(board.machine, place)
+    if version is None:
+        log(f"Failed to get partition description {_NO_DESCRIPTION}", "E")
+        return False
+    return version >= least_version(board.machine, board.layout.fuses)
+
+
+def _loaded(board: _Board, choice: _Choice, log: Print) -> Steps:
+    """Try applications until one is good; the value is its index, or None.
+
+    From the chosen one down to the factory application, then those above it, then the test application.
+    """
+    layout = board.layout
+    for index in (*range(choice.index, FACTORY - 1, -1), *range(choice.index + 1, layout.app_count)):
+        place = layout.place(index)
+        if place.size == 0:
+            continue
+        if _is_new_enough(board, place, log) and (yield from _is_good(board, place, log)):
+            if choice.initial and index != FACTORY:
+                yield from board.write(otadata.made(0, index + 1, VALID))
+                log(f"Set actual ota_seq={index + 1} in otadata[0]")
+                if board.guarded:
+                    yield from board.burn(place, log)
+            log("Disabling RNG early entropy source...")
+            return index
+        name = "Factory app partition" if index == FACTORY else f"OTA app partition slot {index}"
+        log(f"{name} is not bootable", "E")
+    # asked about although there may be none, which is then said
+    last_resort = _is_new_enough(board, layout.test, log) and layout.test.size > 0
+    if last_resort and (yield from _is_good(board, layout.test, log)):
+        log("Falling back to test app as only bootable partition", "W")
+        log("Disabling RNG early entropy source...")
+        return TEST
     log("No bootable app partitions in the partition table", "E")
-    machine.activity("idle")
     return None
 
 
-def _abort_unconfirmed(machine: Machine, flash: _Flash) -> Steps:
-    """An image that ran, and that nobody confirmed, never boots again; the value: was there one."""
-    found = False
-    for entry in flash.entries():
-        if entry.state == PENDING_VERIFY:
-            machine.activity("flash")
-            yield from flash.write_entry(entry.sector, entry.sequence, ABORTED)
-            found = True
-    return found
+def _is_good(board: _Board, place: Region, log: Print) -> Steps:
+    verdict, length = board.verdict(place, log, loads=True)
+    yield (length or 0x10000) / _HASH_RATE
+    if verdict != checks.OK:
+        return False
+    log(f"Loaded app from partition at offset {place.offset:#x}")
+    return True
 
 
-def _described(flash: _Flash, place: Region) -> tuple[str, str]:
+def _arrival(choice: _Choice, index: int) -> str:
+    if choice.aborted or (choice.entry is not None and index != choice.index):
+        return "revert"
+    return "test" if choice.entry is not None and choice.entry.state == NEW else "normal"
+
+
+def _stored(machine: Machine, address: int, length: int) -> bytes:
+    """Fewer bytes where the flash ends before."""
+    return machine.flash.read(address, min(length, machine.flash.size - address))
+
+
+def _described(machine: Machine, place: Region) -> tuple[str, str]:
     """Project name and version from the application descriptor."""
-    data = flash.read(place, _DESCRIPTOR, 80)
-    version, project = (
-        field.split(b"\0")[0].decode("utf-8", "replace") for field in (data[16:48], data[48:])
-    )
+    data = _stored(machine, place.offset + _DESCRIPTOR, 80)
+    version, project = (part.split(b"\0")[0].decode("utf-8", "replace") for part in (data[16:48], data[48:]))
     return project, version
 
 
-def _running(flash: _Flash, label: str, place: Region, arrival: str) -> RunningImage:
-    block = unpacked(TRAITS_MAGIC, flash.read(place, _DESCRIPTOR + 256, 0x1000))
-    version = _described(flash, place)[1]
-    return RunningImage(label, version, block or {}, arrival != "test", arrival)
+def _running(board: _Board, index: int, arrival: str) -> RunningImage:
+    place = board.layout.place(index)
+    block = unpacked(TRAITS_MAGIC, _stored(board.machine, place.offset + _DESCRIPTOR + 256, 0x1000))
+    version = _described(board.machine, place)[1]
+    return RunningImage(board.layout.labels[index], version, block or {}, arrival != "test", arrival)
 
 
 # ---- what the application may do ------------------------------------------------------------------
@@ -278,22 +260,25 @@ def _running(flash: _Flash, label: str, place: Region, arrival: str) -> RunningI
 class EspOtaSlots:
     """`UpdateSlots` over the OTA slot that does not run, and the OTA data."""
 
-    def __init__(self, machine: Machine, running: RunningImage) -> None:
+    def __init__(self, machine: Machine, running: RunningImage, revision: int = FIRST_REVISION) -> None:
+        layout = read_layout(machine.flash, silent)
+        assert layout is not None, "an application runs, so the table was good"
         self._machine = machine
-        self._flash = _Flash(machine)
-        self._apps = self._flash.apps()
-        labels = [label for label, _ in self._apps]
-        self._running = labels.index(running.region)
-        self._target = (self._running + 1) % len(labels)
-        self.region, self._place = self._apps[self._target]
+        self._board = _Board(machine, layout, revision)
+        index = next(number for number, label in layout.labels.items() if label == running.region)
+        self._home = layout.place(index)
+        above = [slot for slot in sorted(layout.ota) if slot > index >= 0]
+        self._target = min(above or layout.ota, default=0)
+        self.region, self._place = layout.labels.get(self._target, ""), layout.place(self._target)
 
     @property
     def capacity(self) -> int:
         return self._place.size
 
-    def _active(self) -> _Entry | None:
-        entries = [e for e in self._flash.entries() if e.bootable]
-        return max(entries, key=lambda e: e.sequence) if entries else None
+    def _active(self) -> Entry | None:
+        if not self._board.layout.otadata.offset:
+            return None
+        return otadata.active([entry for entry in self._board.entries() if entry.valid])
 
     @property
     def confirmed(self) -> bool:
@@ -308,34 +293,42 @@ class EspOtaSlots:
                 yield from flash.erase(sector, SECTOR, self._machine.now)
 
     def package(self) -> tuple[str, str]:
-        return _described(self._flash, self._place)
+        return _described(self._machine, self._place)
 
     def write(self, offset: int, data: bytes) -> Steps:
         yield from self._machine.flash.write(self._place.offset + offset, data, self._machine.now)
 
     def check(self, length: int) -> Steps:
         yield length / _HASH_RATE
-        verdict, found = _judge(self._flash, self._place)
+        verdict, found = self._board.verdict(self._place, silent, loads=False)
         if verdict == checks.OK and found > length:
             return checks.INTEGRITY
         return verdict
 
     def request_upgrade(self) -> Steps:
         """The next sequence number that names the target slot, in the sector not in use, state NEW."""
-        if _is_too_old(self._flash, self._place):
+        if not self._board.layout.otadata.offset or not self._place.size:
+            return "there is no OTA data, or no slot"
+        if not _is_new_enough(self._board, self._place, silent):
             return "its secure version is too low"
-        active = self._active()
-        sequence = (active.sequence if active else 0) + 1
-        while (sequence - 1) % len(self._apps) != self._target:
-            sequence += 1
+        active, count = self._active(), self._board.layout.app_count
+        sequence = self._target + 1
+        if active is not None:
+            sequence %= count
+            sequence += max(0, -(-(active.sequence - sequence) // count)) * count
         sector = 1 - active.sector if active else 0
-        yield from self._flash.write_entry(sector, sequence, NEW)
+        yield from self._write(otadata.made(sector, sequence & 0xFFFFFFFF, NEW))
         return None
 
     def confirm(self) -> Steps:
         active = self._active()
         if active is not None and active.state not in (VALID, UNDEFINED):
-            yield from self._flash.write_entry(active.sector, active.sequence, VALID)
+            yield from self._write(otadata.made(active.sector, active.sequence, VALID))
+            if self._board.guarded:
+                yield from self._board.burn(self._home, silent)
+
+    def _write(self, entry: Entry) -> Steps:
+        yield from otadata.write(self._machine, self._board.layout.otadata, entry)
 
     def invalidate(self) -> Steps:
         if not self._machine.flash.is_erased(self._place.offset, SECTOR):

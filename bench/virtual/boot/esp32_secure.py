@@ -1,10 +1,11 @@
 """What the ESP32's bootloader holds against an image that is whole: its signature and its age.
 
 The board is a development one, as ESP-IDF lets them be built: the digest of the public key is in the
-second-stage bootloader, and the secure version in the partition `emul_efuse`, one bit a version.
-A product has both in its eFuses.
+second-stage bootloader, and the secure version in the partition of type data, subtype efuse, one bit a
+version. A product has both in its eFuses.
 
-Source: ESP-IDF programming guide, "Secure Boot v2" and "App OTA, anti-rollback".
+Source: ESP-IDF programming guide, "Secure Boot v2" and "App OTA, anti-rollback"; ESP-IDF v5.3.1,
+`esp_efuse_update_secure_version` (components/efuse) and `bootloader_common_get_partition_description`.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from bench.virtual.machine import Machine, Region
 from bench.virtual.process import Steps
 
 SECTOR = 0x1000
-FUSES = "emul_efuse"
 _BOOTLOADER = 0x1000
 _FIRST_SEGMENT = 32  # behind the image's header and the segment's own
 _BLOCK = 1216
 _PUBLIC_KEY = slice(36, 812)
-_SECURE_VERSION = 32 + 4  # in the application descriptor
+_DESCRIPTOR = 32
+_DESCRIPTOR_MAGIC = 0xABCD5432
+_FUSE_BITS = 32
 
 
 def trusted_key(machine: Machine) -> bytes | None:
@@ -61,22 +63,25 @@ def signature_holds(read: Callable[[int, int], bytes], length: int, trusted: byt
     return True
 
 
-def secure_version(read: Callable[[int, int], bytes]) -> int:
-    """What the application descriptor of an image says."""
-    return int.from_bytes(read(_SECURE_VERSION, 4), "little")
+def secure_version(machine: Machine, place: Region) -> int | None:
+    """What the descriptor of the application in `place` says; None when there is no descriptor."""
+    if place.offset + _DESCRIPTOR + 8 > machine.flash.size:
+        return None
+    magic, version = struct.unpack("<II", machine.flash.read(place.offset + _DESCRIPTOR, 8))
+    return int(version) if magic == _DESCRIPTOR_MAGIC else None
 
 
-def least_version(machine: Machine, fuses: Region | None) -> int:
-    """The secure version that images must have at least."""
-    if fuses is None:
-        return 0
+def least_version(machine: Machine, fuses: Region) -> int:
+    """The secure version that images must have at least: as many bits as are burned."""
     burned = int.from_bytes(machine.flash.read(fuses.offset, 4), "little") ^ 0xFFFFFFFF
     return burned.bit_count()
 
 
-def raise_version(machine: Machine, fuses: Region | None, version: int) -> Steps:
-    """Burn one bit for each version, up to that of a confirmed image."""
-    if fuses is None or version <= least_version(machine, fuses):
+def raise_version(machine: Machine, fuses: Region, version: int) -> Steps:
+    """Burn the bits from those of the present version up to `version`; one too high burns none."""
+    present = least_version(machine, fuses)
+    if not present < version <= _FUSE_BITS:
         return
-    left = (0xFFFFFFFF << version) & 0xFFFFFFFF
-    yield from machine.flash.write(fuses.offset, left.to_bytes(4, "little"), machine.now)
+    burned = (1 << version) - (1 << present)
+    left = (burned ^ 0xFFFFFFFF).to_bytes(4, "little")
+    yield from machine.flash.write(fuses.offset, left, machine.now)

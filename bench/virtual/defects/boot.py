@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.virtual.boot import esp32, mcuboot, mcuboot_image, swap
+from bench.virtual.boot import esp32, esp32_image, esp32_otadata, mcuboot, mcuboot_image, swap
 from bench.virtual.boot import slots as checks
 from bench.virtual.boot.esp32 import EspOtaSlots
 from bench.virtual.boot.mcuboot import McubootSlots
@@ -64,10 +64,10 @@ def board_not_checked(healthy: Any) -> Any:
     return lambda protected, keys: True
 
 
-@BOOT(esp32, "_is_for_this_chip", source="own", boards=ESP32, hints=("test_image_for_another_board",))
+@BOOT(esp32_image, "_is_for_this_chip", source="own", boards=ESP32, hints=("test_image_for_another_board",))
 def chip_not_checked(healthy: Any) -> Any:
     """An image for another chip is taken and booted."""
-    return lambda header: True
+    return lambda header, revision, log: True
 
 
 @BOOT(mcuboot, "_wanted_swap", source="esp-idf#7859", boards=NRF9160, hints=REVERTS)
@@ -122,9 +122,9 @@ def confirmed_in_the_wrong_slot(healthy: Any) -> Any:
 def rollback_not_enabled(healthy: Any) -> Any:
     """An image that was not confirmed is booted again."""
 
-    def abort(machine: Any, flash: Any) -> Any:
+    def abort(board: Any, found: Any) -> Any:
         yield 0.0
-        return False
+        return []
 
     return abort
 
@@ -137,7 +137,7 @@ def image_valid_at_once(healthy: Any) -> Any:
         yield from healthy(self)
         active = self._active()
         assert active is not None
-        yield from self._flash.write_entry(active.sector, active.sequence, esp32.VALID)
+        yield from self._write(active.with_state(esp32_otadata.VALID))
 
     return request_upgrade
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from bench.virtual.boot import esp32, mcuboot, mcuboot_image, mcuboot_slot
+from bench.virtual.boot import esp32, esp32_image, mcuboot, mcuboot_image, mcuboot_slot
 from bench.virtual.defects.defect import NRF9160, Area, Patch, always
 from bench.virtual.firmware.update.object5 import UpdateObject
 
@@ -19,7 +19,7 @@ SWEEP = ("test_power_cut_at_every_flash_operation[",)
     "_is_signed",
     source="GHSA-gcxh-546h-phg4",
     hints=HOSTILE,
-    also=(Patch(esp32, "signature_holds", always(lambda read, length, trusted: True)),),
+    also=(Patch(esp32_image, "signature_holds", always(lambda read, length, trusted: True)),),
 )
 def signature_not_checked(healthy: Any) -> Any:
     """Any image with a right hash boots, whoever signed it."""
