@@ -21,6 +21,7 @@ import org.eclipse.leshan.client.object.Security;
 import org.eclipse.leshan.client.object.Server;
 import org.eclipse.leshan.client.observer.LwM2mClientObserverAdapter;
 import org.eclipse.leshan.client.resource.BaseInstanceEnabler;
+import org.eclipse.leshan.client.resource.LwM2mInstanceEnablerFactory;
 import org.eclipse.leshan.client.resource.ObjectsInitializer;
 import org.eclipse.leshan.client.send.ManualDataSender;
 import org.eclipse.leshan.client.servers.LwM2mServer;
@@ -67,6 +68,11 @@ public class ClientPeer {
         objects.setInstancesForObject(1, new Server(1, Long.parseLong(options.get("lifetime"))));
         objects.setInstancesForObject(3, new ThisDevice(firmware));
         objects.setInstancesForObject(5, firmware);
+        LwM2mInstanceEnablerFactory none = (model, id, used) -> {
+            throw new UnsupportedOperationException("single instances, which nobody creates");
+        };
+        objects.setFactoryForObject(3, none);
+        objects.setFactoryForObject(5, none);
 
         var endpoints = new CaliforniumClientEndpointsProvider.Builder(new CoapClientProtocolProvider(),
                 new CoapsClientProtocolProvider());

@@ -24,7 +24,9 @@ endpoint = "leshan-1"
 SECURED = 'security = { psk_identity = "leshan-1", psk_key = "00112233445566778899aabbccddeeff" }\n'
 
 
-def package(version: str, *, magic: str = "leshan-board firmware", trait: str = "", size: int = 20_000) -> bytes:
+def package(
+    version: str, *, magic: str = "leshan-board firmware", trait: str = "", size: int = 20_000
+) -> bytes:
     """Magic, version, SHA-256 of version and body, body; the same for the same arguments."""
     body = f"\ntrait: {trait}\n".encode() + random.Random(version).randbytes(size)
     digest = hashlib.sha256(f"{version}\n".encode() + body).hexdigest()
