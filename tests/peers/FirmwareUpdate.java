@@ -27,6 +27,7 @@ import org.eclipse.leshan.core.request.argument.Arguments;
 import org.eclipse.leshan.core.response.ExecuteResponse;
 import org.eclipse.leshan.core.response.ReadResponse;
 import org.eclipse.leshan.core.response.WriteResponse;
+import org.eclipse.leshan.core.util.datatype.ULong;
 
 /**
  * Object 5, version 1.0 or 1.1, after its definition by OMA; what must survive a restart is in a file.
@@ -40,7 +41,7 @@ public class FirmwareUpdate extends BaseInstanceEnabler {
     static final int IDLE = 0, DOWNLOADING = 1, DOWNLOADED = 2, UPDATING = 3;
     static final int INITIAL = 0, SUCCESS = 1, NO_FLASH = 2, LOST = 4, INTEGRITY = 5, UNSUPPORTED = 6, BAD_URI = 7,
             FAILED = 8, BAD_SCHEME = 9, CANCELLED = 10;
-    static final String MAGIC = "leshan-board firmware", OTHER_BOARD = "other-board firmware";
+    static final String MAGIC = "leshan-board firmware";
 
     private final Path file, slot;
     private final int limit;
@@ -48,7 +49,7 @@ public class FirmwareUpdate extends BaseInstanceEnabler {
     private final Runnable restart;
     private final Properties kept = new Properties();
     private int state, result, severity = 1;
-    private long deferral;
+    private ULong deferral = ULong.valueOf(0);
     private Date changed = new Date();
     private String uri = "";
     private Request fetching;
@@ -134,7 +135,7 @@ public class FirmwareUpdate extends BaseInstanceEnabler {
             severity = (int) wanted;
             return WriteResponse.success();
         case DEFER:
-            deferral = (Long) value.getValue();
+            deferral = (ULong) value.getValue();
             return WriteResponse.success();
         default:
             return WriteResponse.methodNotAllowed();
@@ -238,7 +239,7 @@ public class FirmwareUpdate extends BaseInstanceEnabler {
         if (image.length > limit) {
             become(IDLE, NO_FLASH);
         } else if (!head[0].equals(MAGIC)) {
-            become(IDLE, head[0].equals(OTHER_BOARD) ? INTEGRITY : UNSUPPORTED);
+            become(IDLE, UNSUPPORTED); // another board's, or no firmware
         } else if (!head[2].equals(sha256(image, head))) {
             become(IDLE, INTEGRITY);
         } else {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import shlex
 from pathlib import Path
 
 from java_peers import JAVA, classpath

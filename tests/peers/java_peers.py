@@ -1,4 +1,4 @@
-"""The Java peers: what Maven fetches, what javac makes of the sources here, kept in the user's cache folder."""
+"""The Java peers: what Maven fetches and what javac makes of the sources here, in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _made(folder: Path, *command: str) -> Path:
 
 @functools.cache
 def classpath() -> str:
-    """Libraries and compiled peers, as `java -cp` takes them. Raises `AssertionError` with what a tool said."""
+    """Libraries and compiled peers, for `java -cp`. Raises `AssertionError` with what a tool said."""
     jars = _made(
         _cache() / f"jars-{_digest(POM)}",
         shutil.which("mvn") or "mvn",  # on Windows a script, which must be named in full

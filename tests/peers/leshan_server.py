@@ -1,4 +1,4 @@
-"""Leshan's server in a process of its own (`ServerPeer.java`), asked from the thread that drives a bench's clock."""
+"""Leshan's server, a process of its own (`ServerPeer.java`), asked from the thread that drives a clock."""
 
 from __future__ import annotations
 

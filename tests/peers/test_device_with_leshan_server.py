@@ -189,7 +189,7 @@ def test_reboot(device: Registered) -> None:
 
 @pytest.mark.parametrize("delivery", ["push", "pull"])
 def test_whole_update(attached: Registered, tmp_path: Path, delivery: str) -> None:
-    """Leshan writes the package in blocks, or the device fetches it from Californium; state by notification."""
+    """Leshan writes the package in blocks, or the device fetches it from Californium; it notifies."""
     device = attached
     device.install()
     mark = len(device.leshan.events)
