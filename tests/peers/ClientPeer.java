@@ -1,8 +1,10 @@
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.cert.CertificateFactory;
 import java.util.Arrays;
-import java.util.EnumSet;
+import java.util.Base64;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
@@ -30,7 +32,6 @@ import org.eclipse.leshan.core.model.ObjectLoader;
 import org.eclipse.leshan.core.model.ObjectModel;
 import org.eclipse.leshan.core.model.ResourceModel.Type;
 import org.eclipse.leshan.core.node.LwM2mResource;
-import org.eclipse.leshan.core.request.BindingMode;
 import org.eclipse.leshan.core.request.ContentFormat;
 import org.eclipse.leshan.core.request.RegisterRequest;
 import org.eclipse.leshan.core.request.argument.Arguments;
@@ -62,9 +63,7 @@ public class ClientPeer {
                 .filter(m -> m.id != 5 || m.version.equals(version)).collect(Collectors.toList());
         // of the other objects, those of LwM2M 1.1
         var objects = new ObjectsInitializer(new LwM2mModelRepository(models).getLwM2mModel());
-        String identity = options.getOrDefault("psk-identity", "");
-        objects.setInstancesForObject(0, identity.isEmpty() ? Security.noSec(server, 1)
-                : Security.psk(server, 1, identity.getBytes(), HexFormat.of().parseHex(options.get("psk-key"))));
+        objects.setInstancesForObject(0, security(server, options));
         objects.setInstancesForObject(1, new Server(1, Long.parseLong(options.get("lifetime"))));
         objects.setInstancesForObject(3, new ThisDevice(firmware));
         objects.setInstancesForObject(5, firmware);
@@ -98,6 +97,26 @@ public class ClientPeer {
         });
         client.start();
         obey(client);
+    }
+
+    private static Security security(String server, Map<String, String> options) throws Exception {
+        String identity = options.getOrDefault("psk-identity", "");
+        if (!identity.isEmpty())
+            return Security.psk(server, 1, identity.getBytes(), HexFormat.of().parseHex(options.get("psk-key")));
+        if (!options.containsKey("certificates"))
+            return Security.noSec(server, 1);
+        Path folder = Path.of(options.get("certificates"));
+        String own = options.get("endpoint");
+        return Security.x509(server, 1, certificate(folder.resolve(own + ".pem")), pem(folder.resolve(own + ".key")),
+                certificate(folder.resolve("server.pem")));
+    }
+
+    private static byte[] certificate(Path file) throws Exception {
+        return CertificateFactory.getInstance("X.509").generateCertificate(Files.newInputStream(file)).getEncoded();
+    }
+
+    private static byte[] pem(Path file) throws Exception {
+        return Base64.getMimeDecoder().decode(Files.readString(file).replaceAll("-----[^-]+-----", ""));
     }
 
     /** After the answer to who asked for it. */

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from java_peers import JAVA, classpath
 
+MAGIC = "leshan-board firmware"
 BOARD = Path(__file__).with_name("leshan-client.toml")
 BENCH = """
 [bench]
@@ -29,14 +30,13 @@ def package(
     """Magic, version, SHA-256 of version and body, body; the same for the same arguments."""
     body = f"\ntrait: {trait}\n".encode() + random.Random(version).randbytes(size)
     digest = hashlib.sha256(f"{version}\n".encode() + body).hexdigest()
-    return f"{magic}\n{version}\n{digest}\n".encode() + body
+    return f"{MAGIC}\n{version}\n{digest}\n".encode() + body
 
 
 def write_bench(folder: Path, *, object_version: str = "1.1", secured: bool = False) -> Path:
     """Packages, board file and bench file in `folder`; returns the bench file."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "update.bin").write_bytes(package("2.0.0"))
-    (folder / "wrong-board.bin").write_bytes(package("2.0.0", magic="other-board firmware"))
     (folder / "self-test-fails.bin").write_bytes(package("2.0.0", trait="self-test fails"))
     # java reads its options from a file: the class path is long, and no board file's affair
     options = [*JAVA[1:], "-cp", classpath()]
