@@ -12,6 +12,8 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 
 import org.eclipse.californium.core.CoapClient;
 import org.eclipse.californium.core.CoapHandler;
@@ -48,6 +50,7 @@ public class FirmwareUpdate extends BaseInstanceEnabler {
     private final boolean cancels;
     private final Runnable restart;
     private final Properties kept = new Properties();
+    private final ExecutorService telling = Executors.newSingleThreadExecutor();
     private int state, result, severity = 1;
     private ULong deferral = ULong.valueOf(0);
     private Date changed = new Date();
@@ -298,8 +301,8 @@ public class FirmwareUpdate extends BaseInstanceEnabler {
             throw new IllegalStateException(error);
         }
         System.out.println("state " + state + " result " + result);
-        if (getModel() != null)
-            fireResourcesChange(getResourcePaths(URI, STATE, RESULT));
+        if (getModel() != null) // not under our lock: who is told reads, under locks of Leshan's
+            telling.execute(() -> fireResourcesChange(getResourcePaths(URI, STATE, RESULT)));
     }
 
     private static void replace(Path target, byte[] content) throws IOException {

@@ -20,6 +20,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import org.eclipse.californium.core.CoapResource;
 import org.eclipse.californium.core.CoapServer;
 import org.eclipse.californium.core.coap.CoAP;
+import org.eclipse.californium.core.coap.Response;
 import org.eclipse.californium.core.config.CoapConfig;
 import org.eclipse.californium.core.network.CoapEndpoint;
 import org.eclipse.californium.core.server.resources.CoapExchange;
@@ -328,7 +329,9 @@ public class ServerPeer {
 
             @Override
             public void onResponse(SingleObservation observation, Registration at, ObserveResponse response) {
-                tell("notified", at.getEndpoint(), Map.of("code", code(response), "values",
+                var coap = (Response) response.getCoapResponse(); // Leshan itself does not look at its number
+                tell("notified", at.getEndpoint(), Map.of("code", code(response), "number",
+                        coap.getOptions().getObserve(), "values",
                         values(observation.getPath(), response.getContent())));
             }
 

@@ -16,6 +16,7 @@ name = "Leshan's client"
 
 [server]
 port = 0
+secure_port = 0
 
 [boards.leshan]
 type = "leshan-client"

@@ -160,9 +160,12 @@ def test_observation_by_pmin_and_pmax(device: Registered) -> None:
     assert device.ask("attributes", "/5/0/3", pmin=2, pmax=10).code == "2.04"
     assert device.ask("observe", "/5/0/3") == Answer("2.05", {"/5/0/3": IDLE})
     mark = len(device.leshan.events)
+    numbers = []
     for _ in range(3):
-        device.await_event("notified", mark, values={"/5/0/3": IDLE}, code="2.05")
-        mark = len(device.leshan.events)
+        told = device.await_event("notified", mark, values={"/5/0/3": IDLE}, code="2.05")
+        numbers.append(told["number"])
+        mark = device.leshan.events.index(told) + 1
+    assert numbers == sorted(set(numbers)), "RFC 7641, 4.4: they increase"
     assert "pmax=10" in device.ask("discover", "/5/0/3").values["/5/0/3"]
     assert device.ask("cancel", "/5/0/3").code == "2.05"
     mark = len(device.leshan.events)
