@@ -12,8 +12,9 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
-import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
 
 import org.eclipse.californium.core.CoapClient;
 import org.eclipse.californium.core.CoapHandler;
@@ -45,12 +46,15 @@ public class FirmwareUpdate extends BaseInstanceEnabler {
             FAILED = 8, BAD_SCHEME = 9, CANCELLED = 10;
     static final String MAGIC = "leshan-board firmware";
 
+    /** Seconds for a whole download; more than it takes to find out that a server is silent (RFC 7252, 4.8.2). */
+    static final int PATIENCE = 100;
+
     private final Path file, slot;
     private final int limit;
     private final boolean cancels;
     private final Runnable restart;
     private final Properties kept = new Properties();
-    private final ExecutorService telling = Executors.newSingleThreadExecutor();
+    private final ScheduledExecutorService later = Executors.newSingleThreadScheduledExecutor();
     private int state, result, severity = 1;
     private ULong deferral = ULong.valueOf(0);
     private Date changed = new Date();
@@ -214,6 +218,8 @@ public class FirmwareUpdate extends BaseInstanceEnabler {
         Request request = new Request(CoAP.Code.GET);
         request.setURI(from);
         fetching = request;
+        // for what a server acknowledges and never answers Californium waits without end
+        later.schedule(() -> fetched(request, null, LOST), PATIENCE, TimeUnit.SECONDS);
         new CoapClient().advanced(new CoapHandler() {
             @Override
             public void onLoad(CoapResponse response) {
@@ -302,7 +308,7 @@ public class FirmwareUpdate extends BaseInstanceEnabler {
         }
         System.out.println("state " + state + " result " + result);
         if (getModel() != null) // not under our lock: who is told reads, under locks of Leshan's
-            telling.execute(() -> fireResourcesChange(getResourcePaths(URI, STATE, RESULT)));
+            later.execute(() -> fireResourcesChange(getResourcePaths(URI, STATE, RESULT)));
     }
 
     private static void replace(Path target, byte[] content) throws IOException {
