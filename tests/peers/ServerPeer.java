@@ -71,6 +71,7 @@ import org.eclipse.leshan.server.bootstrap.LeshanBootstrapServer;
 import org.eclipse.leshan.server.bootstrap.LeshanBootstrapServerBuilder;
 import org.eclipse.leshan.server.californium.bootstrap.endpoint.CaliforniumBootstrapServerEndpointsProvider;
 import org.eclipse.leshan.server.californium.bootstrap.endpoint.coap.CoapBootstrapServerProtocolProvider;
+import org.eclipse.leshan.server.californium.bootstrap.endpoint.coaps.CoapsBootstrapServerProtocolProvider;
 import org.eclipse.leshan.server.californium.endpoint.CaliforniumServerEndpointsProvider;
 import org.eclipse.leshan.server.californium.endpoint.coap.CoapServerProtocolProvider;
 import org.eclipse.leshan.server.californium.endpoint.coaps.CoapsServerProtocolProvider;
@@ -79,6 +80,7 @@ import org.eclipse.leshan.server.observation.ObservationListener;
 import org.eclipse.leshan.server.registration.Registration;
 import org.eclipse.leshan.server.registration.RegistrationListener;
 import org.eclipse.leshan.server.registration.RegistrationUpdate;
+import org.eclipse.leshan.server.security.BootstrapSecurityStoreAdapter;
 import org.eclipse.leshan.server.security.InMemorySecurityStore;
 import org.eclipse.leshan.server.security.SecurityInfo;
 import org.eclipse.leshan.server.send.SendListener;
@@ -115,8 +117,7 @@ public class ServerPeer {
                 new CoapsServerProtocolProvider());
         Configuration coap = endpoints.createDefaultConfiguration();
         coap.set(CoapConfig.MAX_RESOURCE_BODY_SIZE, 4 << 20);
-        coap.set(DtlsConfig.DTLS_RECOMMENDED_CIPHER_SUITES_ONLY, false);
-        coap.set(DtlsConfig.DTLS_CIPHER_SUITES, List.of(CipherSuite.TLS_PSK_WITH_AES_128_CCM_8));
+        useCiphersOfDevices(coap);
         endpoints.setConfiguration(coap);
         endpoints.addEndpoint(new InetSocketAddress(LOOPBACK, 0), Protocol.COAP);
         endpoints.addEndpoint(new InetSocketAddress(LOOPBACK, 0), Protocol.COAPS);
@@ -129,12 +130,16 @@ public class ServerPeer {
         server.start();
 
         var bootstrapEndpoints = new CaliforniumBootstrapServerEndpointsProvider.Builder(
-                new CoapBootstrapServerProtocolProvider());
-        bootstrapEndpoints.setConfiguration(bootstrapEndpoints.createDefaultConfiguration());
+                new CoapBootstrapServerProtocolProvider(), new CoapsBootstrapServerProtocolProvider());
+        Configuration bootstrapCoap = bootstrapEndpoints.createDefaultConfiguration();
+        useCiphersOfDevices(bootstrapCoap);
+        bootstrapEndpoints.setConfiguration(bootstrapCoap);
         bootstrapEndpoints.addEndpoint(new InetSocketAddress(LOOPBACK, 0), Protocol.COAP);
+        bootstrapEndpoints.addEndpoint(new InetSocketAddress(LOOPBACK, 0), Protocol.COAPS);
         var bootstrapBuilder = new LeshanBootstrapServerBuilder();
         bootstrapBuilder.setEndpointsProviders(bootstrapEndpoints.build());
         bootstrapBuilder.setConfigStore(accounts);
+        bootstrapBuilder.setSecurityStore(new BootstrapSecurityStoreAdapter(keys));
         bootstrap = bootstrapBuilder.build();
         bootstrap.addListener(new BootstrapSessionAdapter() {
             @Override
@@ -162,8 +167,14 @@ public class ServerPeer {
         packages.start();
         say(new TreeMap<>(Map.of("event", "ready", "coap", server.getEndpoint(Protocol.COAP).getURI().getPort(),
                 "coaps", server.getEndpoint(Protocol.COAPS).getURI().getPort(), "bootstrap",
-                bootstrap.getEndpoint(Protocol.COAP).getURI().getPort(), "packages",
+                bootstrap.getEndpoint(Protocol.COAP).getURI().getPort(), "bootstraps",
+                bootstrap.getEndpoint(Protocol.COAPS).getURI().getPort(), "packages",
                 packages.getEndpoints().get(0).getAddress().getPort())));
+    }
+
+    private static void useCiphersOfDevices(Configuration coap) {
+        coap.set(DtlsConfig.DTLS_RECOMMENDED_CIPHER_SUITES_ONLY, false);
+        coap.set(DtlsConfig.DTLS_CIPHER_SUITES, List.of(CipherSuite.TLS_PSK_WITH_AES_128_CCM_8));
     }
 
     // ---- commands
@@ -187,7 +198,7 @@ public class ServerPeer {
                     HexFormat.of().parseHex(text(command, "key"))));
             return Map.of();
         case "account":
-            account(text(command, "endpoint"), text(command, "server"), command.get("lifetime").asInt());
+            account(command);
             return Map.of();
         case "serve":
             serve(text(command, "name"), Files.readAllBytes(Path.of(text(command, "file"))));
@@ -246,20 +257,25 @@ public class ServerPeer {
         return new WriteRequest(format(command), object, instance, resource, value.asText());
     }
 
-    private void account(String endpoint, String uri, int lifetime) throws Exception {
+    private void account(JsonNode command) throws Exception {
         var config = new BootstrapConfig();
         config.toDelete = List.of("/0", "/1");
         var security = new BootstrapConfig.ServerSecurity();
-        security.uri = uri;
+        security.uri = text(command, "server");
         security.securityMode = SecurityMode.NO_SEC;
+        if (command.has("identity")) {
+            security.securityMode = SecurityMode.PSK;
+            security.publicKeyOrId = text(command, "identity").getBytes();
+            security.secretKey = HexFormat.of().parseHex(text(command, "key"));
+        }
         security.serverId = 7;
         config.security.put(1, security);
         var account = new BootstrapConfig.ServerConfig();
         account.shortId = 7;
-        account.lifetime = lifetime;
+        account.lifetime = command.get("lifetime").asInt();
         account.binding = EnumSet.of(BindingMode.U);
         config.servers.put(0, account);
-        accounts.add(endpoint, config);
+        accounts.add(text(command, "endpoint"), config);
     }
 
     private void serve(String name, byte[] body) {

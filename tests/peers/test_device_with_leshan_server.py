@@ -215,22 +215,39 @@ def test_whole_update(attached: Registered, tmp_path: Path, delivery: str) -> No
     assert (ended["/5/0/3"], ended["/5/0/5"]) == (IDLE, SUCCESS)
 
 
-def test_bootstrap(attached: Registered) -> None:
-    """Leshan's bootstrap server writes Security and Server; the device registers where they say."""
-    device = attached
-    endpoint = f"{device.dut.endpoint}-new"  # Leshan takes no plain registration of one that has a key
-    device.leshan.ask(
-        "account", endpoint, server=f"coap://127.0.0.1:{device.leshan.ports['coap']}", lifetime=123
-    )
-    mark = len(device.leshan.events)
+@pytest.mark.parametrize("secured", [False, True], ids=["coap", "coaps"])
+def test_bootstrap(attached: Registered, secured: bool) -> None:
+    """Leshan's bootstrap server writes Security and Server; the device registers where they say.
+
+    Over DTLS with one key to the bootstrap server, and to the server with the one that it was given.
+    """
+    device, leshan = attached, attached.leshan
+    scheme = "coaps" if secured else "coap"
+    endpoint = f"{device.dut.endpoint}-{scheme}"  # Leshan takes no plain registration of one that has a key
+    given = {"identity": endpoint, "key": "00112233445566778899aabbccddeeff"} if secured else {}
+    server = f"{scheme}://127.0.0.1:{leshan.ports[scheme]}"
+    leshan.ask("account", endpoint, server=server, lifetime=123, **given)
+    line = f"provision bootstrap={scheme}://127.0.0.1:"
+    line += f"{leshan.ports['bootstraps' if secured else 'bootstrap']} endpoint={endpoint}"
+    if secured:
+        first = "0123456789abcdef"
+        leshan.ask("key", endpoint, identity=f"{endpoint}-first", key=first)
+        line += f" psk-identity={endpoint}-first psk-key={first}"
+    mark = len(leshan.events)
     device.dut.install(device.dut.images.baseline)
     device.dut.power_on()
     device.dut.console.expect("lwm2m: not provisioned", timeout=60)
-    bootstrap = f"coap://127.0.0.1:{device.leshan.ports['bootstrap']}"
-    device.dut.console.send(f"provision bootstrap={bootstrap} endpoint={endpoint}\r\n")
-    device.leshan.await_event("bootstrapped", endpoint, mark)
-    device.leshan.await_event("registered", endpoint, mark, lifetime=123)
-    assert [e for e in device.leshan.events[mark:] if e["event"] == "bootstrap refused"] == []
+    device.dut.console.send(line + "\r\n")
+    leshan.await_event("bootstrapped", endpoint, mark)
+    if secured:
+        leshan.ask("key", endpoint, **given)  # from now on Leshan knows it by this one alone
+    leshan.await_event("registered", endpoint, mark, lifetime=123)
+    assert [e for e in leshan.events[mark:] if e["event"] == "bootstrap refused"] == []
+    assert leshan.ask("read", endpoint, "/1/0/1").values == {"/1/0/1": 123}
+    device.dut.power_off()
+    mark = len(leshan.events)
+    device.dut.power_on()
+    leshan.await_event("registered", endpoint, mark, lifetime=123)
 
 
 def test_a_device_of_lwm2m_1_0(attach: Callable[..., Registered]) -> None:
