@@ -11,6 +11,8 @@ pytestmark = pytest.mark.object5("1.1", "1.2")
 def assert_cancelled(dut, update, object5, state):
     """Idle with result 10; where the profile says that it cannot be, refused, and nothing changes."""
     answer = object5.when_free(object5.cancel)
+    if state in update.record.rules.hidden and answer.refused:
+        return False  # by a documented deviation it is in Idle, where there is nothing to cancel
     cancels = state.name.lower() in dut.type.profile.cancels_in
     if cancels:
         assert answer.taken, f"{object5.instance}/10: Cancel in {state.name} was answered {answer}"

@@ -6,9 +6,10 @@ MANUFACTURER, MODEL, SERIAL = "/3/0/0", "/3/0/1", "/3/0/2"
 
 
 def identity(dut, server):
-    """What the server knows the device by."""
+    """What the server knows the device by, of what it has: all three are optional (OMA object 3)."""
     client = server.client(dut)
-    told = {path: client.read(path) for path in (MANUFACTURER, MODEL, SERIAL)}
+    has = {link.target for link in client.discover("/3/0")}
+    told = {path: client.read(path) for path in (MANUFACTURER, MODEL, SERIAL) if path in has}
     return told | {"endpoint": client.endpoint, "lifetime": client.registration.lifetime}
 
 

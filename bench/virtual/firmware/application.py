@@ -144,6 +144,7 @@ class Application:
         self._machine.cpu.spawn(self._resume(client, update, components))
         while (provision := self._provision()) is None:
             yield from self._bootstrap(client)
+        self._secure(provision)
         yield from client.keep_registered(_account(provision))
 
     def _bootstrap(self, client: Client) -> Steps:
@@ -153,7 +154,7 @@ class Application:
         bootstrap = Bootstrap(self._machine, client.engine, (told.host, told.port), told.endpoint)
         learned = yield from bootstrap.run(lambda: self._told() == told)
         if learned is not None and self._told() == told:  # else provisioned otherwise meanwhile
-            yield from self._settings.put("account", [learned.host, learned.port, learned.lifetime])
+            yield from self._settings.put("account", list(astuple(learned)))
 
     def _trial(self, client: Client, update: UpdateObject) -> Steps:
         """A new image proves itself by registering; then it stays."""
@@ -299,7 +300,7 @@ class Application:
         if told is None:
             return
         if held:
-            yield from self._settings.put("account", [*held[:2], seconds])
+            yield from self._settings.put("account", [*held[:2], seconds, *held[3:]])
         else:
             yield from self._settings.put("provision", list(astuple(replace(told, lifetime=seconds))))
         provision = self._provision()
@@ -316,7 +317,11 @@ class Application:
         told, held = self._told(), self._settings.values.get("account")
         if told is None or not told.bootstrap:
             return told
-        return Provision(held[0], held[1], told.endpoint, held[2]) if held else None
+        if not held:
+            return None
+        host, port, lifetime, identity, key = held
+        credentials = (True, identity, key) if identity else (False, told.identity, told.key)
+        return Provision(host, port, told.endpoint, lifetime, False, *credentials)
 
     # ---- objects
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import urllib.parse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.virtual.firmware import coap_message as coap
@@ -19,7 +19,8 @@ from bench.virtual.radio.modem import Address
 QUIET_LIMIT = 247.0
 """Seconds without a request of the bootstrap server after which the device asks anew."""
 RETRY_FIRST, RETRY_MOST = 15.0, 240.0
-NO_SEC = 3
+PSK, NO_SEC = 0, 3
+"""Security modes (OMA object 0, resource 2)."""
 _SECURITY_KINDS = {0: "str", 1: "bool", 2: "int", 3: "bytes", 4: "bytes", 5: "bytes", 10: "int"}
 _SERVER_KINDS = {0: "int", 1: "int", 6: "bool", 7: "str"}
 _MANDATORY = {0: {0, 1, 2}, 1: {0, 1, 7}}
@@ -29,11 +30,16 @@ Values = dict[int, Any]
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """The server that a bootstrap named: the first one with a Security and a Server instance."""
+    """The server that a bootstrap named: the first one with a Security and a Server instance.
+
+    With an `identity` it is to be talked to over DTLS, by the pre-shared `key`.
+    """
 
     host: str
     port: int
     lifetime: int
+    identity: str = ""
+    key: bytes = field(default=b"", repr=False)
 
 
 class Bootstrap:
@@ -158,13 +164,20 @@ class Bootstrap:
         """The first server that the device can use, or None."""
         for _, security in sorted(self._written[0].items()):
             account = next((s for s in self._written[1].values() if s[0] == security.get(10)), None)
-            if security[1] or security[2] != NO_SEC or account is None:
+            if security[1] or security[2] not in (PSK, NO_SEC) or account is None or account[1] < 1:
                 continue
+            secure = security[2] == PSK
             try:
+                identity, key = security.get(3, b"").decode() if secure else "", security.get(5, b"")
                 uri = urllib.parse.urlsplit(security[0])
-                host, port = str(ipaddress.ip_address(uri.hostname or "")), uri.port or 5683
+                host, port = (
+                    str(ipaddress.ip_address(uri.hostname or "")),
+                    uri.port or (5684 if secure else 5683),
+                )
             except ValueError:
                 continue
-            if uri.scheme == "coap" and account[1] >= 1:
+            if not secure and uri.scheme == "coap":
                 return Learned(host, port, account[1])
+            if secure and uri.scheme == "coaps" and identity and key:
+                return Learned(host, port, account[1], identity, key)
         return None

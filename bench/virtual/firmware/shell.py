@@ -48,8 +48,8 @@ class Shell:
 def parse_provision(arguments: list[str]) -> Provision:
     """`server=coap://HOST:PORT endpoint=NAME lifetime=SECONDS`, or `bootstrap=` in the place of `server=`.
 
-    A server at `coaps://HOST:PORT` needs `psk-identity=NAME psk-key=HEX` too; they may be given, and
-    are kept, with a plain one.
+    Either at `coaps://HOST:PORT` needs `psk-identity=NAME psk-key=HEX` too; they may be given, and are
+    kept, with a plain one.
 
     Raises `ValueError` saying what is wrong.
     """
@@ -62,7 +62,7 @@ def parse_provision(arguments: list[str]) -> Provision:
     if {"server", "bootstrap"} <= values.keys():
         raise ValueError("server and bootstrap exclude each other")
     uri = urllib.parse.urlsplit(values.get(which, ""))
-    secure = uri.scheme == "coaps" and which == "server"
+    secure = uri.scheme == "coaps"
     if not (uri.scheme == "coap" or secure) or not uri.hostname:
         raise ValueError(f"{which} must be coap://HOST:PORT")
     try:
@@ -81,6 +81,6 @@ def parse_provision(arguments: list[str]) -> Provision:
     except ValueError:
         raise ValueError("psk-key is not hexadecimal") from None
     if secure and not (identity and key):
-        raise ValueError("a coaps server needs psk-identity and psk-key")
+        raise ValueError(f"a coaps {which} needs psk-identity and psk-key")
     port = uri.port or (5684 if secure else 5683)
     return Provision(host, port, endpoint, int(lifetime), which == "bootstrap", secure, identity, key)

@@ -1,0 +1,49 @@
+"""Packages for the Java object 5 (`FirmwareUpdate.java`), and board and bench files for it."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from pathlib import Path
+
+from java_peers import JAVA, classpath
+
+MAGIC = "leshan-board firmware"
+BOARD = Path(__file__).with_name("leshan-client.toml")
+BENCH = """
+[bench]
+name = "Leshan's client"
+
+[server]
+port = 0
+secure_port = 0
+
+[boards.leshan]
+type = "leshan-client"
+endpoint = "leshan-1"
+"""
+SECURED = 'security = { psk_identity = "leshan-1", psk_key = "00112233445566778899aabbccddeeff" }\n'
+
+
+def package(
+    version: str, *, magic: str = "leshan-board firmware", trait: str = "", size: int = 20_000
+) -> bytes:
+    """Magic, version, SHA-256 of version and body, body; the same for the same arguments."""
+    body = f"\ntrait: {trait}\n".encode() + random.Random(version).randbytes(size)
+    digest = hashlib.sha256(f"{version}\n".encode() + body).hexdigest()
+    return f"{MAGIC}\n{version}\n{digest}\n".encode() + body
+
+
+def write_bench(folder: Path, *, object_version: str = "1.1", secured: bool = False) -> Path:
+    """Packages, board file and bench file in `folder`; returns the bench file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "update.bin").write_bytes(package("2.0.0"))
+    (folder / "self-test-fails.bin").write_bytes(package("2.0.0", trait="self-test fails"))
+    # java reads its options from a file: the class path is long, and no board file's affair
+    options = [*JAVA[1:], "-cp", classpath()]
+    (folder / "java.options").write_text("\n".join(f'"{o}"'.replace("\\", "\\\\") for o in options), "utf-8")
+    text = BOARD.read_text("utf-8").replace('"1.1"  ', f'"{object_version}"  ')
+    (folder / BOARD.name).write_text(text, "utf-8")
+    bench = folder / "bench.toml"
+    bench.write_text(BENCH + (SECURED if secured else ""), "utf-8")
+    return bench
