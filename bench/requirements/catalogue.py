@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from pydantic import Field, ValidationError
 from bench.config.table import Table
 from bench.errors import ConfigError
 from bench.requirements.requirement import Requirement, Strength
+from bench.requirements.testcases import TESTCASES
 
 CLAUSES = Path(__file__).with_name("clauses")
 SOURCE = "source"
@@ -101,7 +103,8 @@ def _own() -> dict[str, Requirement]:
             if name in found:
                 raise ConfigError(f"{file}: {name} is listed in another file too", help="remove one")
             found[name] = requirement
-    return found
+    shown = {name for rows in TESTCASES.values() for name in rows}
+    return {name: row if name in shown else replace(row, gap=True) for name, row in found.items()}
 
 
 CATALOGUE: Mapping[str, Requirement] = _own()

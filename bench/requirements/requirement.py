@@ -26,6 +26,7 @@ class Requirement:
 
     `source` is the document and `clause` the place in it; `keys` are those of the board file that bear on
     it, such as "profile.resets_in"; `not_testable` is why no testcase can show it, or empty.
+    `gap` says that the bench itself has no testcase for it yet: its lack is the bench's, not a run's.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Requirement:
     clause: str = ""
     keys: tuple[str, ...] = ()
     not_testable: str = ""
+    gap: bool = False
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Self:
@@ -49,4 +51,5 @@ class Requirement:
             clause=row.get("clause", ""),
             keys=tuple(row.get("keys", ())),
             not_testable=row.get("not_testable", ""),
+            gap=bool(row.get("gap", False)),
         )

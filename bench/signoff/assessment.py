@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bench.evidence.run_verdict import Decision as RunDecision
 from bench.evidence.verdict import Verdict
-from bench.requirements import Requirement
+from bench.requirements import Requirement, Strength
 from bench.signoff import reasons
 from bench.signoff.comparison import Comparison, compare
 from bench.signoff.decision import Decision, decide
@@ -187,9 +187,11 @@ def _attention(
         for run in runs
         for found in run.verdict.unmet
     ]
-    open_ = [
-        cell.requirement.id for cell in cells if cell.status is Status.NOT_COVERED and not cell.is_missing
-    ]
+    bare = [c.requirement for c in cells if c.status is Status.NOT_COVERED and not c.is_missing]
+    musts = dict.fromkeys(row.id for row in bare if row.strength is Strength.MUST)
+    if musts:
+        told.insert(0, f"{len(musts)} musts that this bench has no testcase for: {_some(musts)}")
+    open_ = [row.id for row in bare if row.strength is not Strength.MUST]
     if open_:
         told.append(f"recommended or left open, and shown by no test: {_some(open_)}")
     elsewhere = [cell.requirement.id for cell in cells if cell.status is Status.NOT_APPLICABLE]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from signoff_rig import sign_off
+from signoff_rig import UNCOVERED, sign_off
 
 from bench.evidence.ledger import FILE, read
 from bench.evidence.run_summary import summary
 from bench.evidence.run_verdict import Decision as RunDecision
 from bench.evidence.run_verdict import judge_run
+from bench.requirements import CATALOGUE, Strength
 from bench.signoff.decision import Decision
 
 CLAUSES = """
@@ -93,3 +94,11 @@ def test_healthy_run_tells_of_none(healthy, tmp_path):
     found = sign_off(healthy, tmp_path / "out")
     assert found.decision is Decision.GO
     assert not any("recommended" in text for text in found.attention)
+
+
+def test_what_the_bench_has_no_testcase_for_is_told_first(rig, tmp_path):
+    """No run could show it: it keeps nothing from GO, and nobody overlooks it."""
+    gap = next(row.id for row in CATALOGUE.values() if row.gap and row.strength is Strength.MUST)
+    found = sign_off(rig.run(results="results-gap", env={UNCOVERED: gap}), tmp_path / "out")
+    assert found.decision is Decision.GO, found.why
+    assert found.attention[0] == f"1 musts that this bench has no testcase for: {gap}"
