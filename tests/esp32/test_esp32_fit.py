@@ -459,6 +459,8 @@ def four(plants: list[VirtualBench], described: Bench, tmp_path: Path) -> Iterat
         **{label: [offset, size] for label, _, _, offset, size in FOUR},
     }  # fmt: skip
     content["firmware"] |= {"slots": ["factory", "a", "b", "c"], "wiped": ["otadata"], "unchanged": []}
+    content["firmware"]["counter"] = None
+    content["capabilities"]["anti-rollback"] = {"missing": "the table has no row for a secure version"}
     bench = described.model_copy(
         update={"types": described.types | {"virtual-esp32": BoardType.model_validate(content)}}
     )
