@@ -137,26 +137,11 @@ def _selected(board: _Board, log: Print) -> Steps:
     if board.guarded:
         log("Enabled a check secure version of app for anti rollback")
         log(f"Secure version (from eFuse) = {least_version(board.machine, layout.fuses)}")
-        if all(entry.initial for entry in found):
-            log("otadata[0..1] in initial state")
-            choice.initial = True
-            return choice
-        candidates = [entry for entry in found if entry.valid]
-        if candidates and layout.app_count == 0:
+        if not layout.app_count and any(entry.valid for entry in found):
             return None  # a division by the number of slots: the processor's exception resets the chip
-        slots = [layout.ota.get(entry.slot(layout.app_count), NOWHERE) for entry in candidates]
-        candidates = [
-            e for e, place in zip(candidates, slots, strict=True) if _is_new_enough(board, place, log)
-        ]
-    elif all(entry.invalid for entry in found) or layout.app_count == 0:
-        if layout.factory.offset:
-            log("Defaulting to factory image")
-        else:
-            log("No factory image, trying OTA 0")
-            choice.index, choice.initial = 0, all(entry.initial for entry in found)
+    candidates = _candidates(board, found, choice, log)
+    if candidates is None:
         return choice
-    else:
-        candidates = [entry for entry in found if entry.valid]
     choice.entry = otadata.active(candidates)
     if choice.entry is not None:
         choice.index = choice.entry.slot(layout.app_count)
@@ -169,6 +154,30 @@ def _selected(board: _Board, log: Print) -> Steps:
     else:
         log("ota data partition invalid and no factory, will try all partitions", "E")
     return choice
+
+
+def _candidates(board: _Board, found: list[Entry], choice: _Choice, log: Print) -> list[Entry] | None:
+    """The entries that may be selected; None where none is asked, and `choice` says what then.
+
+    With anti-rollback both must be erased or damaged for that, without it both erased or given up.
+    """
+    layout = board.layout
+    if board.guarded:
+        if all(entry.initial for entry in found):
+            log("otadata[0..1] in initial state")
+            choice.initial = True
+            return None
+        valid = [entry for entry in found if entry.valid]
+        places = [layout.ota.get(entry.slot(layout.app_count), NOWHERE) for entry in valid]
+        return [e for e, place in zip(valid, places, strict=True) if _is_new_enough(board, place, log)]
+    if layout.app_count and not all(entry.invalid for entry in found):
+        return [entry for entry in found if entry.valid]
+    if layout.factory.offset:
+        log("Defaulting to factory image")
+    else:
+        log("No factory image, trying OTA 0")
+        choice.index, choice.initial = 0, all(entry.initial for entry in found)
+    return None
 
 
 def _abort_unconfirmed(board: _Board, found: list[Entry]) -> Steps:
