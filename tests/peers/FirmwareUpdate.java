@@ -223,7 +223,8 @@ public class FirmwareUpdate extends BaseInstanceEnabler {
         new CoapClient().advanced(new CoapHandler() {
             @Override
             public void onLoad(CoapResponse response) {
-                fetched(request, response.isSuccess() ? response.getPayload() : null, BAD_URI);
+                boolean serversFault = response.getCode().isServerError();
+                fetched(request, response.isSuccess() ? response.getPayload() : null, serversFault ? LOST : BAD_URI);
             }
 
             @Override
