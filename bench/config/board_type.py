@@ -150,10 +150,15 @@ class Timeouts(Table):
 
 
 class VersionSource(Table):
-    """Where the running version is told: a LwM2M resource, or the last line of the console that matches."""
+    """Where the running version is told: a LwM2M resource, or the last line of the console that matches.
+
+    `package` is what PkgVersion (/5/0/7) tells of a package, where that is not the version that runs with
+    it: object 5 says "version of the firmware package", and a stack may count its packages otherwise.
+    """
 
     resource: str = Field(default="/3/0/3", pattern=r"^/\d+/\d+/\d+$")
     console: str | None = None
+    package: str | None = Field(None, min_length=1)
 
 
 class DutType(Table):

@@ -133,6 +133,11 @@ class UpdateRecord:
         return self.transitions[-1].pair
 
     @property
+    def given_up(self) -> bool:
+        """Whether the device has ended a PUSH that nobody went on with: Idle, result 4."""
+        return self.delivery is Delivery.PUSH and self.outcome == (State.IDLE, Result.CONNECTION_LOST)
+
+    @property
     def judgement(self) -> Judgement:
         return judge(self.transitions, self.rules, self.lost)
 
