@@ -158,7 +158,7 @@ class VersionSource(Table):
 
     resource: str = Field(default="/3/0/3", pattern=r"^/\d+/\d+/\d+$")
     console: str | None = None
-    package: str | None = Field(None, min_length=1)
+    package: str | None = Field(default=None, min_length=1)
 
 
 class DutType(Table):

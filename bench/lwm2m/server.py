@@ -82,6 +82,7 @@ class LwM2mServer:
         self.sleepers = Sleepers(clock.loop, awake_window)
         self._directory: Directory | None = None
         self._listeners: list[Callable[[Registration, str], None]] = []
+        self._ended: dict[str, str] = {}
         self._report_listeners: list[Callable[[str, dict[str, Any]], None]] = []
         self.shelf = Shelf(self.clock.changed)
         self.bootstraps = BootstrapServer(timeline, lambda outcome: self.clock.changed())
@@ -196,6 +197,7 @@ class LwM2mServer:
         if event == "registered":
             self._succession.begins(remote)
         if event in ("gone", "expired"):
+            self._ended[endpoint] = _how_it_ended(registration, event, self.clock.now())
             self._succession.ended(remote, event)
         for other in [a for a, n in self._trace.names.items() if n == endpoint]:
             del self._trace.names[other]
@@ -277,8 +279,9 @@ class LwM2mServer:
         registration = self.registration(endpoint)
         if registration is None:
             known = sorted(self._directory.by_endpoint) if self._directory else []
+            why = self._ended.get(endpoint, f"registered are: {', '.join(known) or 'none'}")
             raise DeviceError(
-                f"{endpoint} is not registered; registered are: {', '.join(known) or 'none'}",
+                f"{endpoint} is not registered; {why}",
                 help="see the device's console; does it know the server's address?",
             )
         return self._client(registration)
@@ -365,6 +368,16 @@ class LwM2mServer:
     def withdraw(self, name: str) -> None:
         """Stop offering a package: further requests get 4.04."""
         self.shelf.withdraw(name)
+
+
+def _how_it_ended(registration: Registration, event: str, now: float) -> str:
+    """For the message about a device that is asked for later."""
+    if event == "gone":
+        return f"it has de-registered at {now:.1f} s"
+    return (
+        f"its registration of {registration.lifetime} s expired at {now:.1f} s: "
+        f"its last Register or Update came at {registration.updated_at:.1f} s"
+    )
 
 
 def _in_use(what: str, host: str, port: int, error: OSError) -> ServerError:

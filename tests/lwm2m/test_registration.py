@@ -20,7 +20,7 @@ from coap_peer import (
 )
 
 from bench.clock import Clock
-from bench.errors import WaitTimeout
+from bench.errors import DeviceError, WaitTimeout
 from bench.lwm2m.interfaces.registration import EXPIRY_MARGIN, MAX_REFUSALS, MAX_REGISTRATIONS, Registration
 from bench.lwm2m.server import LwM2mServer
 from bench.timeline import Timeline
@@ -330,6 +330,21 @@ def test_a_refused_register_is_told_by_the_wait(peer: Peer, server: LwM2mServer)
     with pytest.raises(WaitTimeout) as waited:
         server.wait_registered("dev", timeout=1)
     assert "refused" not in waited.value.message
+
+
+def test_who_has_been_registered_is_told_from_who_never_was(
+    peer: Peer, server: LwM2mServer, clock: Clock
+) -> None:
+    with pytest.raises(DeviceError, match="dev is not registered; registered are: none"):
+        server.client("dev")
+    assert register(peer, "ep=dev&lt=60").dotted == "2.01"
+    clock.sleep(60 + 93 + 1, "its lifetime, and what an Update may take to arrive")
+    with pytest.raises(
+        DeviceError, match=r"its registration of 60 s expired at 153\.\d s: its last .* at 0\.\d s"
+    ):
+        server.client("dev")
+    assert register(peer, "ep=dev&lt=60").dotted == "2.01"
+    assert server.client("dev").registration is held(server)
 
 
 def test_refusals_are_kept_of_a_few_only(peer: Peer, server: LwM2mServer) -> None:
