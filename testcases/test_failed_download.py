@@ -56,10 +56,14 @@ INVALID_URIS = {
 @pytest.mark.delivery("pull")
 @pytest.mark.parametrize("uri", INVALID_URIS.values(), ids=INVALID_URIS.keys())
 def test_invalid_uri(dut, server, images, object5, uri):
-    """Result 7; the Write may be refused, with that result or without any."""
+    """Result 7, or 9 where it names no protocol; the Write may be refused, with the result or without any."""
+    written = uri.format(server=server.uri_for(dut))
+    results = [Result.INVALID_URI]
+    if "://" not in written:  # no scheme, which every URI has (RFC 3986 section 4.3): none that it supports
+        results.append(Result.UNSUPPORTED_PROTOCOL)
     with server.begin(dut, images.update, Delivery.PULL) as update:
-        answer = object5.write_uri(uri.format(server=server.uri_for(dut)))
-        assert_no_download(dut, update, answer, Result.INVALID_URI)
+        answer = object5.write_uri(written)
+        assert_no_download(dut, update, answer, *results)
     assert server.update(dut, images.update, Delivery.PULL).failure == ""
 
 
@@ -73,13 +77,13 @@ def test_unsupported_protocol(dut, server, images, object5):
     assert server.update(dut, images.update, Delivery.PULL).failure == ""
 
 
-def assert_no_download(dut, update, answer, *results):
+def assert_no_download(dut, update, answer, *results, uri):
     """Idle with one of `results`; a device that refuses the Write itself need not tell any."""
     if answer.taken:
         update.await_download_over()
-        assert update.record.ended(*results)
+        assert update.record.ended(*results), f"Package URI {uri!r} was answered {answer}"
     else:
         assert answer.refused, f"the Write of the URI was answered {answer}"
         update.look()
-        assert update.record.ended(Result.INITIAL, *results)
+        assert update.record.ended(Result.INITIAL, *results), f"Package URI {uri!r} was answered {answer}"
     assert update.record.violations == []

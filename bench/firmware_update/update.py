@@ -17,7 +17,7 @@ from bench.firmware_update.expected import FAILURES_OF_DOWNLOAD, UPDATE_REFUSALS
 from bench.firmware_update.gate import SignalGate
 from bench.firmware_update.judge import Rules
 from bench.firmware_update.met import Met, shown
-from bench.firmware_update.object5 import BUSY, Object5
+from bench.firmware_update.object5 import BUSY, BUSY_LIMIT, Object5
 from bench.firmware_update.record import UpdateRecord
 from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.firmware_update.watch import Watch
@@ -317,11 +317,21 @@ class Update:
         failed = last.state is State.DOWNLOADED and last.result in UPDATE_REFUSALS
         return (last.state is State.IDLE or failed) and last.time > self._executed
 
+    @property
+    def _registration_timeout(self) -> float:
+        """Seconds until the device has noticed that it must register anew.
+
+        It may do nothing else, not even send an Update, until it has given up a PUSH that stands still.
+        """
+        stands = self.record.delivery is Delivery.PUSH and self.record.delivered < self.record.size
+        patience = self._cycle.registration_timeout
+        return max(patience, BUSY_LIMIT) if stands else patience
+
     def await_restart(self, after: float) -> Met:
         """Wait for a registration later than `after` (bench seconds), and look at the object again."""
         try:
             self._cycle.server.wait_registered(
-                self._endpoint, timeout=self._cycle.registration_timeout, after=after
+                self._endpoint, timeout=self._registration_timeout, after=after
             )
         except WaitTimeout as timeout:
             self.record.stuck = timeout.message
@@ -348,7 +358,7 @@ class Update:
                     return False
 
         try:
-            anew = self._run(ask(), self._cycle.registration_timeout, "an answer, or a new registration")
+            anew = self._run(ask(), self._registration_timeout, "an answer, or a new registration")
         except WaitTimeout as timeout:
             self.record.stuck = timeout.message
             return self._met(False, "an answer, or a new registration")

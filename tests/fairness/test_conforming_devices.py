@@ -28,13 +28,19 @@ def run(plugin: str, *testcases: str, results: pathlib.Path) -> str:
     return ended.stdout
 
 
+ONLY_THE_TRANSFER = (
+    "test_cancel.py::test_cancel_while_downloading",
+    "test_reset.py::test_reset_while_downloading",
+    "test_two_deliveries.py::test_uri_written_during_a_download",
+)
+
+
 @pytest.mark.parametrize(
-    "testcase",
+    ("plugin", "testcase"),
     [
-        "test_cancel.py::test_cancel_while_downloading",
-        "test_reset.py::test_reset_while_downloading",
-        "test_two_deliveries.py::test_uri_written_during_a_download",
+        *(("only_the_transfer", testcase) for testcase in ONLY_THE_TRANSFER),
+        ("no_scheme_is_no_protocol", "test_failed_download.py::test_invalid_uri"),
     ],
 )
-def test_a_device_that_serves_only_the_transfer(testcase: str, tmp_path: pathlib.Path) -> None:
-    assert " passed" in run("only_the_transfer", testcase, results=tmp_path)
+def test_a_device_that_conforms_in_its_own_way(plugin: str, testcase: str, tmp_path: pathlib.Path) -> None:
+    assert " passed" in run(plugin, testcase, results=tmp_path)
