@@ -291,6 +291,7 @@ class UpdateService:
             # a device notices only at its next Update that the server has forgotten it
             registration_timeout=dut.type.lifetime + timeouts.registration,
             instance=instance,
+            gone=lambda: dut.gone,
         )
 
 

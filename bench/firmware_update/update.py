@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.clock import Clock
-from bench.errors import ServerError, WaitTimeout
+from bench.errors import DeviceError, ServerError, WaitTimeout
 from bench.firmware_update.expected import FAILURES_OF_DOWNLOAD, UPDATE_REFUSALS
 from bench.firmware_update.gate import SignalGate
 from bench.firmware_update.judge import Rules
@@ -43,8 +43,8 @@ READ_LIMIT = 600.0
 class Cycle:
     """What an update needs besides its package: `instance` is the object instance that takes it.
 
-    `lost` counts the datagrams of the device that the bench's own path has not carried so far. Time-outs
-    are bench seconds.
+    `lost` counts the datagrams of the device that the bench's own path has not carried so far; `gone()` is
+    why it is dead although it is powered, or None. Time-outs are bench seconds.
     """
 
     server: LwM2mServer
@@ -58,6 +58,7 @@ class Cycle:
     update_timeout: float
     registration_timeout: float
     instance: str
+    gone: Callable[[], str | None] = lambda: None
 
     @property
     def reboot_poll(self) -> float:
@@ -331,10 +332,10 @@ class Update:
         """Wait for a registration later than `after` (bench seconds), and look at the object again."""
         try:
             self._cycle.server.wait_registered(
-                self._endpoint, timeout=self._registration_timeout, after=after
+                self._endpoint, timeout=self._registration_timeout, after=after, gone=self._cycle.gone
             )
-        except WaitTimeout as timeout:
-            self.record.stuck = timeout.message
+        except (WaitTimeout, DeviceError) as failure:
+            self.record.stuck = failure.message
             return self._met(False, "a new registration")
         return self._met(self._look_again(), "to be observed after its new registration")
 
@@ -400,10 +401,12 @@ class Update:
     def _settle(self, done: Callable[[], bool], timeout: float, what: str, *, poll: float = POLL) -> bool:
         """Wait for `done`; ask the device when nothing has been heard from it for `poll` seconds."""
 
+        gone = self._cycle.gone
+
         async def watch() -> None:
-            while not done():
+            while not (done() or gone()):
                 try:
-                    await asyncio.wait_for(self._clock.until(done), poll)
+                    await asyncio.wait_for(self._clock.until(lambda: done() or gone()), poll)
                 except TimeoutError:
                     try:
                         await self._watch.read(self._client())
@@ -414,6 +417,9 @@ class Update:
             self._run(watch(), timeout, f"waiting for {what}")
         except WaitTimeout as timeout_error:
             self.record.stuck = timeout_error.message
+            return False
+        if not done():
+            self.record.stuck = f"{self._endpoint}: waiting for {what}: {gone()}"
             return False
         return True
 

@@ -101,7 +101,7 @@ class LwM2mServer:
         site = GuardedSite()
         site.add_resource(["rd"], self._directory)
         site.add_resource(["rd"], _RegistrationInterface(self._directory))
-        site.add_resource(["fw"], CoapDoor(self.shelf))
+        site.add_resource(["fw"], CoapDoor(self.shelf, unheard=lambda r: self._messages.unheard(r)))
         site.add_resource(["dp"], ReportInterface(self._is_registered, self._reported))
         site.add_resource(["bs"], self.bootstraps)
         self.context = Context(loop=loop, serversite=site, loggername="bench.coap")

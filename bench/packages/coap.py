@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from aiocoap import CONTENT, GET, NOT_FOUND, SERVICE_UNAVAILABLE, Message, error
@@ -15,12 +16,18 @@ CODES = {"4.04": NOT_FOUND, "5.03": SERVICE_UNAVAILABLE}
 
 
 class CoapDoor(Resource, PathCapable):
-    """Serves each block with ETag and Size2, whatever block size is asked for."""
+    """Serves each block with ETag and Size2, whatever block size is asked for.
 
-    def __init__(self, shelf: Shelf, name: str = "coap") -> None:
+    `unheard(request)` makes a request as good as lost on its way, where the transport can lose one.
+    """
+
+    def __init__(
+        self, shelf: Shelf, name: str = "coap", unheard: Callable[[Message], None] = lambda request: None
+    ) -> None:
         super().__init__()
         self._shelf = shelf
         self._name = name
+        self._unheard = unheard
 
     async def render_to_pipe(self, pipe: Pipe) -> None:
         request: Message = pipe.request
@@ -64,4 +71,9 @@ class CoapDoor(Resource, PathCapable):
         return Message(code=CONTENT, payload=payload, **options)
 
     def _break_off(self, request: Message) -> None:
-        """A cut: over UDP there is no connection, so the request just stays without an answer."""
+        """A cut: over UDP there is no connection, so the request stays without even an acknowledgement.
+
+        An acknowledged request is not repeated, and how long its response may take is left open (RFC 7252
+        sections 4.2 and 5.2.2): that would be a server that thinks, not a path that is gone.
+        """
+        self._unheard(request)

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiocoap
 import pytest
+from aiocoap.numbers import TransportTuning
 
 from bench.clock import Clock, WallClock
 from bench.lwm2m.server import LwM2mServer
@@ -188,3 +189,35 @@ def test_silence(clock: Clock, server: LwM2mServer, package: Package, fault: Sta
     with pytest.raises(TimeoutError):
         clock.run(third(), timeout=20, reason="the third block")
     assert package.served == 2048
+
+
+def test_a_cut_loses_the_request_and_its_repetition_is_answered(
+    clock: Clock, server: LwM2mServer, package: Package
+) -> None:
+    """Nothing comes, not even an acknowledgement, which would keep the client from asking once more."""
+    package.misbehave(Cut(after=2048))
+    # CON GET, message ID 1, token "t"; Uri-Path fw, p.bin; Block2 2/0/1024
+    request = b"\x41\x01\x00\x01t" + b"\xb2fw" + b"\x05p.bin" + b"\xc1\x26"
+
+    async def ask_twice() -> bytes:
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+        class Listener(asyncio.DatagramProtocol):
+            def datagram_received(self, data: bytes, addr: Any) -> None:
+                heard.put_nowait(data)
+
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(Listener, remote_addr=server.address)
+        try:
+            transport.sendto(request)
+            await clock.until(lambda: any(served.note == "cut" for served in package.log))
+            await asyncio.sleep(3 * TransportTuning().EMPTY_ACK_DELAY)
+            assert heard.empty()
+            transport.sendto(request)
+            return await heard.get()
+        finally:
+            transport.close()
+
+    answer = clock.run(ask_twice(), timeout=20, reason="a request and its repetition")
+    assert answer[:5] == b"\x61\x45\x00\x01t", "a piggybacked 2.05"
+    assert answer.endswith(BODY[2048:3072])

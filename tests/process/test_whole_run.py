@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -105,3 +106,18 @@ def test_a_client_that_crashes_when_asked_fails_the_testcase(tmp_path: Path) -> 
     assert "AssertionError: host: the program " in run.stdout
     assert "BENCH ERROR" in run.stdout  # the update could not go on
     assert time.monotonic() - begin < 30
+
+
+def test_a_client_that_ends_while_it_is_waited_for_is_told_at_once(tmp_path: Path) -> None:
+    """It ends when the server has forgotten it: the message of the testcase says so, before the time-out."""
+    bench = write_bench(tmp_path / "bench")
+    board, file = tmp_path / "bench" / "host.toml", tmp_path / "bench" / "baseline.py"
+    board.write_text(board.read_text("utf-8").replace("lifetime = 30", "lifetime = 6"), "utf-8")
+    healthy = "        else:\n            self.register()\n"
+    ends = "        else:\n            raise SystemExit('forgotten')\n"
+    assert healthy in file.read_text("utf-8")
+    file.write_text(file.read_text("utf-8").replace(healthy, ends), "utf-8")
+    run = run_testcases(bench, tmp_path, "registration_expires_during_the_download")
+    assert run.returncode == 1
+    assert re.search(r"host-1 did not register: the program ended: status 1; .*forgotten", run.stdout)
+    assert "did not register within" not in run.stdout

@@ -137,6 +137,13 @@ class PeerMessageManager(MessageManager):
             self._send_initially(recent.answer)
         return True
 
+    def unheard(self, request: Message) -> None:
+        """As if the request had been lost on its way: no acknowledgement; its repetition is no duplicate."""
+        acknowledgement = self._piggyback_opportunities.pop((request.remote, request.token), None)
+        if acknowledgement is not None:
+            acknowledgement[1].cancel()
+        self._requests.drop(request.remote, request.mid)
+
     def _store_response_for_duplicates(self, message: Message) -> None:
         if message.mtype not in (ACK, RST):
             return  # a message ID of our own
