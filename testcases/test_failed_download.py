@@ -63,7 +63,7 @@ def test_invalid_uri(dut, server, images, object5, uri):
         results.append(Result.UNSUPPORTED_PROTOCOL)
     with server.begin(dut, images.update, Delivery.PULL) as update:
         answer = object5.write_uri(written)
-        assert_no_download(dut, update, answer, *results)
+        assert_no_download(dut, update, answer, *results, uri=written)
     assert server.update(dut, images.update, Delivery.PULL).failure == ""
 
 
@@ -72,8 +72,9 @@ def test_invalid_uri(dut, server, images, object5, uri):
 def test_unsupported_protocol(dut, server, images, object5):
     """Result 9 for a scheme the device does not know; the Write may be refused, with or without a result."""
     with server.begin(dut, images.update, Delivery.PULL) as update:
-        answer = object5.write_uri("gopher://192.0.2.1/package.bin")
-        assert_no_download(dut, update, answer, Result.UNSUPPORTED_PROTOCOL, Result.INVALID_URI)
+        uri = "gopher://192.0.2.1/package.bin"
+        answer = object5.write_uri(uri)
+        assert_no_download(dut, update, answer, Result.UNSUPPORTED_PROTOCOL, Result.INVALID_URI, uri=uri)
     assert server.update(dut, images.update, Delivery.PULL).failure == ""
 
 
