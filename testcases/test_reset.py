@@ -18,17 +18,15 @@ def reset(request, object5):
 
 
 def assert_reset(dut, update, reset, state):
-    """Idle with result 0; where the profile says that it cannot be, refused, and nothing changes."""
+    """Idle with result 0; where the profile says that it cannot be, it may be refused or ignored."""
     answer = update.object5.when_free(reset)
     resets = state.name.lower() in dut.type.profile.resets_in
     if resets:
-        assert answer.taken, f"the Write in {state.name} was answered {answer}"
-        assert update.await_pair(State.IDLE, Result.INITIAL, timeout=dut.type.timeouts.boot)
-    else:
-        assert answer.refused, f"the Write in {state.name} was answered {answer}"
-        assert update.record.state is state
+        assert answer.taken
+    is_reset = answer.taken and update.await_pair(State.IDLE, Result.INITIAL, timeout=dut.type.timeouts.boot)
+    assert is_reset or (not resets and update.record.shows(state))
     assert update.record.violations == []
-    return resets
+    return is_reset
 
 
 def test_reset_in_idle(dut, server, images, reset):
@@ -45,7 +43,8 @@ def test_reset_while_downloading(dut, server, images, delivery, reset):
     with server.begin(dut, images.update, delivery) as update:
         update.deliver(0.3)
         if assert_reset(dut, update, reset, State.DOWNLOADING):
-            assert update.record.delivered < images.update.size
+            delivered = update.record.delivered
+            assert delivered < images.update.size, f"{delivered} bytes were fetched although it was stopped"
     assert server.version_of(dut) == images.baseline.version
 
 
@@ -80,9 +79,9 @@ def test_reset_while_updating(dut, server, images, reset):
         update.deliver()
         assert update.await_downloaded()
         assert update.execute()
-        update.await_pair(State.UPDATING, timeout=dut.type.timeouts.boot)
-        with gone_for_a_moment():  # it may restart before it answers
-            assert not reset().taken
+        if update.await_updating():  # else it was too quick, or never shows it
+            with gone_for_a_moment():  # it may restart before it answers
+                assert reset().refused
         update.await_finish()
         assert update.record.violations == []
         assert update.record.ended(Result.SUCCESS)

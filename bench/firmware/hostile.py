@@ -16,11 +16,17 @@ NO_FLASH, CONNECTION_LOST, INTEGRITY, UNSUPPORTED, FAILED = 2, 4, 5, 6, 8
 """Values of the Update Result (/5/0/5, OMA LwM2M object 5); FAILED is an image refused at boot."""
 
 
+def always(images: ImageSet) -> bool:
+    """Of whatever images a board has."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class HostileKind:
     """`what` says how the image is wrong; `results` are the Update Results that refuse it rightly.
 
-    `needs` is the capability without which a board rightly takes the image.
+    `needs` is the capability without which a board rightly takes the image: a choice of its bootloader's
+    build. `needed` says of which images; by default of all.
     """
 
     name: str
@@ -29,9 +35,14 @@ class HostileKind:
     results: tuple[int, ...]
     derive: Callable[[ImageSet], bytes]
     needs: str | None = None
+    needed: Callable[[ImageSet], bool] = always
 
     def __str__(self) -> str:
         return self.name
+
+    def capability(self, images: ImageSet) -> str | None:
+        """The capability by which a board must refuse the image, or None where every board must."""
+        return self.needs if self.needed(images) else None
 
     def image(self, images: ImageSet) -> FirmwareImage:
         """The image, from the update. Raises `NotApplicable` when something is missing for it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from collections.abc import Callable
 
 from bench.errors import NotApplicable
 from bench.firmware.corrupt import flipped, padded
@@ -16,6 +17,7 @@ from bench.firmware.hostile import (
     NO_FLASH,
     UNSUPPORTED,
     HostileKind,
+    always,
     below,
     key_of,
 )
@@ -98,9 +100,10 @@ def secure_version(data: bytes) -> int:
 
 
 def _lower_secure_version(images: ImageSet) -> bytes:
-    version = secure_version(images.update.data)
+    """Below the baseline's: the chip's own is what has run on it, not what it is offered."""
+    version = secure_version(images.baseline.data)
     if not version:
-        raise NotApplicable("the update's secure version is 0")
+        raise NotApplicable("the baseline's secure version is 0, and none is lower")
     return with_secure_version(images, images.update.data, version - 1)
 
 
@@ -120,6 +123,18 @@ def _lower_version(images: ImageSet) -> bytes:
     return _edited(images, _VERSION, below(images.baseline.version).encode().ljust(32, b"\0"))
 
 
+def _flipped_header(images: ImageSet) -> bytes:
+    """Raises `NotApplicable` where neither hash nor signature covers the header: the checksum does not."""
+    data = images.update.data
+    if parse(data).hash_right is None and not _is_signed(images):
+        raise NotApplicable("the update has neither a SHA-256 nor a signature, which would cover its header")
+    return flipped(data, _ENTRY)
+
+
+def _is_signed(images: ImageSet) -> bool:
+    return bool(signature_sector(images.update.data))
+
+
 def _truncated(images: ImageSet) -> bytes:
     return images.update.data[: images.update.size * 2 // 3]
 
@@ -128,14 +143,18 @@ def _random(images: ImageSet) -> bytes:
     return b"\0" + random.Random("random bytes").randbytes(images.update.size - 1)
 
 
+NEEDED: dict[str | None, Callable[[ImageSet], bool]] = {"appended-hash": _is_signed}
+"""Of which images a capability is asked, where not of all: ESP-IDF compares the appended SHA-256 of an
+unsigned image, and goes by the signature alone of a signed one (recorded: its `esp_image_verify`, 5.3.1)."""
+
 ESP32_KINDS = tuple(
-    HostileKind(name, "esp32", what, results, derive, needs)
+    HostileKind(name, "esp32", what, results, derive, needs, NEEDED.get(needs, always))
     for name, what, results, derive, needs in (
         (
             "flip-header",
             "one bit of the entry address",
             (INTEGRITY, UNSUPPORTED),
-            lambda i: flipped(i.update.data, _ENTRY),
+            _flipped_header,
             None,
         ),
         (
@@ -148,7 +167,7 @@ ESP32_KINDS = tuple(
         (
             "truncated",
             "its last third is missing",
-            (INTEGRITY,),
+            (INTEGRITY, UNSUPPORTED),
             _truncated,
             None,
         ),
@@ -173,19 +192,25 @@ ESP32_KINDS = tuple(
             lambda i: _edited(i, _CHIP_ID, struct.pack("<H", _OTHER_CHIP)),
             None,
         ),
-        ("bad-segment", "a segment longer than the slot", (INTEGRITY,), _bad_segment, None),
+        ("bad-segment", "a segment longer than the slot", (INTEGRITY, UNSUPPORTED), _bad_segment, None),
         ("bad-checksum", "wrong checksum; hash and signature are right", (INTEGRITY,), _bad_checksum, None),
-        ("bad-sha256", "wrong SHA-256; the signature is right", (INTEGRITY,), _bad_hash, None),
-        ("flip-signature", "one bit of the signature", (INTEGRITY, FAILED), _signature_flipped, None),
+        (
+            "bad-sha256",
+            "wrong SHA-256; the signature is right",
+            (INTEGRITY, FAILED),
+            _bad_hash,
+            "appended-hash",
+        ),
+        ("flip-signature", "one bit of the signature", (INTEGRITY, FAILED), _signature_flipped, "signature"),
         (
             "other-signature",
             "the signature block of another image, by the right key",
             (INTEGRITY, FAILED),
             _other_block,
-            None,
+            "signature",
         ),
-        ("wrong-key", "signed by another key", (INTEGRITY, FAILED), _other_key, None),
-        ("unsigned", "no signature block", (INTEGRITY, FAILED), _unsigned, None),
+        ("wrong-key", "signed by another key", (INTEGRITY, FAILED), _other_key, "signature"),
+        ("unsigned", "no signature block", (INTEGRITY, FAILED), _unsigned, "signature"),
         (
             "lower-version",
             "a lower version than the running one, well signed",

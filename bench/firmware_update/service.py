@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 from bench.clock import Clock
 from bench.dut.dut import Dut
@@ -207,6 +208,10 @@ class UpdateService:
         """State and Update Result, read now."""
         return self.object5(dut).pair
 
+    def goes_on(self, dut: Dut, interruption: Literal["outage", "reboot"], delivery: Delivery) -> bool:
+        """Whether, by the board's profile, a download must survive the interruption without starting over."""
+        return delivery is Delivery.PULL and interruption in dut.type.profile.resumes_after
+
     def update(
         self,
         dut: Dut,
@@ -258,7 +263,7 @@ class UpdateService:
 
     def components(self, dut: Dut) -> Components:
         """The board's components beside the application."""
-        return Components(self.lwm2m, dut.endpoint)
+        return Components(self.lwm2m, dut.endpoint, dut.type.profile.instance)
 
     @contextlib.contextmanager
     def begin_component(
@@ -290,6 +295,7 @@ class UpdateService:
             update_timeout=(timeouts.update + timeouts.registration) * patience,
             # a device notices only at its next Update that the server has forgotten it
             registration_timeout=dut.type.lifetime + timeouts.registration,
+            boot_timeout=timeouts.boot,
             instance=instance,
         )
 

@@ -57,6 +57,7 @@ class Cycle:
     download_timeout: float
     update_timeout: float
     registration_timeout: float
+    boot_timeout: float
     instance: str
 
     @property
@@ -275,6 +276,11 @@ class Update:
         return self._met(True, "Update to be taken")
 
     @property
+    def has_restarted(self) -> bool:
+        """Whether the device has registered anew since Update was executed."""
+        return self._has_restarted()
+
+    @property
     def executed(self) -> float | None:
         """Bench seconds when Update was executed, or None."""
         return self._executed
@@ -354,6 +360,19 @@ class Update:
             return self._met(False, "an answer, or a new registration")
         return self._met(not anew or self._look_again(), "to be observed after its new registration")
 
+    def go_on(self) -> UpdateRecord:
+        """After an interruption: what the device goes on with by itself is followed to its end.
+
+        A PULL that it resumes, or a package that it has kept; and a PUSH until it is given up. Does nothing
+        when the device is in Idle.
+        """
+        self.look()
+        if self.record.delivery is Delivery.PULL and self.record.state is not State.IDLE:
+            return self.finish()
+        if self.record.state is State.DOWNLOADING:
+            self.await_download_over()
+        return self.record
+
     def look(self) -> None:
         """Read state and result now: what a notification has not told yet is then in the record."""
         self._confirm_pair()
@@ -386,6 +405,21 @@ class Update:
             f"the device to reach {shown(state, result)}",
         )
         return self._met(reached, shown(state, result))
+
+    def await_updating(self) -> Met:
+        """Wait until the device shows Updating, unless by a documented deviation it never does.
+
+        Not met when it is already beyond: back in Idle, or registered anew.
+        """
+        shows = self._watch.state is State.UPDATING
+        if not shows and State.UPDATING not in self._cycle.rules.hidden:
+            self._settle(
+                lambda: self._watch.state is State.UPDATING or self._has_restarted() or self._has_ended(),
+                self._cycle.boot_timeout,
+                "the device to show Updating",
+            )
+            shows = self._watch.state is State.UPDATING and not self._has_restarted()
+        return self._met(shows, State.UPDATING.name)
 
     def _settle(self, done: Callable[[], bool], timeout: float, what: str, *, poll: float = POLL) -> bool:
         """Wait for `done`; ask the device when nothing has been heard from it for `poll` seconds."""

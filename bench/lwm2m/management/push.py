@@ -35,7 +35,7 @@ __all__ = ["BlockPush", "BlockTuning", "Outcome", "PushResult"]
 OCTET_STREAM = 42
 MAX_RESTARTS = 3
 """Restarts on 4.08; those for a smaller block size end by themselves."""
-MAX_BUSY = 30
+MAX_BUSY = 200
 BUSY_WAIT = 2.0
 """Seconds to wait after 5.03 without a Max-Age."""
 LONGEST_BUSY_WAIT = 60.0
