@@ -15,8 +15,6 @@ def assert_cancelled(dut, update, object5, state):
         assert answer.taken
     if answer.taken:
         assert update.await_pair(State.IDLE, Result.CANCELLED, timeout=dut.type.timeouts.boot)
-    else:
-        assert update.record.shows(state)
     assert update.record.violations == []
     return answer.taken
 

@@ -194,7 +194,10 @@ class UpdateService:
             return
         cancels = profile.object != "1.0" and state.name.lower() in profile.cancels_in
         resets = state.name.lower() in profile.resets_in
-        answer = object5.write_uri("") if resets or not cancels else object5.cancel()
+        if cancels and not resets:
+            answer = object5.cancel()
+        else:
+            answer = object5.write_uri("") if "pull" in profile.delivery else object5.write_package()
         assert answer.taken, f"{object5.instance}: to leave {state.name}, answered {answer}"
         with self._timeline.step(dut.endpoint, "back to Idle"):
             until = self._clock.now() + dut.type.timeouts.boot

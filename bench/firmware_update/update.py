@@ -235,7 +235,7 @@ class Update:
 
     def await_download_over(self) -> Met:
         """Wait until a download that the device has begun, or refuses, is over without a package."""
-        over = self._settle(self._gave_up, self._cycle.download_timeout, "the download to be given up")
+        over = self._settle(self._gave_up, self._patience, "the download to be given up")
         self._confirm_pair()
         return self._met(over, "the download to be given up")
 
@@ -244,16 +244,22 @@ class Update:
         with self._timeline.step(self._endpoint, "verify the package"):
             settled = self._settle(
                 lambda: self._watch.state is State.DOWNLOADED or self._gave_up(),
-                self._cycle.download_timeout,
+                self._patience,
                 "the device to reach Downloaded or give up",
             )
         if settled:
             self._confirm_pair()
         return self._met(settled and self._watch.state is State.DOWNLOADED, "DOWNLOADED")
 
+    @property
+    def _patience(self) -> float:
+        """Seconds that a download may take; a device that has refused it has only to say what came of it."""
+        return self._cycle.boot_timeout if self.record.refused else self._cycle.download_timeout
+
     def _met(self, yes: bool, wanted: str) -> Met:
         told = f"wanted {wanted}; it shows {shown(self._watch.state, self._watch.result)}"
-        return Met(yes, f"{told}; {self.record.stuck}" if self.record.stuck else told)
+        known = [f"refused: {self.record.refused}" if self.record.refused else "", self.record.stuck]
+        return Met(yes, "; ".join(text for text in (told, *known) if text))
 
     def _confirm_pair(self) -> None:
         """State and result arrive as two notifications, in either order: read both before judging."""

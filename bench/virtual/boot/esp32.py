@@ -134,14 +134,18 @@ def _judge(flash: _Flash, place: Region) -> tuple[str, int]:
         return checks.INTEGRITY, 0
     position += 1
     if header[23] == 1:
-        digest = hashlib.sha256(flash.read(place, 0, position)).digest()
-        if flash.read(place, position, 32) != digest:
+        if not hash_fits(flash, place, position):
             return checks.INTEGRITY, 0
         position += 32
     trusted = trusted_key(flash.machine)
     if trusted is not None and not signature_holds(partial(flash.read, place), position, trusted):
         return checks.SIGNATURE, 0
     return checks.OK, position
+
+
+def hash_fits(flash: _Flash, place: Region, position: int) -> bool:
+    """Whether the SHA-256 at `position` is that of what stands before it."""
+    return flash.read(place, position, 32) == hashlib.sha256(flash.read(place, 0, position)).digest()
 
 
 def _is_for_this_chip(header: bytes) -> bool:
