@@ -39,8 +39,9 @@ class UpdateProfile(Table):
 
     `object` is the object's version, `instance` the one that takes the application: of object 5, or of
     33629 on a board that keeps it there; `delivery` says how it takes packages, which the device tells
-    in resource 9 (Firmware Update Delivery Method); `transports` are the schemes of the Package URI it
-    can fetch from; `resets_in` and `cancels_in` are the states in which an empty URI or package, and Cancel,
+    in resource 9 (Firmware Update Delivery Method); `push_block` is the size of the blocks of a PUSH, in
+    bytes, where it takes no larger ones and does not say so; `transports` are the schemes of the Package
+    URI it can fetch from; `resets_in` and `cancels_in` are the states in which an empty URI or package, and Cancel,
     take it back to Idle; `failed_update_to` is where a failed installation leads (default: what the
     object's version says); `resumes_after` says what an interrupted PULL survives without starting
     over; `deviations` maps the name of a known deviation (see `bench.firmware_update.deviations`) to
@@ -50,6 +51,7 @@ class UpdateProfile(Table):
     object: Literal["1.0", "1.1", "1.2"] = "1.0"
     instance: str = Field(default="/5/0", pattern=r"^/(5/0|33629/\d{1,5})$")
     delivery: tuple[DeliveryName, ...] = Field(default=("push", "pull"), min_length=1, max_length=2)
+    push_block: Literal[16, 32, 64, 128, 256, 512, 1024] = 1024
     transports: tuple[TransportName, ...] = ("coap",)
     resets_in: tuple[StateName, ...] = ("idle", "downloading", "downloaded")
     cancels_in: tuple[StateName, ...] = ("downloading", "downloaded")

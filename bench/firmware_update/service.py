@@ -300,6 +300,7 @@ class UpdateService:
             registration_timeout=dut.type.lifetime + timeouts.registration,
             boot_timeout=timeouts.boot,
             instance=instance,
+            push_block=dut.type.profile.push_block,
         )
 
 

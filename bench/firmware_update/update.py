@@ -44,7 +44,7 @@ class Cycle:
     """What an update needs besides its package: `instance` is the object instance that takes it.
 
     `lost` counts the datagrams of the device that the bench's own path has not carried so far. Time-outs
-    are bench seconds.
+    are bench seconds, `push_block` bytes.
     """
 
     server: LwM2mServer
@@ -59,6 +59,7 @@ class Cycle:
     registration_timeout: float
     boot_timeout: float
     instance: str
+    push_block: int = 1024
 
     @property
     def reboot_poll(self) -> float:
@@ -137,7 +138,12 @@ class Update:
 
     def _deliver_push(self, until: int | None) -> None:
         if self._push is None:
-            self._push = self._client().push(self.object5.package, self._data, on_progress=self._pushed)
+            self._push = self._client().push(
+                self.object5.package,
+                self._data,
+                exponent=self._cycle.push_block.bit_length() - 5,  # 16 << exponent bytes
+                on_progress=self._pushed,
+            )
         push = self._push
         try:
             self.record.push = self._run(push.run(until), self._cycle.download_timeout, "push")

@@ -79,6 +79,14 @@ ROWS = (
         right=False,
     ),
     Row(
+        "push_block",
+        "nrf9160",
+        ("test_push_succeeds",),
+        {"profile.push_block": 64},
+        r"PUSH: 4\.13|refused: 4\.13|ended IDLE|wanted",
+        defect="small-blocks-alone",
+    ),
+    Row(
         "transports",
         "nrf9160",
         ("test_pull_succeeds", "test_readable_resources"),

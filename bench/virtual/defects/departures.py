@@ -27,6 +27,7 @@ from bench.virtual.firmware.update.reception import Reception
 
 DEPARTURES = Area("departures that a board file may declare")
 COMPONENT_INSTANCE = 9
+SMALL_BLOCK = 64
 
 
 def _told(healthy: Any, number: int, value: Any) -> Any:
@@ -62,6 +63,19 @@ def push_only(healthy: Any) -> Any:
 def pull_only(healthy: Any) -> Any:
     """Packages are fetched alone: nothing can be written to Package."""
     return lambda self, request: request.respond(coap.NOT_ALLOWED)
+
+
+@DEPARTURES(PushReceiver, "write_package", source="seen in a running client", hints=("test_push_succeeds",))
+def small_blocks_alone(healthy: Any) -> Any:
+    """Blocks of more than 64 bytes are answered 4.13, and nothing says which size would do."""
+
+    def write_package(self: PushReceiver, request: Any) -> None:
+        if len(request.message.payload) > SMALL_BLOCK:
+            request.respond(coap.TOO_LARGE)
+        else:
+            healthy(self, request)
+
+    return write_package
 
 
 @DEPARTURES(
