@@ -434,17 +434,18 @@ class Update:
         return self._met(shows, State.UPDATING.name)
 
     def _settle(self, done: Callable[[], bool], timeout: float, what: str, *, poll: float = POLL) -> bool:
-        """Wait for `done`; ask the device when nothing has been heard from it for `poll` seconds."""
+        """Wait for `done`; ask the device when nothing has been heard from it for `poll` seconds.
+
+        It is asked some times within `timeout`, however short that is.
+        """
+        poll = min(poll, timeout / REBOOT_POLLS)
 
         async def watch() -> None:
             while not done():
                 try:
                     await asyncio.wait_for(self._clock.until(done), poll)
                 except TimeoutError:
-                    try:
-                        await self._watch.read(self._client())
-                    except (CoapError, ServerError):
-                        pass  # away or busy; it is asked again
+                    await self._ask_unless(done)
 
         try:
             self._run(watch(), timeout, f"waiting for {what}")
@@ -452,6 +453,21 @@ class Update:
             self.record.stuck = timeout_error.message
             return False
         return True
+
+    async def _ask_unless(self, done: Callable[[], bool]) -> None:
+        """Read state and result; a device that is away keeps nobody waiting for what has come otherwise."""
+        asked = asyncio.ensure_future(self._watch.read(self._client()))
+        heard = asyncio.ensure_future(self._clock.until(done))
+        try:
+            await asyncio.wait({asked, heard}, return_when=asyncio.FIRST_COMPLETED)
+            if asked.done():
+                asked.result()
+        except (CoapError, ServerError):
+            pass  # away or busy; it is asked again
+        finally:
+            for task in (asked, heard):
+                task.cancel()
+            await asyncio.gather(asked, heard, return_exceptions=True)
 
     def finish(self) -> UpdateRecord:
         """The rest of the cycle, as far as the device goes along."""
