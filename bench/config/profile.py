@@ -41,8 +41,8 @@ class UpdateProfile(Table):
     33629 on a board that keeps it there; `delivery` says how it takes packages, which the device tells
     in resource 9 (Firmware Update Delivery Method); `push_block` is the size of the blocks of a PUSH, in
     bytes, where it takes no larger ones and does not say so; `transports` are the schemes of the Package
-    URI it can fetch from; `resets_in` and `cancels_in` are the states in which an empty URI or package, and Cancel,
-    take it back to Idle; `failed_update_to` is where a failed installation leads (default: what the
+    URI it can fetch from; `resets_in` and `cancels_in` are the states in which an empty URI or package, and
+    Cancel, take it back to Idle; `failed_update_to` is where a failed installation leads (default: what the
     object's version says); `resumes_after` says what an interrupted PULL survives without starting
     over; `deviations` maps the name of a known deviation (see `bench.firmware_update.deviations`) to
     where it is documented.
