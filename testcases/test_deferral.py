@@ -27,15 +27,16 @@ def test_deferred_until_accepted(dut, server, images):
 def test_deferred_until_the_period_is_over(dut, server, images, object5, clock):
     """After Maximum Defer Period the device installs without asking, and not before."""
     period = 120
-    assert object5.write(13, period) == "2.04"
+    assert object5.write(13, period).taken
     with server.begin(dut, images.update) as update:
         update.deliver()
         assert update.await_downloaded()
         with dut.using("defer"):
             start = clock.now()
             assert update.execute()
-            assert update.await_pair(State.UPDATING, timeout=period + 30)
-            assert clock.now() - start >= period - 1
+            assert update.await_pair(State.UPDATING, timeout=period + dut.type.timeouts.boot)
+            waited = clock.now() - start
+            assert waited >= period - 1, f"installed after {waited:.0f} s of {period} s"
         update.await_finish()
         assert update.record.violations == []
         assert update.record.ended(Result.SUCCESS)
@@ -44,7 +45,7 @@ def test_deferred_until_the_period_is_over(dut, server, images, object5, clock):
 @pytest.mark.requirement("OMA-5-13-zero")
 def test_deferral_forbidden(dut, server, images, object5):
     """With a period of 0 the user is not asked."""
-    assert object5.write(13, 0) == "2.04"
+    assert object5.write(13, 0).taken
     with dut.using("defer"):
         update = server.update(dut, images.update)
     assert update.violations == []

@@ -31,6 +31,7 @@ def test_power_cut_at_every_flash_operation_of_a_pull(dut, delivery, cut_everywh
 
 @pytest.mark.requirement("FOTA-POWER", "FOTA-WHOLE", "BOOT-INTERRUPTED")
 @pytest.mark.delivery("push")
+@pytest.mark.image("self-test-fails")
 def test_power_cut_at_every_flash_operation_of_a_revert(dut, images, delivery, cut_everywhere):
     """A version that finds itself broken, from Update until the old one runs again: it always does."""
     assert images.self_test_fails.version != images.baseline.version

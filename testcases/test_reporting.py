@@ -14,9 +14,10 @@ def test_every_state_is_told(dut, server, images, delivery, recommended):
         assert update.await_downloaded()
         assert update.record.told(State.DOWNLOADED)
         assert update.execute()
-        update.await_pair(State.UPDATING, timeout=dut.type.timeouts.boot)
+        # none is told twice over a restart: who is gone at once is not obliged (RFC 7641 section 1.3)
+        lasted = [State.UPDATING] if update.await_updating() else []
         with recommended("LwM2M-1.0-5.5.2"):
-            assert update.record.told(State.DOWNLOADING, State.DOWNLOADED, State.UPDATING)
+            assert update.record.told(State.DOWNLOADING, State.DOWNLOADED, *lasted)
         update.await_finish()
     assert update.record.failure == ""
 
@@ -73,12 +74,10 @@ def test_registration_expires_during_the_download(dut, server, images, delivery,
     """The server forgets the device half-way: it registers anew, and the update succeeds."""
     with server.begin(dut, images.update, delivery) as update:
         update.deliver(0.5)
+        forgotten = clock.now()
         server.lwm2m.expire(dut.endpoint)
-        assert update.await_restart(after=clock.now())
-        if delivery is Delivery.PULL:
-            record = update.finish()
-        else:
-            record = None
+        assert update.await_restart(after=forgotten)
+        record = update.finish() if delivery is Delivery.PULL else None
     if record is None:
         record = server.update(dut, images.update, delivery)
 

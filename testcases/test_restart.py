@@ -6,7 +6,7 @@ Power stays on, unlike in the power cuts.
 import pytest
 
 from bench.errors import NotApplicable
-from bench.firmware_update.states import Delivery, Result, State
+from bench.firmware_update.states import Result, State
 
 SWAP_SHARE = 0.5
 """Of the time from Update to the registration of the new version, without a reset."""
@@ -15,7 +15,12 @@ SETTLING = 30
 """Seconds after a registration in which a new version may still be on trial."""
 
 
-@pytest.fixture(params=["pin", "debugger", "watchdog"])
+WAYS = [
+    pytest.param(way, marks=pytest.mark.capability(f"reset-{way}")) for way in ("pin", "debugger", "watchdog")
+]
+
+
+@pytest.fixture(params=WAYS)
 def reset(request, dut, clock):
     """Resets the board one way, and its chip says so where it can; returns the moment just before."""
 
@@ -34,7 +39,7 @@ def test_reset_in_idle(dut, server, images, reset):
     server.await_registered(dut, after=reset())
 
     assert server.version_of(dut) == images.baseline.version
-    assert server.state_of(dut) == (State.IDLE, Result.INITIAL)
+    assert server.object5(dut).shows(State.IDLE, Result.INITIAL)
     assert_takes_update(dut, server, images)
 
 
@@ -45,14 +50,13 @@ def test_reset_while_downloading(dut, server, images, delivery, reset):
         update.deliver(0.5)
         assert update.await_restart(after=reset())
         assert server.version_of(dut) == images.baseline.version
-        resumes = delivery is Delivery.PULL and "reboot" in dut.type.profile.resumes_after
-        record = update.finish() if resumes else update.record
+        record = update.go_on()
 
     assert record.violations == []
-    if resumes:
+    if server.goes_on(dut, "reboot", delivery):
         assert record.failure == ""
     else:
-        assert record.state is State.IDLE
+        assert record.shows(State.IDLE)
     assert_takes_update(dut, server, images)
 
 
@@ -111,7 +115,7 @@ def assert_old_or_new(dut, server, images, clock):
     clock.sleep(SETTLING, "the board comes to rest")
     by_version = {image.version: image for image in (images.baseline, images.update)}
     version = server.version_of(dut)
-    assert version in by_version
+    assert version in by_version, "neither the old nor the new version runs"
     dut.assert_running(by_version[version])
     server.restart(dut)
     assert server.version_of(dut) == version
@@ -119,9 +123,7 @@ def assert_old_or_new(dut, server, images, clock):
 
 def assert_takes_update(dut, server, images):
     """A whole update, by the book; the image is then read back."""
-    state, _ = server.state_of(dut)
-    if state is State.DOWNLOADED:
-        server.object5(dut).write_uri("")
+    server.make_idle(dut)
     assert server.update(dut, images.update).failure == ""
     assert server.version_of(dut) == images.update.version
     dut.assert_running(images.update)

@@ -47,7 +47,7 @@ def try_build(dut, server, image):
 )
 @pytest.mark.requirement("BOOT-CRASH", build=("crashes-at-boot", "hangs"))
 @pytest.mark.capability("readback")
-@pytest.mark.parametrize("build", BAD_BUILDS)
+@pytest.mark.parametrize("build", [pytest.param(b, marks=pytest.mark.image(b)) for b in BAD_BUILDS])
 def test_bad_build_gives_way_to_the_old_one(dut, server, images, build):
     """In the board file's time, with result 8; the old image is whole, and nothing is left to be booted."""
     update = try_build(dut, server, images.variant(build))
@@ -59,7 +59,7 @@ def test_bad_build_gives_way_to_the_old_one(dut, server, images, build):
 @pytest.mark.requirement(
     "FOTA-IDENTITY", "FOTA-SETTINGS", "FOTA-RECOVERY", "OMA-1-1-lifetime", "LwM2M-1.0-5.3.2-changes"
 )
-@pytest.mark.parametrize("build", BAD_BUILDS)
+@pytest.mark.parametrize("build", [pytest.param(b, marks=pytest.mark.image(b)) for b in BAD_BUILDS])
 def test_settings_and_identity_survive_a_rollback(dut, server, images, build):
     """Also what was set since the device left its factory; and then a good update succeeds."""
     server.keep_registered_for(dut, OTHER_LIFETIME)
@@ -76,6 +76,7 @@ def test_settings_and_identity_survive_a_rollback(dut, server, images, build):
 
 @pytest.mark.requirement("FOTA-NO-DOWNGRADE", "BOOT-COUNTER-CONFIRMED")
 @pytest.mark.capability("anti-rollback")
+@pytest.mark.image("never-confirms", "raised-counter")
 def test_counter_rises_only_with_a_confirmed_image(dut, server, images):
     """A build that is not confirmed must not lock the old one out."""
     newer = with_raised_counter(images, images.variant("never-confirms"))
@@ -84,6 +85,7 @@ def test_counter_rises_only_with_a_confirmed_image(dut, server, images):
 
 @pytest.mark.requirement("FOTA-NO-DOWNGRADE", "BOOT-COUNTER")
 @pytest.mark.capability("anti-rollback", "readback")
+@pytest.mark.image("raised-counter")
 def test_counter_of_a_confirmed_image_keeps_older_ones_out(dut, server, images):
     """Once a build with a higher counter is confirmed, one with the old counter does not come back."""
     newer = with_raised_counter(images, images.update)

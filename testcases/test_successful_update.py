@@ -69,7 +69,7 @@ def test_pull_succeeds(dut, server, images, transport):
     assert update.violations == []
     assert update.went(*WHOLE_CYCLE)
     assert update.ended(Result.SUCCESS)
-    assert update.delivered == images.update.size
+    assert update.delivered == images.update.size, "bytes of the package that were fetched"
     assert_runs_and_stays(dut, server, images.update)
 
 
@@ -77,7 +77,7 @@ def test_pull_succeeds(dut, server, images, transport):
 @pytest.mark.delivery("push")
 def test_baseline_is_what_was_installed(dut, server, images):
     """Before any update: Idle, result 0, and the flash holds exactly the baseline that was installed."""
-    assert server.state_of(dut) == (State.IDLE, Result.INITIAL)
+    assert server.object5(dut).shows(State.IDLE, Result.INITIAL), "a fresh device"
     assert server.version_of(dut) == images.baseline.version
     dut.assert_running(images.baseline)
 

@@ -12,7 +12,7 @@ from bench.firmware_update.states import Result, State
 def test_update_in_idle(dut, server, images, object5):
     """Refused, and nothing changes."""
     assert object5.execute().refused
-    assert object5.pair == (State.IDLE, Result.INITIAL)
+    assert object5.shows(State.IDLE, Result.INITIAL)
     assert server.version_of(dut) == images.baseline.version
 
 

@@ -39,9 +39,10 @@ class UpdateProfile(Table):
 
     `object` is the object's version, `instance` the one that takes the application: of object 5, or of
     33629 on a board that keeps it there; `delivery` says how it takes packages, which the device tells
-    in resource 9 (Firmware Update Delivery Method); `transports` are the schemes of the Package URI it
-    can fetch from; `resets_in` and `cancels_in` are the states in which an empty URI or package, and Cancel,
-    take it back to Idle; `failed_update_to` is where a failed installation leads (default: what the
+    in resource 9 (Firmware Update Delivery Method); `push_block` is the size of the blocks of a PUSH, in
+    bytes, where it takes no larger ones and does not say so; `transports` are the schemes of the Package
+    URI it can fetch from; `resets_in` and `cancels_in` are the states in which an empty URI or package, and
+    Cancel, take it back to Idle; `failed_update_to` is where a failed installation leads (default: what the
     object's version says); `resumes_after` says what an interrupted PULL survives without starting
     over; `deviations` maps the name of a known deviation (see `bench.firmware_update.deviations`) to
     where it is documented.
@@ -50,6 +51,7 @@ class UpdateProfile(Table):
     object: Literal["1.0", "1.1", "1.2"] = "1.0"
     instance: str = Field(default="/5/0", pattern=r"^/(5/0|33629/\d{1,5})$")
     delivery: tuple[DeliveryName, ...] = Field(default=("push", "pull"), min_length=1, max_length=2)
+    push_block: Literal[16, 32, 64, 128, 256, 512, 1024] = 1024
     transports: tuple[TransportName, ...] = ("coap",)
     resets_in: tuple[StateName, ...] = ("idle", "downloading", "downloaded")
     cancels_in: tuple[StateName, ...] = ("downloading", "downloaded")
@@ -96,13 +98,15 @@ CAPABILITIES = {
     "reset-pin": "the chip can be reset by its reset pin",
     "reset-debugger": "the chip can be reset by a debugger",
     "reset-watchdog": "the application can be made to hang until its watchdog resets it",
-    "supply": "the board is fed by a supply that the bench controls, and its limits are known",
     "psm": "the device can be told to sleep in power saving mode, and to stop it",
-    "queue-mode": "the device can register in queue mode",
     "signal": "the device reports the strength of its radio signal (object 4)",
     "anti-rollback": "images of a lower security counter are refused; installing a baseline resets it",
     "downgrade-prevention": "images of a lower version are refused",
-    "dependencies": "images whose dependencies are not met are refused",
+    "dependencies": "images whose dependencies are not met are refused (MCUboot: of several images)",
+    "signature": "images without a signature, or with another key's, are refused",
+    "board-check": "images for another board are refused, those for another chip apart",
+    "trailer-check": "packages that reach into what the bootloader keeps at a slot's end are refused",
+    "verified-boot": "the bootloader verifies at each start what it starts",
     "components": "the device has object 33629",
 }
 """Every name that a board file's [capabilities] may use, and what it means."""

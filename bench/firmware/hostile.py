@@ -20,7 +20,8 @@ NO_FLASH, CONNECTION_LOST, INTEGRITY, UNSUPPORTED, FAILED = 2, 4, 5, 6, 8
 class HostileKind:
     """`what` says how the image is wrong; `results` are the Update Results that refuse it rightly.
 
-    `needs` is the capability without which a board rightly takes the image.
+    `needs` is the capability without which a board rightly takes the image: a choice of its bootloader's
+    build.
     """
 
     name: str

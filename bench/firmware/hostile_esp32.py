@@ -99,9 +99,10 @@ def secure_version(data: bytes) -> int:
 
 
 def _lower_secure_version(images: ImageSet) -> bytes:
-    version = secure_version(images.update.data)
+    """Below the baseline's: the chip's own is what has run on it, not what it is offered."""
+    version = secure_version(images.baseline.data)
     if not version:
-        raise NotApplicable("the update's secure version is 0")
+        raise NotApplicable("the baseline's secure version is 0, and none is lower")
     return with_secure_version(images, images.update.data, version - 1)
 
 
@@ -121,6 +122,18 @@ def _lower_version(images: ImageSet) -> bytes:
     return _edited(images, _VERSION, below(images.baseline.version).encode().ljust(32, b"\0"))
 
 
+def _flipped_header(images: ImageSet) -> bytes:
+    """Raises `NotApplicable` where neither hash nor signature covers the header: the checksum does not."""
+    data = images.update.data
+    if parse(data).hash_right is None and not _is_signed(images):
+        raise NotApplicable("the update has neither a SHA-256 nor a signature, which would cover its header")
+    return flipped(data, _ENTRY)
+
+
+def _is_signed(images: ImageSet) -> bool:
+    return bool(signature_sector(images.update.data))
+
+
 def _truncated(images: ImageSet) -> bytes:
     return images.update.data[: images.update.size * 2 // 3]
 
@@ -136,7 +149,7 @@ ESP32_KINDS = tuple(
             "flip-header",
             "one bit of the entry address",
             (INTEGRITY, UNSUPPORTED),
-            lambda i: flipped(i.update.data, _ENTRY),
+            _flipped_header,
             None,
         ),
         (
@@ -149,7 +162,7 @@ ESP32_KINDS = tuple(
         (
             "truncated",
             "its last third is missing",
-            (INTEGRITY,),
+            (INTEGRITY, UNSUPPORTED),
             _truncated,
             None,
         ),
@@ -174,19 +187,19 @@ ESP32_KINDS = tuple(
             lambda i: _edited(i, _CHIP_ID, struct.pack("<H", _OTHER_CHIP)),
             None,
         ),
-        ("bad-segment", "a segment longer than the slot", (INTEGRITY,), _bad_segment, None),
+        ("bad-segment", "a segment longer than the slot", (INTEGRITY, UNSUPPORTED), _bad_segment, None),
         ("bad-checksum", "wrong checksum; hash and signature are right", (INTEGRITY,), _bad_checksum, None),
-        ("bad-sha256", "wrong SHA-256, not signed anew", (INTEGRITY,), _bad_hash, None),
-        ("flip-signature", "one bit of the signature", (INTEGRITY, FAILED), _signature_flipped, None),
+        ("bad-sha256", "wrong SHA-256, not signed anew", (INTEGRITY, FAILED), _bad_hash, None),
+        ("flip-signature", "one bit of the signature", (INTEGRITY, FAILED), _signature_flipped, "signature"),
         (
             "other-signature",
             "the signature block of another image, by the right key",
             (INTEGRITY, FAILED),
             _other_block,
-            None,
+            "signature",
         ),
-        ("wrong-key", "signed by another key", (INTEGRITY, FAILED), _other_key, None),
-        ("unsigned", "no signature block", (INTEGRITY, FAILED), _unsigned, None),
+        ("wrong-key", "signed by another key", (INTEGRITY, FAILED), _other_key, "signature"),
+        ("unsigned", "no signature block", (INTEGRITY, FAILED), _unsigned, "signature"),
         (
             "lower-version",
             "a lower version than the running one, well signed",

@@ -44,16 +44,17 @@ def _flip_protected(images: ImageSet) -> bytes:
 
 
 def _lower_counter(images: ImageSet) -> bytes:
-    return with_counter(images, images.update.data, _counter(images) - 1)
-
-
-def _counter(images: ImageSet) -> int:
-    """The update's security counter. Raises `NotApplicable` without one, or when it is 0."""
-    entry = parse(images.update.data).tlvs.get(Tlv.SECURITY_COUNTER)
-    counter = int.from_bytes(entry or b"", "little")
+    """Below the baseline's: the board's own counter is what has run on it, not what it is offered."""
+    counter = _counter(images.baseline.data)
     if not counter:
-        raise NotApplicable("the update has no security counter above 0")
-    return counter
+        raise NotApplicable("the baseline has no security counter above 0, and none is lower")
+    return with_counter(images, images.update.data, counter - 1)
+
+
+def _counter(data: bytes) -> int | None:
+    """The image's security counter, where it has one."""
+    entry = parse(data).tlvs.get(Tlv.SECURITY_COUNTER)
+    return None if entry is None else int.from_bytes(entry, "little")
 
 
 def with_counter(images: ImageSet, data: bytes, counter: int) -> bytes:
@@ -63,7 +64,10 @@ def with_counter(images: ImageSet, data: bytes, counter: int) -> bytes:
 
 def raised(images: ImageSet, data: bytes) -> bytes:
     """The same with a counter that is one higher than the update's."""
-    return with_counter(images, data, _counter(images) + 1)
+    counter = _counter(images.update.data)
+    if counter is None:
+        raise NotApplicable("the update has no security counter")
+    return with_counter(images, data, counter + 1)
 
 
 def _other_key(images: ImageSet) -> bytes:
@@ -117,7 +121,7 @@ MCUBOOT_KINDS = tuple(
             "one bit of the signature",
             (INTEGRITY, FAILED),
             lambda i: _flip_entry(i, _SIGNATURES, "signature"),
-            None,
+            "signature",
         ),
         (
             "wrong-hash",
@@ -129,7 +133,7 @@ MCUBOOT_KINDS = tuple(
         (
             "truncated",
             "its last third is missing",
-            (INTEGRITY,),
+            (INTEGRITY, UNSUPPORTED),
             _truncated,
             None,
         ),
@@ -146,15 +150,15 @@ MCUBOOT_KINDS = tuple(
             "a good build for another board",
             (INTEGRITY, UNSUPPORTED, FAILED),
             lambda i: i.wrong_board.data,
-            None,
+            "board-check",
         ),
-        ("wrong-key", "signed by another key", (INTEGRITY, FAILED), _other_key, None),
+        ("wrong-key", "signed by another key", (INTEGRITY, FAILED), _other_key, "signature"),
         (
             "unsigned",
             "right hash, no signature",
             (INTEGRITY, FAILED),
             _unsigned,
-            None,
+            "signature",
         ),
         (
             "lower-version",
@@ -175,7 +179,7 @@ MCUBOOT_KINDS = tuple(
             "a whole slot, its trailer saying that it is already confirmed",
             (NO_FLASH, INTEGRITY, UNSUPPORTED, FAILED),
             _with_trailer,
-            None,
+            "trailer-check",
         ),
         (
             "dependency-unmet",

@@ -64,6 +64,15 @@ class ImageSet:
             raise NotApplicable("the board file gives no limit to the size of a package")
         return given or padded(self.update, self.limit + 4096)
 
+    def require(self, name: str) -> None:
+        """Raise `NotApplicable` where a testcase cannot have the image that it names."""
+        derived = {
+            "corrupted": lambda: self.corrupted,
+            "unsupported": lambda: self.unsupported,
+            "oversized": lambda: self.oversized,
+        }
+        derived.get(name, lambda: self.variant(name))()
+
     @property
     def wrong_board(self) -> FirmwareImage:
         """A correctly built and signed image for another board. Raises `NotApplicable` without one."""

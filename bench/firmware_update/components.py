@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import DeviceError
+from bench.firmware_update.met import Met
 from bench.firmware_update.object5 import Object5
-from bench.firmware_update.states import Result, State
+from bench.firmware_update.states import Result, State, in_words
 from bench.lwm2m.server import LwM2mServer
 
 OBJECT = 33629
@@ -41,18 +42,28 @@ class Component:
     def pair(self) -> tuple[State, Result]:
         return self.state, self.result
 
+    def shows(self, state: State, result: Result) -> Met:
+        """Whether it was in `state` with `result` when it was read."""
+        told = f"component {self.name}: wanted {in_words(state, result)}; it shows {in_words(*self.pair)}"
+        return Met(self.pair == (state, result), told)
+
 
 class Components:
-    """Every method may raise `NotReachable` when the device does not answer, and `CoapError`."""
+    """`application` is the instance of the application itself, where it is one of this object.
 
-    def __init__(self, server: LwM2mServer, endpoint: str) -> None:
+    Every method may raise `NotReachable` when the device does not answer, and `CoapError`.
+    """
+
+    def __init__(self, server: LwM2mServer, endpoint: str, application: str = "") -> None:
         self._server = server
         self._endpoint = endpoint
+        self._application = application
 
     @property
     def instances(self) -> list[int]:
-        """As the device registered them."""
-        return sorted(self._server.client(self._endpoint).registration.objects.get(OBJECT, ()))
+        """As the device registered them, without the application's."""
+        registered = self._server.client(self._endpoint).registration.objects.get(OBJECT, ())
+        return sorted(n for n in registered if f"/{OBJECT}/{n}" != self._application)
 
     def inventory(self) -> dict[str, Component]:
         """Every component by its name, in the order of the instances; read now."""

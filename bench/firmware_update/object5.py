@@ -10,7 +10,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bench.firmware_update.states import Result, State
+from bench.firmware_update.met import Met
+from bench.firmware_update.states import Result, State, in_words
 from bench.lwm2m.client import Client, CoapError, NotReachable
 from bench.lwm2m.server import LwM2mServer
 
@@ -26,23 +27,31 @@ NULL_PACKAGE = b"\0"
 
 
 class Answer(str):
-    """A response code, "2.04" or "4.05": a text that also knows its class (RFC 7252 section 5.9)."""
+    """A response code, "2.04" or "4.05": a text that also knows its class (RFC 7252 section 5.9).
 
-    __slots__ = ()
+    `asked` is what was answered so, for the message of an assertion.
+    """
+
+    asked: str
+
+    def __new__(cls, code: str, asked: str = "the request") -> Answer:
+        made = super().__new__(cls, code)
+        made.asked = asked
+        return made
 
     @property
-    def taken(self) -> bool:
+    def taken(self) -> Met:
         """The device did what was asked of it."""
-        return self.startswith("2.")
+        return Met(self.startswith("2."), f"{self.asked}: wanted to be taken; answered {self}")
 
     @property
-    def refused(self) -> bool:
+    def refused(self) -> Met:
         """The device did not: a client error (4.xx) or a server error (5.xx).
 
         Which code refuses a request in a state where it has no place is not pinned: stacks answer 4.05, 4.00,
         4.06, 4.09, or 5.03 while a transfer runs.
         """
-        return self.startswith(("4.", "5."))
+        return Met(self.startswith(("4.", "5.")), f"{self.asked}: wanted to be refused; answered {self}")
 
 
 @contextlib.contextmanager
@@ -66,12 +75,12 @@ class Object5:
     def _client(self) -> Client:
         return self._server.client(self._endpoint)
 
-    def _answer(self, ask: Callable[[], Any], good: str = "2.04") -> Answer:
+    def _answer(self, ask: Callable[[], Any], asked: str) -> Answer:
         try:
             ask()
         except CoapError as refusal:
-            return Answer(refusal.dotted)
-        return Answer(good)
+            return Answer(refusal.dotted, asked)
+        return Answer("2.04", asked)
 
     def when_free(self, ask: Callable[[], Answer]) -> Answer:
         """The answer to a request that may come while a transfer runs: 5.03 is waited out for a while.
@@ -86,39 +95,62 @@ class Object5:
 
     def write_uri(self, uri: str) -> Answer:
         """Write the Package URI; "" resets the object."""
-        return self._answer(lambda: self._client.write(self.package_uri, uri))
+        return self._answer(
+            lambda: self._client.write(self.package_uri, uri), f"Write {uri!r} to {self.package_uri}"
+        )
 
     def write_package(self, package: bytes = NULL_PACKAGE) -> Answer:
         """Write a package small enough for one message; the NULL package resets the object."""
-        return self._answer(lambda: self._client.write(self.package, package))
+        asked = f"Write {len(package)} bytes to {self.package}"
+        return self._answer(lambda: self._client.write(self.package, package), asked)
 
     def execute(self, arguments: str = "") -> Answer:
         """Execute Update."""
-        return self._answer(lambda: self._client.execute(self.update, arguments))
+        return self._answer(lambda: self._client.execute(self.update, arguments), f"Execute {self.update}")
 
     def cancel(self) -> Answer:
         """Execute Cancel (object version 1.1)."""
-        return self._answer(lambda: self._client.execute(f"{self.instance}/10"))
+        path = f"{self.instance}/10"
+        return self._answer(lambda: self._client.execute(path), f"Execute {path}")
 
     def write(self, resource: int, value: Any) -> Answer:
-        return self._answer(lambda: self._client.write(f"{self.instance}/{resource}", value))
+        path = f"{self.instance}/{resource}"
+        return self._answer(lambda: self._client.write(path, value), f"Write {value!r} to {path}")
 
     def read(self) -> dict[int, Any]:
         """The readable resources of the instance. Raises `CoapError`."""
-        values = self._client.read(self.instance)
+        values = self._read(self.instance)
         assert isinstance(values, dict)
         return dict(values)
 
+    def _read(self, path: str) -> Any:
+        """As it is answered; a device that is busy is asked again for a while."""
+        until = self._server.clock.now() + BUSY_LIMIT
+        while True:
+            try:
+                return self._client.read(path)
+            except CoapError as refusal:
+                if refusal.dotted != BUSY or self._server.clock.now() >= until:
+                    raise
+            self._server.clock.sleep(BUSY_WAIT, f"{self._endpoint} is busy")
+
     @property
     def state(self) -> State:
-        return State(int(str(self._client.read(self.state_path))))
+        return State(int(str(self._read(self.state_path))))
 
     @property
     def result(self) -> Result:
-        return Result(int(str(self._client.read(self.result_path))))
+        return Result(int(str(self._read(self.result_path))))
 
     @property
     def pair(self) -> tuple[State, Result]:
         """Result first: read after the state it could belong to a later one."""
         result = self.result
         return self.state, result
+
+    def shows(self, state: State, result: Result) -> Met:
+        """Whether it is in `state` with `result`, read now."""
+        found = self.pair
+        wanted = in_words(state, result)
+        told = f"{self.instance}, State and Update Result: wanted {wanted}; it shows {in_words(*found)}"
+        return Met(found == (state, result), told)

@@ -111,10 +111,20 @@ class UpdateRecord:
         told = f"{self.rules.name}: wanted {_either(ends)}; it shows {in_words(*self.outcome)}{self._why}"
         return Met(self.outcome in ends, told)
 
+    def shows(self, state: State, *results: Result) -> Met:
+        """Whether what was seen last is `state`, with one of `results` (none: with any)."""
+        fits = self.state is state and (not results or self.result in results)
+        wanted = _either(frozenset((state, result) for result in results)) if results else state.name
+        told = f"{self.rules.name}: wanted {wanted}; it shows {in_words(*self.outcome)}{self._why}"
+        return Met(fits, told)
+
     @property
     def _why(self) -> str:
         """What else the record knows of why it ended as it did."""
-        known = [f"refused: {self.refused}"] if self.refused else []
+        first = self.transitions[0] if self.transitions else None
+        outside = first is not None and first.state is not State.IDLE
+        known = [f"it began in {in_words(*first.pair)}"] if first is not None and outside else []
+        known += [f"refused: {self.refused}"] if self.refused else []
         known += [self.stuck] if self.stuck else []
         if self.push is not None and self.push.reason:
             known.append(f"PUSH: {self.push.reason}")
@@ -153,6 +163,9 @@ class UpdateRecord:
         if self.transitions and self.outcome != (State.IDLE, Result.SUCCESS):
             problems.append(f"ended {in_words(*self.outcome)}, wanted {in_words(State.IDLE, Result.SUCCESS)}")
         problems += [text for text in (self.refused, self.stuck) if text]
+        first = self.transitions[0] if self.transitions else None
+        if problems and first is not None and first.state is not State.IDLE:
+            problems.append(f"it began in {in_words(*first.pair)}")
         return "; ".join(problems)
 
     @property

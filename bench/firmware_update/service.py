@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 from bench.clock import Clock
 from bench.dut.dut import Dut
@@ -193,7 +194,10 @@ class UpdateService:
             return
         cancels = profile.object != "1.0" and state.name.lower() in profile.cancels_in
         resets = state.name.lower() in profile.resets_in
-        answer = object5.write_uri("") if resets or not cancels else object5.cancel()
+        if cancels and not resets:
+            answer = object5.cancel()
+        else:
+            answer = object5.write_uri("") if "pull" in profile.delivery else object5.write_package()
         assert answer.taken, f"{object5.instance}: to leave {state.name}, answered {answer}"
         with self._timeline.step(dut.endpoint, "back to Idle"):
             until = self._clock.now() + dut.type.timeouts.boot
@@ -206,6 +210,10 @@ class UpdateService:
     def state_of(self, dut: Dut) -> tuple[State, Result]:
         """State and Update Result, read now."""
         return self.object5(dut).pair
+
+    def goes_on(self, dut: Dut, interruption: Literal["outage", "reboot"], delivery: Delivery) -> bool:
+        """Whether, by the board's profile, a download must survive the interruption without starting over."""
+        return delivery is Delivery.PULL and interruption in dut.type.profile.resumes_after
 
     def update(
         self,
@@ -258,7 +266,7 @@ class UpdateService:
 
     def components(self, dut: Dut) -> Components:
         """The board's components beside the application."""
-        return Components(self.lwm2m, dut.endpoint)
+        return Components(self.lwm2m, dut.endpoint, dut.type.profile.instance)
 
     @contextlib.contextmanager
     def begin_component(
@@ -290,8 +298,10 @@ class UpdateService:
             update_timeout=(timeouts.update + timeouts.registration) * patience,
             # a device notices only at its next Update that the server has forgotten it
             registration_timeout=dut.type.lifetime + timeouts.registration,
+            boot_timeout=timeouts.boot,
             instance=instance,
             gone=lambda: dut.gone,
+            push_block=dut.type.profile.push_block,
         )
 
 

@@ -44,7 +44,7 @@ class Cycle:
     """What an update needs besides its package: `instance` is the object instance that takes it.
 
     `lost` counts the datagrams of the device that the bench's own path has not carried so far; `gone()` is
-    why it is dead although it is powered, or None. Time-outs are bench seconds.
+    why it is dead although it is powered, or None. Time-outs are bench seconds, `push_block` bytes.
     """
 
     server: LwM2mServer
@@ -57,8 +57,10 @@ class Cycle:
     download_timeout: float
     update_timeout: float
     registration_timeout: float
+    boot_timeout: float
     instance: str
     gone: Callable[[], str | None] = lambda: None
+    push_block: int = 1024
 
     @property
     def reboot_poll(self) -> float:
@@ -137,7 +139,12 @@ class Update:
 
     def _deliver_push(self, until: int | None) -> None:
         if self._push is None:
-            self._push = self._client().push(self.object5.package, self._data, on_progress=self._pushed)
+            self._push = self._client().push(
+                self.object5.package,
+                self._data,
+                exponent=self._cycle.push_block.bit_length() - 5,  # 16 << exponent bytes
+                on_progress=self._pushed,
+            )
         push = self._push
         try:
             self.record.push = self._run(push.run(until), self._cycle.download_timeout, "push")
@@ -235,7 +242,7 @@ class Update:
 
     def await_download_over(self) -> Met:
         """Wait until a download that the device has begun, or refuses, is over without a package."""
-        over = self._settle(self._gave_up, self._cycle.download_timeout, "the download to be given up")
+        over = self._settle(self._gave_up, self._patience, "the download to be given up")
         self._confirm_pair()
         return self._met(over, "the download to be given up")
 
@@ -244,16 +251,22 @@ class Update:
         with self._timeline.step(self._endpoint, "verify the package"):
             settled = self._settle(
                 lambda: self._watch.state is State.DOWNLOADED or self._gave_up(),
-                self._cycle.download_timeout,
+                self._patience,
                 "the device to reach Downloaded or give up",
             )
         if settled:
             self._confirm_pair()
         return self._met(settled and self._watch.state is State.DOWNLOADED, "DOWNLOADED")
 
+    @property
+    def _patience(self) -> float:
+        """Seconds that a download may take; a device that has refused it has only to say what came of it."""
+        return self._cycle.boot_timeout if self.record.refused else self._cycle.download_timeout
+
     def _met(self, yes: bool, wanted: str) -> Met:
         told = f"wanted {wanted}; it shows {shown(self._watch.state, self._watch.result)}"
-        return Met(yes, f"{told}; {self.record.stuck}" if self.record.stuck else told)
+        known = [f"refused: {self.record.refused}" if self.record.refused else "", self.record.stuck]
+        return Met(yes, "; ".join(text for text in (told, *known) if text))
 
     def _confirm_pair(self) -> None:
         """State and result arrive as two notifications, in either order: read both before judging."""
@@ -274,6 +287,11 @@ class Update:
             except NotReachable:
                 pass  # it may have restarted before its answer arrived: its state will tell
         return self._met(True, "Update to be taken")
+
+    @property
+    def has_restarted(self) -> bool:
+        """Whether the device has registered anew since Update was executed."""
+        return self._has_restarted()
 
     @property
     def executed(self) -> float | None:
@@ -365,6 +383,19 @@ class Update:
             return self._met(False, "an answer, or a new registration")
         return self._met(not anew or self._look_again(), "to be observed after its new registration")
 
+    def go_on(self) -> UpdateRecord:
+        """After an interruption: what the device goes on with by itself is followed to its end.
+
+        A PULL that it resumes, or a package that it has kept; and a PUSH until it is given up. Does nothing
+        when the device is in Idle.
+        """
+        self.look()
+        if self.record.delivery is Delivery.PULL and self.record.state is not State.IDLE:
+            return self.finish()
+        if self.record.state is State.DOWNLOADING:
+            self.await_download_over()
+        return self.record
+
     def look(self) -> None:
         """Read state and result now: what a notification has not told yet is then in the record."""
         self._confirm_pair()
@@ -398,8 +429,27 @@ class Update:
         )
         return self._met(reached, shown(state, result))
 
+    def await_updating(self) -> Met:
+        """Wait until the device shows Updating, unless by a documented deviation it never does.
+
+        Not met when it is already beyond: back in Idle, or registered anew.
+        """
+        shows = self._watch.state is State.UPDATING
+        if not shows and State.UPDATING not in self._cycle.rules.hidden:
+            self._settle(
+                lambda: self._watch.state is State.UPDATING or self._has_restarted() or self._has_ended(),
+                self._cycle.boot_timeout,
+                "the device to show Updating",
+            )
+            shows = self._watch.state is State.UPDATING and not self._has_restarted()
+        return self._met(shows, State.UPDATING.name)
+
     def _settle(self, done: Callable[[], bool], timeout: float, what: str, *, poll: float = POLL) -> bool:
-        """Wait for `done`; ask the device when nothing has been heard from it for `poll` seconds."""
+        """Wait for `done`; ask the device when nothing has been heard from it for `poll` seconds.
+
+        It is asked some times within `timeout`, however short that is.
+        """
+        poll = min(poll, timeout / REBOOT_POLLS)
 
         gone = self._cycle.gone
 
@@ -408,10 +458,7 @@ class Update:
                 try:
                     await asyncio.wait_for(self._clock.until(lambda: done() or gone()), poll)
                 except TimeoutError:
-                    try:
-                        await self._watch.read(self._client())
-                    except (CoapError, ServerError):
-                        pass  # away or busy; it is asked again
+                    await self._ask_unless(done)
 
         try:
             self._run(watch(), timeout, f"waiting for {what}")
@@ -422,6 +469,21 @@ class Update:
             self.record.stuck = f"{self._endpoint}: waiting for {what}: {gone()}"
             return False
         return True
+
+    async def _ask_unless(self, done: Callable[[], bool]) -> None:
+        """Read state and result; a device that is away keeps nobody waiting for what has come otherwise."""
+        asked = asyncio.ensure_future(self._watch.read(self._client()))
+        heard = asyncio.ensure_future(self._clock.until(done))
+        try:
+            await asyncio.wait({asked, heard}, return_when=asyncio.FIRST_COMPLETED)
+            if asked.done():
+                asked.result()
+        except (CoapError, ServerError):
+            pass  # away or busy; it is asked again
+        finally:
+            for task in (asked, heard):
+                task.cancel()
+            await asyncio.gather(asked, heard, return_exceptions=True)
 
     def finish(self) -> UpdateRecord:
         """The rest of the cycle, as far as the device goes along."""

@@ -21,7 +21,7 @@ from coap_peer import (
     uint,
 )
 
-from bench.lwm2m.management.push import MAX_BUSY, MAX_RESTARTS, BlockPush, Outcome, PushResult
+from bench.lwm2m.management.push import MAX_BUSY, MAX_HALVINGS, MAX_RESTARTS, BlockPush, Outcome, PushResult
 from bench.lwm2m.server import LwM2mServer
 
 IMAGE = bytes(range(256)) * 20 + b"end"
@@ -510,3 +510,45 @@ def test_a_16_mib_push_holds_one_block_at_a_time(device: Device, server: LwM2mSe
     assert transfer.result.complete
     assert received["bytes"] == size
     assert max(peaks) < 1_000_000
+
+
+# ---- smaller blocks that nobody has named
+
+
+@pytest.mark.parametrize("code", ["4.13", "4.08"])
+@pytest.mark.parametrize("exponent", [5, 4, 3])
+def test_a_refused_first_block_is_halved_without_a_hint(
+    device: Device, server: LwM2mServer, code: str, exponent: int
+) -> None:
+    sink = PackageSink()
+
+    def answer(request: Packet) -> Answer:
+        return Answer(code) if request.block(BLOCK1)[2] > exponent else sink(request)  # type: ignore[index]
+
+    device.on["/5/0/0"] = answer
+    result = push(server)
+    assert result.complete
+    assert bytes(sink.data) == IMAGE
+    assert result.restarts == 6 - exponent
+
+
+def test_a_later_block_refused_again_and_again_is_halved(device: Device, server: LwM2mServer) -> None:
+    """A device that keeps the half of each block says so only at the next one."""
+    sink = PackageSink()
+
+    def answer(request: Packet) -> Answer:
+        number, _, exponent = request.block(BLOCK1)  # type: ignore[misc]
+        return Answer("4.08") if exponent == 6 and number > 0 else sink(request)
+
+    device.on["/5/0/0"] = answer
+    result = push(server)
+    assert result.complete
+    assert bytes(sink.data) == IMAGE
+    assert result.restarts == 2
+
+
+def test_halving_ends(device: Device, server: LwM2mServer) -> None:
+    device.on["/5/0/0"] = lambda request: Answer("4.13")
+    result = push(server)
+    assert result.outcome is Outcome.REFUSED
+    assert result.restarts == MAX_HALVINGS

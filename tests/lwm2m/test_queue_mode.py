@@ -378,6 +378,7 @@ def test_an_update_cycle_with_a_sleeping_device(
         lambda: 0,
         download_timeout=600,
         update_timeout=300,
+        boot_timeout=60,
         registration_timeout=60,
         instance="/5/0",
     )

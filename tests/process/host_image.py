@@ -37,7 +37,7 @@ def write_bench(folder: Path, *, restart: str = "exec", network: str = "") -> Pa
 restart = {restart!r}
 restart_status = [64]
 restart_delay = 0.1
-lifetime = 30
+lifetime = 60
 command = [
     {sys.executable!r}, "-I", "{{image}}", "--server", "{{server}}", "--endpoint", "{{endpoint}}",
     "--state", "{{state}}", "--image", "{{image}}", "--lifetime", "{{lifetime}}",
@@ -65,8 +65,8 @@ signal = true
 
 [timeouts]
 boot = 10
-registration = 30
-download = 60
+registration = 40
+download = 120
 update = 20
 """,
         encoding="utf-8",

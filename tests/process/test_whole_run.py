@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -121,3 +122,24 @@ def test_a_client_that_ends_while_it_is_waited_for_is_told_at_once(tmp_path: Pat
     assert run.returncode == 1
     assert re.search(r"host-1 did not register: the program ended: status 1; .*forgotten", run.stdout)
     assert "did not register within" not in run.stdout
+
+
+def test_what_does_not_concern_a_program_is_not_applicable_before_it_starts(tmp_path: Path) -> None:
+    """Nothing is left out in silence, which a run could not be GO with, and nothing is run for nothing."""
+    only = ("hostile", "bad_build", "battery", "signal_tunnel", "flash_operation", "components_are", "energy")
+    run = run_testcases(write_bench(tmp_path / "bench"), tmp_path, *only)
+    (ledger,) = (tmp_path / "results").glob("runs/*/ledger.jsonl")
+    lines = [json.loads(line) for line in ledger.read_text("utf-8").splitlines()]
+    begun = {line["node"] for line in lines if line["kind"] == "start"}
+    reasons = {
+        line["node"]: line["message"]
+        for line in lines
+        if line["kind"] == "phase" and line["cause"] == "not applicable"
+    }
+    assert len(begun) >= len(only)
+    assert begun == reasons.keys(), run.stdout[-3000:]
+    assert all(reasons.values())
+    hostile = next(text for node, text in reasons.items() if "hostile_image_is_refused" in node)
+    assert "only it can read its packages" in hostile or "capability 'readback'" in hostile
+    timeline = (tmp_path / "results" / "timeline.jsonl").read_text("utf-8")
+    assert '"power"' not in timeline

@@ -12,6 +12,7 @@ from bench.config.rules.addresses import (
     server_host,
 )
 from bench.config.rules.limits import absurd_network, absurd_time_outs
+from bench.config.rules.patience import time_outs_of_conforming_devices
 from bench.config.rules.references import (
     boards_and_their_files,
     certificates_vouched_for,
@@ -29,5 +30,6 @@ RULES: tuple[Rule, ...] = (
     instrument_addresses,
     consoles,
     absurd_time_outs,
+    time_outs_of_conforming_devices,
     absurd_network,
 )

@@ -34,8 +34,10 @@ __all__ = ["BlockPush", "BlockTuning", "Outcome", "PushResult"]
 
 OCTET_STREAM = 42
 MAX_RESTARTS = 3
-"""Restarts on 4.08; those for a smaller block size end by themselves."""
-MAX_BUSY = 30
+"""Restarts on 4.08; those for a smaller block size that the device has named end by themselves."""
+MAX_HALVINGS = 3
+"""Of the block size, where a device takes smaller blocks alone and does not say how small: to 128 bytes."""
+MAX_BUSY = 200
 BUSY_WAIT = 2.0
 """Seconds to wait after 5.03 without a Max-Age."""
 LONGEST_BUSY_WAIT = 60.0
@@ -138,6 +140,7 @@ class BlockPush:
         self._on_progress = on_progress
         self._untold = 0
         self._rewinds = 0
+        self._halvings = 0
         self.result = PushResult(total=len(data))
 
     async def run(self, until: int | None = None) -> PushResult:
@@ -228,6 +231,9 @@ class BlockPush:
         if code is REQUEST_ENTITY_TOO_LARGE and smaller:
             self._restart(hint.size_exponent)
             return
+        if self._may_be_too_large(block, response):
+            self._halve()
+            return
         incomplete = code is REQUEST_ENTITY_INCOMPLETE
         repeated = block.doubtful and (incomplete or code is SERVICE_UNAVAILABLE)
         if repeated and not block.last and self._untold < MAX_UNTOLD:
@@ -236,7 +242,12 @@ class BlockPush:
             return
         if incomplete and not (repeated and block.last) and block.offset > 0 and self._rewinds < MAX_RESTARTS:
             self._rewinds += 1
-            self._restart(hint.size_exponent if smaller else self._exponent)
+            if smaller:
+                self._restart(hint.size_exponent)
+            elif self._rewinds > 1 and self._can_halve:
+                self._halve()  # it was no lost block: the same size has failed before
+            else:
+                self._restart(self._exponent)
             return
         reason = f"{code.dotted} to the block at {block.offset}"
         if code is CHANGED:
@@ -246,6 +257,24 @@ class BlockPush:
         if code is REQUEST_ENTITY_TOO_LARGE and response.opt.size1 is not None:
             reason += f" (the device takes {response.opt.size1} bytes)"
         self._broken(block, reason)
+
+    def _may_be_too_large(self, block: _Block, response: Message) -> bool:
+        """Whether the very first block was refused, and no size was named that would be right.
+
+        4.13 with Size1 is about the whole package (RFC 7959 section 2.9.3); devices with a small buffer send
+        it, or 4.08, without any option.
+        """
+        codes = (REQUEST_ENTITY_TOO_LARGE, REQUEST_ENTITY_INCOMPLETE)
+        first = block.offset == 0 and not block.last and not block.doubtful
+        return first and response.code in codes and response.opt.size1 is None and self._can_halve
+
+    @property
+    def _can_halve(self) -> bool:
+        return self._halvings < MAX_HALVINGS and self._exponent > 0
+
+    def _halve(self) -> None:
+        self._halvings += 1
+        self._restart(self._exponent - 1)
 
     def _restart(self, exponent: int) -> None:
         self.result.restarts += 1

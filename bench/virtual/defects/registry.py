@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from bench.errors import ConfigError
 from bench.virtual.defects import (
     boot,
+    departures,
     identity,
     notifications,
     pull_resume,
@@ -28,6 +29,7 @@ AREAS = (
     boot.BOOT,
     secure_boot.SECURE,
     radio_power.RADIO,
+    departures.DEPARTURES,
 )
 
 DEFECTS: Mapping[str, Defect] = {defect.name: defect for area in AREAS for defect in area.defects}
