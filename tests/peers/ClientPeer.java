@@ -136,6 +136,8 @@ public class ClientPeer {
         for (String line; (line = lines.readLine()) != null;) {
             String[] words = line.trim().split(" ");
             if (words[0].equals("send")) {
+                while (client.getRegisteredServers().isEmpty()) // the server may know it before the client does
+                    Thread.sleep(50);
                 List<String> paths = Arrays.asList(words).subList(2, words.length);
                 for (LwM2mServer server : client.getRegisteredServers().values())
                     client.getSendService().sendData(server, ContentFormat.fromName(words[1]), paths, 5000);
