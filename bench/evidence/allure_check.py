@@ -33,7 +33,7 @@ def differences(folder: Path, run: str, attempts: Mapping[str, Sequence[Attempt]
     for file in sorted(folder.glob("*-result.json")):
         try:
             row = json.loads(file.read_text(encoding="utf-8"))
-            labels = {label["name"]: label["value"] for label in row.get("labels", ())}
+            labels = {label["name"]: label.get("value") or "" for label in row.get("labels", ())}
             status = str(row.get("status") or "unknown")
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as fault:
             found.append(f"{file.name} cannot be read: {fault}")
