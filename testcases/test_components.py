@@ -297,8 +297,7 @@ def test_power_cut_while_updating(dut, server, images, components, clock, second
     assert two.record.violations == []
     assert (one.record.stuck, two.record.stuck) == ("", ""), "the update was forgotten"
     with recommended("OMA-33629-2-transaction"):
-        alike = two.record.shows(*one.record.outcome)
-        assert alike, "one of two linked components is other than the other"
+        assert two.record.shows(*one.record.outcome), "one of two linked components is other than the other"
     updated = {
         name for name, update in ((first, one), (second, two)) if update.record.result is Result.SUCCESS
     }

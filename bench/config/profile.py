@@ -104,6 +104,7 @@ CAPABILITIES = {
     "downgrade-prevention": "images of a lower version are refused",
     "dependencies": "images whose dependencies are not met are refused (MCUboot: of several images)",
     "signature": "images without a signature, or with another key's, are refused",
+    "appended-hash": "a wrong SHA-256 behind a well signed ESP32 image is refused",
     "board-check": "images for another board are refused, those for another chip apart",
     "trailer-check": "packages that reach into what the bootloader keeps at a slot's end are refused",
     "verified-boot": "the bootloader verifies at each start what it starts",

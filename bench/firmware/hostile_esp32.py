@@ -64,6 +64,12 @@ def _bad_hash(images: ImageSet) -> bytes:
     return flipped(images.update.data, len(content) - 16)
 
 
+def _bad_hash_signed(images: ImageSet) -> bytes:
+    """ESP-IDF takes it: behind a signature that is right it compares no SHA-256 (tests/truth)."""
+    _sector(images)
+    return signed(plain(_bad_hash(images)), key_of(images))
+
+
 def _signature_flipped(images: ImageSet) -> bytes:
     data = images.update.data
     return flipped(data, len(data) - len(_sector(images)) + _SIGNATURE + 100)
@@ -190,6 +196,13 @@ ESP32_KINDS = tuple(
         ("bad-segment", "a segment longer than the slot", (INTEGRITY, UNSUPPORTED), _bad_segment, None),
         ("bad-checksum", "wrong checksum; hash and signature are right", (INTEGRITY,), _bad_checksum, None),
         ("bad-sha256", "wrong SHA-256, not signed anew", (INTEGRITY, FAILED), _bad_hash, None),
+        (
+            "bad-sha256-signed",
+            "wrong SHA-256, and a right signature over it",
+            (INTEGRITY, FAILED),
+            _bad_hash_signed,
+            "appended-hash",
+        ),
         ("flip-signature", "one bit of the signature", (INTEGRITY, FAILED), _signature_flipped, "signature"),
         (
             "other-signature",

@@ -300,8 +300,8 @@ class UpdateService:
             registration_timeout=dut.type.lifetime + timeouts.registration,
             boot_timeout=timeouts.boot,
             instance=instance,
-            gone=lambda: dut.gone,
             push_block=dut.type.profile.push_block,
+            gone=lambda: dut.gone,
         )
 
 

@@ -44,7 +44,8 @@ class Cycle:
     """What an update needs besides its package: `instance` is the object instance that takes it.
 
     `lost` counts the datagrams of the device that the bench's own path has not carried so far; `gone()` is
-    why it is dead although it is powered, or None. Time-outs are bench seconds, `push_block` bytes.
+    why it is dead although it is powered, or None. Time-outs are bench seconds,
+    `push_block` bytes.
     """
 
     server: LwM2mServer
@@ -59,8 +60,8 @@ class Cycle:
     registration_timeout: float
     boot_timeout: float
     instance: str
-    gone: Callable[[], str | None] = lambda: None
     push_block: int = 1024
+    gone: Callable[[], str | None] = lambda: None
 
     @property
     def reboot_poll(self) -> float:

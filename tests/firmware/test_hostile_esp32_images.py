@@ -35,6 +35,7 @@ FINDINGS = {
     "bad-segment": None,
     "bad-checksum": (False, True, True),
     "bad-sha256": (True, False, False),
+    "bad-sha256-signed": (True, False, True),
     "flip-signature": (True, True, False),
     "other-signature": (True, True, False),
     "wrong-key": (True, True, False),

@@ -37,7 +37,7 @@ def write_bench(folder: Path, *, restart: str = "exec", network: str = "") -> Pa
 restart = {restart!r}
 restart_status = [64]
 restart_delay = 0.1
-lifetime = 60
+lifetime = 30
 command = [
     {sys.executable!r}, "-I", "{{image}}", "--server", "{{server}}", "--endpoint", "{{endpoint}}",
     "--state", "{{state}}", "--image", "{{image}}", "--lifetime", "{{lifetime}}",
@@ -65,7 +65,7 @@ signal = true
 
 [timeouts]
 boot = 10
-registration = 40
+registration = 100
 download = 120
 update = 20
 """,

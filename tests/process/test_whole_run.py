@@ -109,21 +109,6 @@ def test_a_client_that_crashes_when_asked_fails_the_testcase(tmp_path: Path) -> 
     assert time.monotonic() - begin < 30
 
 
-def test_a_client_that_ends_while_it_is_waited_for_is_told_at_once(tmp_path: Path) -> None:
-    """It ends when the server has forgotten it: the message of the testcase says so, before the time-out."""
-    bench = write_bench(tmp_path / "bench")
-    board, file = tmp_path / "bench" / "host.toml", tmp_path / "bench" / "baseline.py"
-    board.write_text(board.read_text("utf-8").replace("lifetime = 30", "lifetime = 6"), "utf-8")
-    healthy = "        else:\n            self.register()\n"
-    ends = "        else:\n            raise SystemExit('forgotten')\n"
-    assert healthy in file.read_text("utf-8")
-    file.write_text(file.read_text("utf-8").replace(healthy, ends), "utf-8")
-    run = run_testcases(bench, tmp_path, "registration_expires_during_the_download")
-    assert run.returncode == 1
-    assert re.search(r"host-1 did not register: the program ended: status 1; .*forgotten", run.stdout)
-    assert "did not register within" not in run.stdout
-
-
 def test_what_does_not_concern_a_program_is_not_applicable_before_it_starts(tmp_path: Path) -> None:
     """Nothing is left out in silence, which a run could not be GO with, and nothing is run for nothing."""
     only = ("hostile", "bad_build", "battery", "signal_tunnel", "flash_operation", "components_are", "energy")
@@ -143,3 +128,18 @@ def test_what_does_not_concern_a_program_is_not_applicable_before_it_starts(tmp_
     assert "only it can read its packages" in hostile or "capability 'readback'" in hostile
     timeline = (tmp_path / "results" / "timeline.jsonl").read_text("utf-8")
     assert '"power"' not in timeline
+
+
+def test_a_client_that_ends_while_it_is_waited_for_is_told_at_once(tmp_path: Path) -> None:
+    """It ends when the server has forgotten it: the message of the testcase says so, before the time-out."""
+    bench = write_bench(tmp_path / "bench")
+    board, file = tmp_path / "bench" / "host.toml", tmp_path / "bench" / "baseline.py"
+    board.write_text(board.read_text("utf-8").replace("lifetime = 30", "lifetime = 6"), "utf-8")
+    healthy = "        else:\n            self.register()\n"
+    ends = "        else:\n            raise SystemExit('forgotten')\n"
+    assert healthy in file.read_text("utf-8")
+    file.write_text(file.read_text("utf-8").replace(healthy, ends), "utf-8")
+    run = run_testcases(bench, tmp_path, "registration_expires_during_the_download")
+    assert run.returncode == 1
+    assert re.search(r"host-1 did not register: the program ended: status 1; .*forgotten", run.stdout)
+    assert "did not register within" not in run.stdout

@@ -195,14 +195,18 @@ ROWS = (
 
 
 def promise(
-    capability: str, kind: str, defect: str, *testcases: str, message: str = r"shows IDLE with result 1"
+    capability: str,
+    kind: str,
+    defect: str | None,
+    *testcases: str,
+    message: str = r"shows IDLE with result 1",
 ) -> Row:
     """A board that takes what its board file promises to refuse."""
     return Row(
         capability,
         kind,
         testcases,
-        {},
+        {f"capabilities.{capability}": True},
         rf"does not list the capability '{capability}'",
         defect=defect,
         silent={f"capabilities.{capability}": None},
@@ -228,6 +232,9 @@ PROMISES = (
     ),
     promise(
         "board-check", "nrf9160", "board-not-checked", "test_image_for_another_board",
+    ),
+    promise(
+        "appended-hash", "esp32", None, "test_hostile_image_is_refused bad-sha256-signed",
     ),
     promise(
         "trailer-check",
