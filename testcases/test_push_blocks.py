@@ -36,7 +36,7 @@ def test_repeated_last_block(dut, server, images):
     with server.begin(dut, images.update, Delivery.PUSH) as update:
         update.deliver()
         update.send_apart(-1)
-        assert update.await_downloaded(), "the repeated block undid the download"
+        assert update.await_downloaded(), "its last block came twice"
         update.finish()
     assert_updated(dut, server, images, update)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -15,17 +16,22 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-def run(plugin: str, *testcases: str, results: pathlib.Path) -> str:
-    """What the run printed. Fails with it unless every planned testcase passed."""
+def run(
+    plugin: str, testcase: str, results: pathlib.Path, boards: pathlib.Path = ROOT / "boards"
+) -> subprocess.CompletedProcess[str]:
+    """A testcase, with the plugin, on the virtual ESP32 (object version 1.1)."""
     command = [
         *(sys.executable, "-m", "pytest", "-p", plugin, "-p", "no:cacheprovider", "--board", "esp32"),
         *("--results", str(results), "--pictures", "failed", "--no-header", "-q"),
-        *(f"testcases/{testcase}" for testcase in testcases),
+        *("--bench", str(boards / "virtual.toml"), f"testcases/{testcase}"),
     ]
     environment = os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parent)}
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def assert_passed(ended: subprocess.CompletedProcess[str]) -> None:
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-1000:]
-    return ended.stdout
+    assert " passed" in ended.stdout
 
 
 ONLY_THE_TRANSFER = (
@@ -43,4 +49,21 @@ ONLY_THE_TRANSFER = (
     ],
 )
 def test_a_device_that_conforms_in_its_own_way(plugin: str, testcase: str, tmp_path: pathlib.Path) -> None:
-    assert " passed" in run(plugin, testcase, results=tmp_path)
+    assert_passed(run(plugin, testcase, tmp_path))
+
+
+def test_what_pkg_version_tells_is_the_board_files(tmp_path: pathlib.Path) -> None:
+    """By default the version that runs then; with `[version] package` that, and nothing else."""
+    plugin, testcase = "packages_counted_apart", "test_resources.py::test_package_written"
+    refused = run(plugin, testcase, tmp_path / "results")
+    assert refused.returncode == 1
+    assert "/5/0/7, PkgVersion" in refused.stdout
+
+    boards = tmp_path / "boards"
+    shutil.copytree(ROOT / "boards", boards)
+    for said, verdict in (("package 7", 0), ("package 8", 1)):
+        text = (ROOT / "boards" / "virtual-esp32.toml").read_text("utf-8")
+        table = f'\n[version]\npackage = "{said}"\n'
+        (boards / "virtual-esp32.toml").write_text(text + table, "utf-8")
+        ended = run(plugin, testcase, tmp_path / said, boards)
+        assert ended.returncode == verdict, ended.stdout[-3000:]
