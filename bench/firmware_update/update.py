@@ -473,7 +473,11 @@ class Update:
 
     async def _ask_unless(self, done: Callable[[], bool]) -> None:
         """Read state and result; a device that is away keeps nobody waiting for what has come otherwise."""
-        asked = asyncio.ensure_future(self._watch.read(self._client()))
+
+        async def ask() -> None:
+            await self._watch.read(self._client())
+
+        asked = asyncio.ensure_future(ask())
         heard = asyncio.ensure_future(self._clock.until(done))
         try:
             await asyncio.wait({asked, heard}, return_when=asyncio.FIRST_COMPLETED)
