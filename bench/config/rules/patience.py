@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from bench.config.draft import AnyBoardType, Draft
 from bench.config.finding import Finding, shown
+from bench.config.rules.limits import LONGEST
 
 MAX_TRANSMIT_WAIT = 93.0
 """Seconds after which a device may give up a request that nobody answers (RFC 7252 section 4.8.2)."""
@@ -32,8 +33,8 @@ def _too_short(found: AnyBoardType) -> Iterator[tuple[str, str, float]]:
         # an Update that was sent while the server was away must have failed before it registers anew
         reason = f"with a lifetime of {lifetime} s it is too short: {GIVEN_UP}, and registers anew then"
         yield "registration", reason, MAX_TRANSMIT_WAIT - lifetime
-    if times.update < times.boot:
+    if times.update < times.boot <= LONGEST:  # a value that is none is told for itself
         yield "update", f"an update has a restart in it, and boot is {times.boot:g} s", times.boot
-    if times.rollback < times.update + times.registration:
+    if times.rollback < times.update + times.registration <= 2 * LONGEST:
         least = times.update + times.registration
         yield "rollback", "a roll-back is an update that fails, and registers after it", least
