@@ -20,6 +20,11 @@ class Run:
     results: pathlib.Path
 
 
+def _own_environment() -> dict[str, str]:
+    """Without what pytest-xdist says to its worker, where this is one: it is none of the run's."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST_")}
+
+
 def run_testcases(folder: pathlib.Path, text: str, *options: str, **environ: str) -> Run:
     """One file of testcases, run in `folder`, which may hold runs already."""
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
@@ -29,7 +34,7 @@ def run_testcases(folder: pathlib.Path, text: str, *options: str, **environ: str
     done = subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+        env={**_own_environment(), "PYTHONPATH": str(ROOT), **environ},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
