@@ -10,7 +10,7 @@ from bench.config.finding import Finding
 from bench.config.nearest import nearest, suggestion
 from bench.instruments.attenuator import Attenuator
 from bench.instruments.current_meter import InlineMeter
-from bench.instruments.models import DRIVERS
+from bench.instruments.models import DRIVERS, wanted_instead
 from bench.instruments.power_supply import PowerSupply
 from bench.instruments.voltmeter import Voltmeter
 
@@ -42,11 +42,13 @@ def addresses(draft: Draft) -> Iterator[Finding]:
             kinds = address_kinds(address)
         except ValueError:  # which is told with the file
             continue
-        wanted = DRIVERS[driver].addresses
-        if not kinds & wanted:
-            cure = f"give {', or '.join(sorted(wanted))}"
+        wanted = wanted_instead(driver, kinds)
+        if wanted is not None:
             yield draft.finding(
-                ("instruments", name, "address"), address, f"a {driver} has no such address", cure
+                ("instruments", name, "address"),
+                address,
+                f"a {driver} has no such address",
+                f"give {wanted}",
             )
 
 

@@ -52,8 +52,15 @@ def address_mistake(driver: str, address: str) -> str | None:
         kinds = address_kinds(address)
     except ValueError as mistake:
         return str(mistake)
-    wanted = DRIVERS[driver].addresses if driver in DRIVERS else kinds
-    return None if kinds & wanted else f"{driver} wants {', or '.join(sorted(wanted))}"
+    wanted = wanted_instead(driver, kinds)
+    return None if wanted is None else f"{driver} wants {wanted}"
+
+
+def wanted_instead(driver: str, kinds: frozenset[AddressKind]) -> str | None:
+    """The addresses that `driver` can be reached at, where it cannot at any of these kinds; else None."""
+    if driver not in DRIVERS or kinds & DRIVERS[driver].addresses:
+        return None
+    return ", or ".join(sorted(DRIVERS[driver].addresses))
 
 
 class Options(Checks, total=False):
