@@ -49,8 +49,16 @@ class ConsoleError(BenchError):
     """The serial port is missing, in use, or went away and did not return."""
 
 
+class InUseError(BenchError):
+    """A board, probe, port or output belongs to another run at this moment; nothing has been touched."""
+
+
 class InstrumentError(BenchError):
     """An instrument refused a setting, answered nonsense, or is not the one the bench file names."""
+
+
+class OutputLeftOnError(InstrumentError):
+    """An output could not be switched off, or not be seen to be: it may feed a board that nobody watches."""
 
 
 class NoReadingError(InstrumentError):

@@ -12,6 +12,14 @@ def no_foreign_probes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def locks_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests in parallel name the same boards, probes and ports, and mean their own simulated ones."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("BENCH_LOCKS", str(tmp_path_factory.mktemp("locks")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def quick_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tests start hundreds of processes of Python, most of them pytest: the start is most of their time."""
     with pytest.MonkeyPatch.context() as environment:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -78,6 +78,11 @@ class SupplyChannel(ABC):
         self.name = name
         self.number = number
         self.ratings = ratings
+        self._forbidden: InstrumentError | None = None
+
+    def forbid(self, why: InstrumentError) -> None:
+        """From now on the output cannot be switched on; trying raises `why`. From any thread."""
+        self._forbidden = why
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -140,11 +145,16 @@ class SupplyChannel(ABC):
 
     @property
     def output(self) -> bool:
-        """Whether the output is switched on. A tripped output may still say so: see `tripped`."""
+        """Whether the output is switched on. A tripped output may still say so: see `tripped`.
+
+        Switching on raises what `forbid` was given.
+        """
         return self._get_output()
 
     @output.setter
     def output(self, on: bool) -> None:
+        if on and self._forbidden is not None:
+            raise self._forbidden
         self._set_output(on)
         self._compare_switch("output", on, self._get_output())
 
@@ -261,10 +271,10 @@ class PowerSupply(Instrument[W]):
             )
         return self._channels[number]
 
-    def switch_off(self) -> None:
-        """Every output off. Each is tried; then the first fault is raised."""
+    def switch_off(self, numbers: Iterable[int] | None = None) -> None:
+        """These outputs off, or every one. Each is tried; then the first fault is raised."""
         faults: list[InstrumentError] = []
-        for number in self.channels:
+        for number in self.channels if numbers is None else numbers:
             try:
                 self.channel(number).output = False
             except InstrumentError as fault:

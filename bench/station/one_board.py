@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from bench.clock import WallClock
@@ -15,7 +16,7 @@ from bench.firmware.image_set import ImageSet
 from bench.instruments.instrument import Instrument
 from bench.instruments.models import open_instrument
 from bench.station.fitting import Fitter
-from bench.station.opening import guard_of, plant_of
+from bench.station.opening import guard_of, plant_of, reserved
 from bench.timeline import Timeline
 
 
@@ -46,11 +47,14 @@ def one_board(bench: Bench, name: str, *, seed: int = 0) -> Iterator[HardwareDut
         assert isinstance(board, BoardSettings)
         needed = {held.partition(":")[0] for held in (board.supply, board.meter) if held is not None}
         instruments = {n: i for n, i in settings.instruments.items() if n in needed}
-        guard = guard_of(settings.model_copy(update={"instruments": instruments}))
-        if guard is not None:
-            closing.enter_context(guard)
-            guard.await_ready()
         timeline = Timeline(clock)
+        if plant is None:
+            alone = settings.model_copy(update={"instruments": instruments, "boards": {name: board}})
+            closing.enter_context(reserved(alone, partial(timeline.record, "bench", "lock")))
+            guard = guard_of(alone)
+            if guard is not None:
+                closing.enter_context(guard)
+                guard.await_ready()
         opened: dict[str, Instrument[Any]] = {}
         for key, instrument in instruments.items():
             opened[key] = open_instrument(
@@ -58,8 +62,8 @@ def one_board(bench: Bench, name: str, *, seed: int = 0) -> Iterator[HardwareDut
             )
             closing.callback(opened[key].close)
         fitter = Fitter(bench, opened, clock, timeline)
-        alone = board.model_copy(update={"attenuator": None})
-        dut = fitter.fit(name, alone, _no_images(board_type))
+        bare = board.model_copy(update={"attenuator": None})
+        dut = fitter.fit(name, bare, _no_images(board_type))
         assert isinstance(dut, HardwareDut)
         closing.callback(dut.close)
         dut.flasher.check()

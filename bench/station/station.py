@@ -25,7 +25,7 @@ from bench.config import (
     ProcessSettings,
 )
 from bench.dut.dut import Dut
-from bench.errors import BenchError, ConfigError, NotApplicable
+from bench.errors import BenchError, ConfigError, InstrumentError, NotApplicable
 from bench.firmware_update.service import UpdateService
 from bench.firmware_update.states import Transport
 from bench.instruments.instrument import Instrument
@@ -44,8 +44,9 @@ from bench.radio.store import load_valid
 from bench.station.credentials import credentials_of
 from bench.station.fitting import Fitter
 from bench.station.images import images_of
-from bench.station.opening import guard_of, plant_of
+from bench.station.opening import guard_of, plant_of, reserved
 from bench.station.plant import Plant
+from bench.station.resources import supply_outputs
 from bench.timeline import Timeline
 
 
@@ -64,6 +65,8 @@ class Station:
         self.instruments: dict[str, Instrument[Any]] = {}
         self.supplies: dict[str, PowerSupply] = {}
         self._uris: dict[str, str] = {}
+        self.lost: InstrumentError | None = None
+        """Why this run must end: its outputs are no longer guarded, and have been switched off."""
         self._plant: Plant | None = None
         self.clock: Clock
         self.timeline: Timeline
@@ -93,8 +96,13 @@ class Station:
         self.timeline = Timeline(self.clock)
         if self.defect is not None:
             self.timeline.record("bench", "defect", f"seeded defect: {self.defect}")
-        guard = guard_of(settings)
+        guard = None
+        if self._plant is None:  # a plant dies with this process, and nobody else can reach it
+            told = partial(self.timeline.record, "bench", "lock")
+            self._closing.enter_context(reserved(settings, told))
+            guard = guard_of(settings)
         if guard is not None:
+            guard.on_lost = self._guard_lost
             self._closing.enter_context(guard)
         for name, instrument in settings.instruments.items():
             opened = open_instrument(
@@ -110,7 +118,7 @@ class Station:
             self.instruments[name] = opened
             if isinstance(opened, PowerSupply):
                 self.supplies[name] = opened
-                self._closing.callback(opened.switch_off)
+                self._closing.callback(opened.switch_off, supply_outputs(settings, name) or opened.channels)
         if guard is not None:
             guard.await_ready()
         fitter = Fitter(self.bench, self.instruments, self.clock, self.timeline)
@@ -144,6 +152,18 @@ class Station:
             dut.make_safe()
             if dut.attenuator is not None:  # some power up at their largest attenuation
                 dut.attenuator.attenuation = dut.attenuator.range.low
+
+    def _guard_lost(self, fault: InstrumentError) -> None:
+        """From a thread of the guard: outputs off at once and for good, and the wait in progress ends."""
+        self.lost = fault
+        self.timeline.record("bench", "guard", fault.message)
+        for supply in self.supplies.values():
+            for number in supply.channels:
+                supply.channel(number).forbid(fault)
+        for name, supply in self.supplies.items():
+            with contextlib.suppress(InstrumentError):  # closing tries once more, and tells
+                supply.switch_off(supply_outputs(self.bench.settings, name) or supply.channels)
+        self.clock.interrupt(fault)
 
     def _open_clock(self) -> BenchSettings:
         plant = plant_of(self.bench, self.seed, self.defect)

@@ -8,24 +8,37 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
 import pytest
 from instrument_rig import SupplyBench
 
-from bench.errors import InstrumentError
+from bench.config import load_bench
+from bench.errors import InstrumentError, InUseError, OutputLeftOnError
+from bench.instruments import output_guard
 from bench.instruments.models import is_supply
 from bench.instruments.output_guard import GuardedSupply, OutputGuard
+from bench.station import Station
 from bench.virtual.instruments.e36312a import E36312A
 from bench.virtual.instruments.line_server import LineServer
 
 ROOT = Path(__file__).parents[2]
 STATION = """
-import sys, time
+import sys, threading
 from pathlib import Path
 from bench.config import load_bench
+from bench.errors import BenchError
 from bench.station import Station
+
+over = []
+
+def until_closed(clock):
+    sys.stdin.read()
+    over.append(1)
+    clock.changed()
+
 
 with Station(load_bench(Path(sys.argv[1]))) as station:
     channel = station.supplies["psu"].channel(1)
@@ -33,7 +46,15 @@ with Station(load_bench(Path(sys.argv[1]))) as station:
     channel.current_limit = 0.5
     channel.output = True
     print("on", flush=True)
-    sys.stdin.read()
+    threading.Thread(target=until_closed, args=(station.clock,), daemon=True).start()
+    try:
+        station.clock.wait_for(lambda: over, timeout=300, reason="its end")
+    except BenchError as fault:
+        print("lost:", fault.message, flush=True)
+        try:
+            channel.output = True
+        except BenchError as fault:
+            print("on again:", type(fault).__name__, flush=True)
 """
 
 
@@ -41,14 +62,14 @@ class OneCaller(LineServer):
     """Serves one connection at a time; a second is dropped, and the first `busy` after the bench's too."""
 
     def __init__(self, *arguments, busy=0):
-        self.busy, self.calls = busy, 0
+        self.busy, self.calls, self.away, self.most = busy, 0, False, 1
         super().__init__(*arguments)
 
     def _accept(self):
         super()._accept()
         self.calls += 1
         newest = list(self._peers)[-1]
-        if len(self._peers) > 1 or 1 < self.calls <= 1 + self.busy:
+        if self.away or len(self._peers) > self.most or 1 < self.calls <= 1 + self.busy:
             self._drop(newest)
 
 
@@ -110,6 +131,10 @@ def until(done, limit=30.0):
     return True
 
 
+def gone(pid):
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
 def test_killed_bench_leaves_no_output_on(bench, victim):
     victim.kill()
     assert until(lambda: not bench.board.powered)
@@ -146,7 +171,7 @@ def test_pipe_that_another_process_inherited_does_not_hide_the_death(bench):
     opened.channel(1).output = True
     opened.close()
     owner = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    supply = {"name": "psu", "driver": "keysight_e36312a", "address": bench.server.address, "identity": None}
+    supply = asdict(GuardedSupply("psu", "keysight_e36312a", bench.server.address, None, (1,)))
     guard = subprocess.Popen(
         [sys.executable, "-m", "bench.instruments.guarding"],
         stdin=subprocess.PIPE,
@@ -154,7 +179,7 @@ def test_pipe_that_another_process_inherited_does_not_hide_the_death(bench):
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    guard.stdin.write(json.dumps({"owner": owner.pid, "supplies": [supply]}) + "\n")
+    guard.stdin.write(json.dumps({"owner": owner.pid, "supplies": [supply], "resources": []}) + "\n")
     guard.stdin.flush()
     assert guard.stdout.readline() == "ready\n"
     assert bench.board.powered
@@ -164,6 +189,20 @@ def test_pipe_that_another_process_inherited_does_not_hide_the_death(bench):
     assert not bench.board.powered
     for pipe in (guard.stdin, guard.stdout, owner.stdin):
         pipe.close()
+
+
+def test_second_run_touches_nothing_of_the_first(bench, victim):
+    """The lock, not the supply, refuses it: another connection would be welcome."""
+    bench.server.most = 9
+    settings = load_bench(Path(victim.args[-1]))
+    with pytest.raises(InUseError, match=rf"output tcpip.* \(instruments\.psu\) .*process {victim.pid} "):
+        Station(settings).__enter__()
+    assert bench.server.calls == 1
+    assert bench.board.powered
+    victim.stdin.close()
+    assert victim.wait(30) == 0
+    with Station(settings) as again:
+        assert not again.supplies["psu"].channel(1).output
 
 
 def test_orderly_end_dismisses_the_guard(bench, victim):
@@ -187,9 +226,66 @@ def test_fault_while_switching_off_lets_the_guard_try(bench):
             opened.close()
             raise InstrumentError("psu: no answer")
 
-    with pytest.raises(InstrumentError, match="no answer"):
+    with pytest.raises(InstrumentError, match="no answer; its guard has switched it off"):
         fail()
     assert not bench.board.powered
+
+
+def test_fault_that_the_guard_cannot_mend_names_it_and_leaves_it_trying(bench, monkeypatch):
+    opened = bench.open()
+    opened.channel(1).voltage = 3.7
+    opened.channel(1).output = True
+    opened.close()
+    bench.server.away = True
+    monkeypatch.setattr(output_guard, "END_LIMIT", 0.5)
+
+    def fail():
+        with OutputGuard([GuardedSupply("psu", "keysight_e36312a", bench.server.address, None)]) as guard:
+            guard.await_ready()
+            pids.append(guard.pid)
+            raise InstrumentError("psu: no answer", help="look at it")
+
+    pids = []
+    with pytest.raises(OutputLeftOnError, match=r"goes on trying") as told:
+        fail()
+    assert f"process {pids[0]}" in told.value.message
+    assert "psu" in told.value.help
+    assert "look at it" in told.value.help
+    assert bench.board.powered
+    bench.server.away = False
+    assert until(lambda: not bench.board.powered), "as soon as it answers again"
+    assert until(lambda: gone(pids[0]))
+
+
+def test_bench_that_is_stopped_with_the_only_connection_is_ended(bench, victim):
+    os.kill(victim.pid, signal.SIGSTOP)
+    assert until(lambda: not bench.board.powered)
+    assert victim.wait(30) == -signal.SIGKILL
+
+
+def test_bench_that_is_stopped_loses_its_outputs_and_hears_of_it(bench, victim):
+    bench.server.most = 2
+    os.kill(victim.pid, signal.SIGSTOP)
+    assert until(lambda: not bench.board.powered)
+    os.kill(victim.pid, signal.SIGCONT)
+    said = victim.stdout.readline()
+    assert "lost: the guard of the supplies has switched them off: its process has been stopped" in said
+    assert victim.stdout.readline() == "on again: InstrumentError\n"
+
+
+def test_bench_whose_guard_is_killed_ends_with_its_outputs_off(bench, victim):
+    victim.guard.kill()
+    assert until(lambda: not bench.board.powered)
+    assert victim.stdout.readline() == "lost: the guard of the supplies has ended with -9\n"
+    assert victim.stdout.readline() == "on again: InstrumentError\n"
+    assert victim.wait(30) == 0
+    assert bench.server.calls == 1, "by the bench's own connection"
+
+
+def test_guard_outlives_a_request_to_end(bench, victim):
+    victim.guard.terminate()
+    victim.kill()
+    assert until(lambda: not bench.board.powered)
 
 
 def test_guard_that_does_not_start_is_a_bench_error(bench):

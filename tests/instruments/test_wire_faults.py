@@ -408,20 +408,26 @@ def test_url_that_is_none_is_told_at_opening(timeline, address):
 # ---- the process that switches off
 
 
-def test_guard_says_what_it_could_not_switch_off_whatever_was_raised(monkeypatch):
-    tries = []
+def test_guard_says_what_it_cannot_switch_off_whatever_is_raised_and_goes_on(monkeypatch, capsys):
+    tries, off = [], []
 
     def broken(*_, **__):
         tries.append(1)
-        raise TypeError("not what anybody\nexpected")
+        if len(tries) < 5:
+            raise TypeError("not what anybody\nexpected")
+        off.append(1)
 
     monkeypatch.setattr(DRIVERS["rigol_dp832"], "open", broken)
-    monkeypatch.setattr(guarding, "PATIENCE", 0.2)
+    monkeypatch.setattr(DRIVERS["rigol_dp832"], "switch_off", lambda self, numbers: off.extend(numbers))
+    monkeypatch.setattr(guarding, "LOUD", 0.0)
     monkeypatch.setattr(guarding, "PAUSE", 0.01)
-    faults = []
-    supply = guarding.GuardedSupply("psu", "rigol_dp832", "TCPIP::127.0.0.1::1::SOCKET", None)
+    supply = guarding.GuardedSupply("psu", "rigol_dp832", "TCPIP::127.0.0.1::1::SOCKET", None, (2,))
     clock = WallClock()
-    guarding._switch_off(supply, clock, faults)
+    refused = []
+    guarding.switch_off(supply, clock, lambda: refused.append(1))
     clock.close()
-    assert faults == ["psu NOT SWITCHED OFF: TypeError: not what anybody expected"]
-    assert len(tries) > 1
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == len(refused) == 4
+    assert all("psu NOT SWITCHED OFF for 0 s" in line and "switch it off by hand" in line for line in told)
+    assert "TypeError: not what anybody expected" in told[0]
+    assert off == [1, 2], "opened at last, and the guarded output alone"
