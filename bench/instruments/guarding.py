@@ -86,6 +86,7 @@ class Watched:
         self._owner = owner
         self._heard = time.monotonic()
         self._dismissed = False
+        self._stands_still = False
         self._closed = threading.Event()
 
     def until_gone(self) -> str | None:
@@ -102,11 +103,12 @@ class Watched:
 
         Its run is lost anyway, for its outputs go off.
         """
+        if not self._stands_still:
+            return
+        self._stands_still = False
         with contextlib.suppress(psutil.Error):
-            bench = psutil.Process(self._owner)
-            if bench.status() in STOPPED or time.monotonic() - self._heard > SILENCE:
-                bench.kill()
-                shout(f"bench: process {self._owner} of the run stands still and holds a supply: ended")
+            psutil.Process(self._owner).kill()
+            shout(f"bench: process {self._owner} of the run stands still and holds a supply: ended")
 
     def _listen(self) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -129,8 +131,10 @@ class Watched:
                 if not bench.is_running() or status == psutil.STATUS_ZOMBIE:
                     return "its process is gone"
                 if status in STOPPED:
+                    self._stands_still = True
                     return "its process has been stopped"
                 if (silent := time.monotonic() - self._heard) > SILENCE:
+                    self._stands_still = True
                     return f"it has been silent for {silent:.0f} s"
         except psutil.Error:
             return "its process is gone"
