@@ -4,11 +4,23 @@ import pytest
 
 from bench.firmware_update.states import Delivery, Result, Transport
 from bench.packages.certificates import Shown
-from bench.packages.misbehaviour import Cut, Redirect, Refuse, Replace, Slow, Stall, WrongSize
+from bench.packages.misbehaviour import (
+    Cut,
+    IgnoreRange,
+    OtherPart,
+    Redirect,
+    Refuse,
+    Replace,
+    Slow,
+    Stall,
+    WeakEtag,
+    WrongSize,
+)
 
 pytestmark = pytest.mark.delivery("pull")
 
 FAILED = (Result.CONNECTION_LOST, Result.INTEGRITY_FAILED)
+BY_HTTP = pytest.mark.parametrize("transport", [Transport.HTTP, Transport.HTTPS], ids=str, indirect=True)
 
 
 @pytest.fixture
@@ -132,8 +144,54 @@ def test_slow_server(dut, server, images, pull):
     assert_updated(dut, server, images, record)
 
 
+def half_of(image):
+    """Bytes; a multiple of what any download takes at a time."""
+    return image.size // 2
+
+
+@pytest.mark.requirement("RFC9110-13.1.5-range", "RFC9110-13.1.5-weak")
+@pytest.mark.parametrize("faults", [(), (WeakEtag(),)], ids=["strong", "weak"])
+@BY_HTTP
+def test_what_a_resumed_download_says(dut, server, images, pull, faults):
+    """After a break If-Range goes with Range alone, and never with a weak ETag; whatever it then gets."""
+    record = pull(Cut(after=half_of(images.update)), *faults)
+    assert record.ranges, "nothing was asked for"
+    alone = [asked for asked in record.ranges if asked.if_range and not asked.range]
+    assert alone == [], "If-Range without Range"
+    weak = [asked for asked in record.ranges if asked.if_range.startswith("W/")]
+    assert weak == [], "If-Range with a weak ETag"
+    assert_updated_or_given_up_whole(dut, server, images, record)
+
+
+def assert_updated_or_given_up_whole(dut, server, images, record):
+    """Whole, or result 4 and the old image; result 5 would say that it was put together wrongly."""
+    if record.result is Result.SUCCESS:
+        assert_updated(dut, server, images, record)
+    else:
+        assert_unchanged(dut, server, images, record, Result.CONNECTION_LOST)
+
+
+@pytest.mark.requirement("RFC9110-14.2-ignored", "FOTA-WHOLE")
+@BY_HTTP
+def test_server_that_ignores_range(dut, server, images, pull):
+    """After a break it gives the whole package again, in a 200: taken from its first byte, or given up."""
+    record = pull(Cut(after=half_of(images.update)), IgnoreRange())
+    assert_updated_or_given_up_whole(dut, server, images, record)
+
+
+@pytest.mark.requirement("RFC9110-15.3.7-inspect", "FOTA-WHOLE")
+@pytest.mark.parametrize(
+    "part", [OtherPart(earlier=4096), OtherPart(size=4096)], ids=["begins-earlier", "ends-sooner"]
+)
+@BY_HTTP
+def test_server_that_gives_another_part(dut, server, images, pull, part):
+    """Its Content-Range says which bytes they are: put where they belong, or the download is given up."""
+    record = pull(Cut(after=half_of(images.update)), part)
+    assert_updated_or_given_up_whole(dut, server, images, record)
+
+
 @pytest.mark.requirement("RFC9110-15.4-follow", "FOTA-SERVER")
-@pytest.mark.parametrize("transport", [Transport.HTTP, Transport.HTTPS], ids=str, indirect=True)
+@BY_HTTP
 def test_redirect(dut, server, images, pull, recommended):
     """307 to the same place: followed, as a device may, or a failed download."""
     record = pull(Redirect(times=2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -172,6 +173,9 @@ class ServerSettings(Table):
     Where nothing is advertised and `host` is every address of this PC ("0.0.0.0", "::"), boards are told the
     one that the way to `route_to` begins at, any address in their network; or the only one there is.
 
+    `name` is a host name that devices resolve to this PC, and `ipv6` an IPv6 address of it where the server
+    and the package server listen too, at the same ports: for Package URIs, which testcases write with either.
+
     `secure_port` and `secure_advertise` are the same for devices with credentials, over DTLS; for those
     with certificates: PEM files of the server's `certificate` (chain) and its key, and `client_ca`, which
     clients' certificates must come from.
@@ -181,11 +185,23 @@ class ServerSettings(Table):
     route_to: str | None = None
     port: int = Field(5683, ge=0, le=65535)
     advertise: str | None = None
+    name: str | None = Field(None, min_length=1)
+    ipv6: str | None = None
     secure_port: int = Field(5684, ge=0, le=65535)
     secure_advertise: str | None = None
     certificate: Path | None = None
     certificate_key: Path | None = None
     client_ca: Path | None = None
+
+    @field_validator("ipv6")
+    @classmethod
+    def _is_ipv6(cls, text: str | None) -> str | None:
+        if text is not None:
+            try:
+                ipaddress.IPv6Address(text)
+            except ValueError as reason:
+                raise ValueError(f"no IPv6 address: {reason}") from None
+        return text
 
     @model_validator(mode="after")
     def _pair(self) -> Self:

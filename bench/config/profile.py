@@ -98,6 +98,8 @@ CAPABILITIES = {
     "reset-pin": "the chip can be reset by its reset pin",
     "reset-debugger": "the chip can be reset by a debugger",
     "reset-watchdog": "the application can be made to hang until its watchdog resets it",
+    "host-names": "the device resolves host names",
+    "ipv6": "the device reaches IPv6 addresses",
     "psm": "the device can be told to sleep in power saving mode, and to stop it",
     "signal": "the device reports the strength of its radio signal (object 4)",
     "anti-rollback": "images of a lower security counter are refused; installing a baseline resets it",

@@ -9,6 +9,7 @@ from bench.firmware_update.judge import Judgement, Rules, Transition, judge, set
 from bench.firmware_update.met import Met
 from bench.firmware_update.states import Delivery, Result, State, Transport, in_words
 from bench.lwm2m.management.push import PushResult
+from bench.packages.shelf import RangeAsked
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,9 @@ class UpdateRecord:
 
     `delivered` counts the bytes of the package that went over, `sent` (PULL) those with
     repetitions; `push` is how a PUSH ended; `refused` is the device's refusal of the delivery or of
-    Update; `stuck` says what did not happen in time ("" when nothing did); `lost` counts the datagrams
+    Update; `stuck` says what did not happen in time ("" when nothing did); `missed` are requests for
+    packages that the bench does not offer (PULL), such as "http: /fw/other.bin", and `ranges` what those over
+    HTTP said of parts; `lost` counts the datagrams
     of the device that a path of the bench's own did not carry. Times are bench seconds.
     """
 
@@ -40,6 +43,8 @@ class UpdateRecord:
     push: PushResult | None = None
     refused: str = ""
     stuck: str = ""
+    missed: list[str] = field(default_factory=list)
+    ranges: list[RangeAsked] = field(default_factory=list)
     lost: int = 0
     started: float = 0.0
     finished: float = 0.0
@@ -125,10 +130,17 @@ class UpdateRecord:
         outside = first is not None and first.state is not State.IDLE
         known = [f"it began in {in_words(*first.pair)}"] if first is not None and outside else []
         known += [f"refused: {self.refused}"] if self.refused else []
-        known += [self.stuck] if self.stuck else []
+        known += [text for text in (self.stuck, self.asked_amiss) if text]
         if self.push is not None and self.push.reason:
             known.append(f"PUSH: {self.push.reason}")
         return "".join(f"; {text}" for text in known)
+
+    @property
+    def asked_amiss(self) -> str:
+        """What the package server was asked for that nobody has named to the device; "" for nothing."""
+        if not self.missed:
+            return ""
+        return f"the package server was asked for what it does not offer: {self.missed[-1]}"
 
     @property
     def state(self) -> State:
@@ -163,6 +175,7 @@ class UpdateRecord:
         if self.transitions and self.outcome != (State.IDLE, Result.SUCCESS):
             problems.append(f"ended {in_words(*self.outcome)}, wanted {in_words(State.IDLE, Result.SUCCESS)}")
         problems += [text for text in (self.refused, self.stuck) if text]
+        problems += [self.asked_amiss] if problems and self.missed else []
         first = self.transitions[0] if self.transitions else None
         if problems and first is not None and first.state is not State.IDLE:
             problems.append(f"it began in {in_words(*first.pair)}")

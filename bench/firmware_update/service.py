@@ -10,7 +10,7 @@ from typing import Literal
 
 from bench.clock import Clock
 from bench.dut.dut import Dut
-from bench.errors import Inconclusive
+from bench.errors import Inconclusive, NotApplicable
 from bench.firmware.image import FirmwareImage
 from bench.firmware_update.components import Components
 from bench.firmware_update.gate import SignalGate
@@ -23,6 +23,7 @@ from bench.lwm2m.client import Client, NotReachable
 from bench.lwm2m.server import LwM2mServer
 from bench.packages.certificates import Shown
 from bench.packages.server import PackageServer
+from bench.packages.uri import UriForm, plain
 from bench.timeline import Timeline
 
 ASKING = 1.0
@@ -36,7 +37,7 @@ class UpdateService:
     """The server as testcases see it.
 
     `server_uri(board)` is where a board is told that the server is, `package_uri(board, name,
-    transport)` where it fetches a package.
+    transport)` where it fetches a package; `host_name` and `ipv6` are other ways to name the server's host.
     """
 
     def __init__(
@@ -47,8 +48,12 @@ class UpdateService:
         packages: PackageServer,
         clock: Clock,
         timeline: Timeline,
+        *,
+        host_name: str | None = None,
+        ipv6: str | None = None,
     ) -> None:
         self.lwm2m = server
+        self._host_name, self._ipv6 = host_name, ipv6
         self._server_uri = server_uri
         self._package_uri = package_uri
         self._packages = packages
@@ -61,6 +66,20 @@ class UpdateService:
     def uri_for(self, dut: Dut) -> str:
         """The server's URI as the board knows it."""
         return self._server_uri(dut.name)
+
+    @property
+    def host_name(self) -> str:
+        """A name that devices resolve to the server. Raises `NotApplicable` where the bench file gives none."""
+        if self._host_name is None:
+            raise NotApplicable("the bench file gives no name of the server: server.name")
+        return self._host_name
+
+    @property
+    def ipv6(self) -> str:
+        """The server's IPv6 address. Raises `NotApplicable` where the bench file gives none."""
+        if self._ipv6 is None:
+            raise NotApplicable("the bench file gives no IPv6 address of the server: server.ipv6")
+        return self._ipv6
 
     def transport_of(self, dut: Dut) -> Transport:
         """What the board talks to the server over, and fetches packages over unless told otherwise."""
@@ -248,8 +267,11 @@ class UpdateService:
         *,
         patience: float = 1.0,
         within: float | None = None,
+        form: UriForm = plain,
     ) -> Iterator[Update]:
         """An update to be taken step by step inside the block; `patience` and `within` as for `update`.
+
+        `form` is how the Package URI is written (PULL).
 
         Raises `InstrumentError` at the end of the block when the board's supply has cut it off.
         """
@@ -258,7 +280,7 @@ class UpdateService:
         cycle = self._cycle(dut, rules_for(profile, delivery), profile.instance, patience)
         if within is not None:
             cycle = replace(cycle, update_timeout=within)
-        update = Update(cycle, image.data, delivery, transport or self.transport_of(dut))
+        update = Update(cycle, image.data, delivery, transport or self.transport_of(dut), form)
         with dut.supply_checked(), _running(update):
             yield update
 

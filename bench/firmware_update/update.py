@@ -25,6 +25,7 @@ from bench.lwm2m.client import Client, CoapError, NotReachable
 from bench.lwm2m.management.push import BlockPush, Outcome
 from bench.lwm2m.server import LwM2mServer
 from bench.packages.shelf import Package
+from bench.packages.uri import PackageUri, UriForm, plain
 from bench.timeline import Timeline
 
 POLL = 5.0
@@ -72,15 +73,21 @@ class Cycle:
 class Update:
     """One running update. The methods are called in order, from the test thread."""
 
-    def __init__(self, cycle: Cycle, data: bytes, delivery: Delivery, transport: Transport) -> None:
+    def __init__(
+        self, cycle: Cycle, data: bytes, delivery: Delivery, transport: Transport, form: UriForm = plain
+    ) -> None:
+        """`form` is how the Package URI is written (PULL)."""
         self._cycle = cycle
         self._clock, self._timeline, self._endpoint = cycle.clock, cycle.timeline, cycle.endpoint
         self._data = data
+        self._form = form
         self._watch = Watch(
             cycle.server, cycle.endpoint, cycle.instance, cycle.rules, cycle.clock, cycle.timeline
         )
         self._push: BlockPush | None = None
         self._package: Package | None = None
+        self.uri = ""
+        """The Package URI, once the package is on the shelf."""
         self._named = False
         self._polled = False
         self._executed: float | None = None
@@ -186,8 +193,7 @@ class Update:
         if not self._named:
             self._named = True
             try:
-                uri = self._cycle.uri_of(package.name, self.record.transport)
-                self._client().write(self.object5.package_uri, uri)
+                self._client().write(self.object5.package_uri, self.uri)
             except CoapError as refusal:
                 self.record.refused = str(refusal)
                 return
@@ -209,7 +215,11 @@ class Update:
         """The package on the shelf (PULL), before or after the device has been told its URI."""
         if self._package is None:
             name = f"{self._endpoint}{self.object5.instance}.bin".replace(":", "-").replace("/", "-")
-            self._package = self._cycle.server.publish(name, self._data)
+            uri = self._form(PackageUri.parse(self._cycle.uri_of(name, self.record.transport)))
+            self.uri = str(uri)
+            self._package = self._cycle.server.publish(name, self._data, uri.at)
+            self.record.missed = self._cycle.server.shelf.missed
+            self.record.ranges = self._package.ranges
         return self._package
 
     def replace_package(self, data: bytes) -> None:
@@ -266,7 +276,8 @@ class Update:
 
     def _met(self, yes: bool, wanted: str) -> Met:
         told = f"wanted {wanted}; it shows {shown(self._watch.state, self._watch.result)}"
-        known = [f"refused: {self.record.refused}" if self.record.refused else "", self.record.stuck]
+        record = self.record
+        known = [f"refused: {record.refused}" if record.refused else "", record.stuck, record.asked_amiss]
         return Met(yes, "; ".join(text for text in (told, *known) if text))
 
     def _confirm_pair(self) -> None:

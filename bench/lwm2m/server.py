@@ -30,6 +30,7 @@ from bench.lwm2m.interfaces.registration import Directory, Registration
 from bench.lwm2m.interfaces.reports import ReportInterface
 from bench.lwm2m.management.by_hand import ByHand
 from bench.lwm2m.management.exchange import Exchange
+from bench.packages.address import PackageAddress
 from bench.packages.coap import CoapDoor
 from bench.packages.shelf import Package, Shelf
 from bench.timeline import Timeline
@@ -51,6 +52,7 @@ class LwM2mServer:
     """Call `start` first and `close` last; everything else in between, from the test thread.
 
     With `credentials` it also listens for CoAP over DTLS, on `secure_port`. A port 0 takes a free one.
+    `also_at` is another address of this PC where it listens at the same ports.
     """
 
     def __init__(
@@ -64,11 +66,13 @@ class LwM2mServer:
         awake_window: float = AWAKE_WINDOW,
         credentials: Credentials | None = None,
         secure_port: int = 0,
+        also_at: str | None = None,
     ) -> None:
         self.clock = clock
         self.timeline = timeline
         self.context: Context
         self._host, self._port, self._seed = host, port, seed
+        self._also_at = also_at
         self._lives = 0
         self.capture = Capture(clock)
         self._trace = Trace(timeline, self.capture)
@@ -118,31 +122,46 @@ class LwM2mServer:
             raise _in_use("server", self._host, self._port, error) from None
         self._port = self._endpoint.address[1]  # a server that returns is found where it was
         endpoints: list[Any] = [self._endpoint]
-        if self._credentials is not None:
-            self._secure = await self._open_secure(messages, self._credentials)
-            self._secure_port = self._secure.address[1]
-            endpoints.append(self._secure)
         messages.message_interface = Transports(endpoints)
         tokens.token_interface = messages
+        self.context.request_interfaces.append(tokens)
+        try:
+            await self._open_others(messages, endpoints)
+        except BaseException:
+            self._endpoint = self._secure = None
+            await self.context.shutdown()
+            raise
         self._tokens, self._messages = tokens, messages
         self._succession = Succession(tokens, messages, self.sleepers, loop)
         self.bootstraps.context, self.bootstraps.begun = self.context, self._succession.begins
-        self.context.request_interfaces.append(tokens)
 
-    async def _open_secure(self, messages: PeerMessageManager, credentials: Credentials) -> DtlsEndpoint:
+    async def _open_others(self, messages: PeerMessageManager, endpoints: list[Any]) -> None:
+        """Beside the first one: for DTLS, and both at the other address. They are added as they open."""
+        if self._credentials is not None:
+            self._secure = await self._open_secure(messages, self._credentials, self._host)
+            self._secure_port = self._secure.address[1]
+            endpoints.append(self._secure)
+        other = self._also_at
+        if other is None:
+            return
+        try:
+            endpoints.append(await UdpEndpoint.open(messages, self._trace, other, self._port))
+        except OSError as error:
+            raise _in_use("server", other, self._port, error) from None
+        if self._credentials is not None:
+            endpoints.append(await self._open_secure(messages, self._credentials, other))
+
+    async def _open_secure(
+        self, messages: PeerMessageManager, credentials: Credentials, host: str
+    ) -> DtlsEndpoint:
         def note(address: Any, text: str) -> None:
             self.timeline.record(self._trace.names.get(address, "?"), "dtls", text)
 
         context = ServerContext(credentials)
         try:
-            return await DtlsEndpoint.open(
-                messages, self._trace, context, note, self._host, self._secure_port
-            )
+            return await DtlsEndpoint.open(messages, self._trace, context, note, host, self._secure_port)
         except OSError as error:
-            assert self._endpoint is not None
-            await self._endpoint.shutdown()
-            self._endpoint = None
-            raise _in_use("secure server", self._host, self._secure_port, error) from None
+            raise _in_use("secure server", host, self._secure_port, error) from None
 
     def _may_register(self, identity: str | None, endpoint: str) -> bool:
         return self._credentials is None or self._credentials.may_register(identity, endpoint)
@@ -361,9 +380,9 @@ class LwM2mServer:
 
     # ---- packages
 
-    def publish(self, name: str, data: bytes) -> Package:
-        """Offer `data` at `uri_of(name)` for PULL."""
-        return self.shelf.publish(name, data)
+    def publish(self, name: str, data: bytes, at: PackageAddress | None = None) -> Package:
+        """Offer `data` for PULL, at its name unless another address is given."""
+        return self.shelf.publish(name, data, at)
 
     def withdraw(self, name: str) -> None:
         """Stop offering a package: further requests get 4.04."""

@@ -9,6 +9,7 @@ from aiocoap import CONTENT, GET, NOT_FOUND, SERVICE_UNAVAILABLE, Message, error
 from aiocoap.pipe import Pipe
 from aiocoap.resource import PathCapable, Resource
 
+from bench.packages.address import PackageAddress
 from bench.packages.shelf import Package, Shelf
 
 OCTET_STREAM = 42
@@ -33,7 +34,8 @@ class CoapDoor(Resource, PathCapable):
         request: Message = pipe.request
         if request.code is not GET:
             raise error.UnallowedMethod
-        package = self._shelf.packages.get("/".join(request.opt.uri_path))
+        asked = PackageAddress(tuple(request.opt.uri_path), tuple(request.opt.uri_query))
+        package = self._shelf.find(self._name, asked)
         if package is None:
             raise error.NotFound
         refusal = package.refusal()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Sequence
 
 from aiocoap import Context, Message
 from aiocoap.resource import Site
@@ -26,11 +26,14 @@ class CoapTcpDoor:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self._context: Context | None = None
-        self._server: Any = None
+        self._others: list[asyncio.Server] = []
         self.port = 0
 
-    async def start(self, host: str, port: int) -> None:
-        """Raises `OSError` when the port is in use (aiocoap itself would share it)."""
+    async def start(self, hosts: Sequence[str], port: int) -> None:
+        """At each of these addresses of this PC.
+
+        Raises `OSError` when the port is in use (aiocoap itself would share it).
+        """
         loop = asyncio.get_running_loop()
         site = Site()
         site.add_resource(["fw"], _OverTcp(self._shelf, "coap+tcp"))
@@ -45,13 +48,19 @@ class CoapTcpDoor:
             server._pool.add(connection)
             return connection
 
-        server.server = self._server = await loop.create_server(accept, host, port)
+        first, *others = hosts
+        server.server = listening = await loop.create_server(accept, first, port)
+        self.port = int(listening.sockets[0].getsockname()[1])
         tokens.token_interface = server
         context.request_interfaces.append(tokens)
         self._context = context
-        self.port = int(self._server.sockets[0].getsockname()[1])
+        for host in others:
+            self._others.append(await loop.create_server(accept, host, self.port))
 
     async def close(self) -> None:
+        for other in self._others:
+            other.close()
+        self._others.clear()
         context, self._context = self._context, None
         if context is not None:
             await context.shutdown()

@@ -6,10 +6,12 @@ import contextlib
 import re
 import socket
 import ssl
+from collections.abc import Sequence
 
 from aiohttp import web
 
-from bench.packages.shelf import Package, Shelf
+from bench.packages.address import ROOT, PackageAddress
+from bench.packages.shelf import Package, RangeAsked, Shelf
 
 CHUNK = 4096
 SEND_BUFFER = 32768
@@ -27,10 +29,10 @@ class HttpDoor:
         self._runner: web.AppRunner | None = None
         self.port = 0
 
-    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
-        """Raises `OSError` when the port is in use."""
+    async def start(self, hosts: Sequence[str], port: int, tls: ssl.SSLContext | None = None) -> None:
+        """At each of these addresses of this PC. Raises `OSError` when the port is in use."""
         app = web.Application()
-        app.router.add_get("/fw/{name}", self._serve)
+        app.router.add_get(f"/{ROOT}/{{package:.*}}", self._serve)
         runner = web.AppRunner(
             app,
             access_log=None,
@@ -40,13 +42,15 @@ class HttpDoor:
         )
         await runner.setup()
         try:
-            site = web.TCPSite(runner, host, port, ssl_context=tls, reuse_address=None)
-            await site.start()
+            for host in hosts:
+                site = web.TCPSite(runner, host, port, ssl_context=tls, reuse_address=None)
+                await site.start()
+                port = int(runner.addresses[0][1])
         except OSError:
             await runner.cleanup()
             raise
         self._runner = runner
-        self.port = int(runner.addresses[0][1])
+        self.port = port
 
     async def close(self) -> None:
         runner, self._runner = self._runner, None
@@ -54,7 +58,10 @@ class HttpDoor:
             await runner.cleanup()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        package = self._shelf.packages.get(request.match_info["name"])
+        package = self._shelf.find(
+            self._name,
+            PackageAddress.of_target(f"{request.rel_url.raw_path}?{request.rel_url.raw_query_string}"),
+        )
         if package is None:
             return web.Response(status=404)
         refusal = package.refusal()
@@ -66,19 +73,24 @@ class HttpDoor:
         if redirect is not None:
             package.note(self._name, 0, 0, "redirect")
             return web.Response(status=redirect.status, headers={"Location": redirect.to or str(request.url)})
-        etag = f'"{package.etag.hex()}"'
+        etag = package.http_etag
         if not _matches(request.headers.get("If-Match", "*"), etag):
             package.note(self._name, 0, 0, "412")
             return web.Response(status=412, headers={"ETag": etag})
         # a range is for GET alone (RFC 9110, 14.2)
         wanted = request.headers.get("Range", "") if request.method == "GET" else ""
-        if request.headers.get("If-Range", etag) != etag:
+        if_range = request.headers.get("If-Range", "")
+        package.ranges.append(RangeAsked(request.headers.get("Range", ""), if_range))
+        # only a strong ETag proves anything (RFC 9110, 13.1.5)
+        if (if_range and (if_range != etag or etag.startswith("W/"))) or not package.gives_parts:
             wanted = ""
         try:
             part = _part(wanted, len(package.data))
         except ValueError:
             size = {"Content-Range": f"bytes */{len(package.data)}", "ETag": etag}
             return web.Response(status=416, headers=size)
+        if part is not None:
+            part = package.other_part(*part)
         start, end = part or (0, len(package.data))
         response = web.StreamResponse(
             status=200 if part is None else 206,
@@ -131,7 +143,11 @@ class HttpDoor:
 
 def _matches(wanted: str, etag: str) -> bool:
     """If-Match, by strong comparison (RFC 9110, 13.1.1)."""
-    return wanted.strip() == "*" or etag in [item.strip() for item in wanted.split(",")]
+    return (
+        wanted.strip() == "*"
+        or not etag.startswith("W/")
+        and etag in [item.strip() for item in wanted.split(",")]
+    )
 
 
 def _part(wanted: str, length: int) -> tuple[int, int] | None:

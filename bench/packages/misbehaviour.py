@@ -64,4 +64,27 @@ class Redirect:
     status: int = 307
 
 
-Misbehaviour = Slow | Stall | Cut | WrongSize | Refuse | Replace | Redirect
+@dataclass(frozen=True, slots=True)
+class WeakEtag:
+    """HTTP only: the ETag is weak, and so no proof that the bytes are the same (RFC 9110 section 8.8.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreRange:
+    """HTTP only: Range is ignored, as a server may (RFC 9110 section 14.2): every answer is the whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherPart:
+    """HTTP only: a 206 gives another part than was asked for, and its Content-Range says so.
+
+    It begins `earlier` bytes before, and has no more than `size` bytes (None: up to the end).
+    """
+
+    earlier: int = 0
+    size: int | None = None
+
+
+Misbehaviour = (
+    Slow | Stall | Cut | WrongSize | Refuse | Replace | Redirect | WeakEtag | IgnoreRange | OtherPart
+)

@@ -34,8 +34,9 @@ def _on_this_pc(host: str) -> str:
 
 
 class PackageServer:
-    """Opens the doors in `schemes`. `host` is this PC's address, as in [server]; `reached_at` are those at
-    which devices find it, for the certificate.
+    """Opens the doors in `schemes`. `host` is this PC's address, as in [server], and `also_at` another one;
+    `reached_at` are those at which devices find it, for the certificate, and `also_named` what else they may
+    be told.
     """
 
     def __init__(
@@ -47,10 +48,14 @@ class PackageServer:
         doors: dict[str, Door],
         schemes: Collection[str],
         reached_at: Collection[str] = (),
+        also_at: str | None = None,
+        also_named: Collection[str] = (),
     ) -> None:
         self._clock = clock
         self._shelf = shelf
         self._host = host
+        self._hosts = [host] if also_at is None else [host, also_at]
+        self._also_named = set(also_named)
         self._reached_at = {reachable((host, 0))[0], *reached_at}
         self._doors = doors
         self._schemes = [scheme for scheme in SCHEMES if scheme in schemes]
@@ -78,19 +83,19 @@ class PackageServer:
         door: HttpDoor | CoapTcpDoor
         if scheme == "coap+tcp":
             door = CoapTcpDoor(self._shelf)
-            await door.start(self._host, port)
+            await door.start(self._hosts, port)
         else:
             # aiohttp takes a fifth of a second, which PUSH need not wait for
             from bench.packages.http import HttpDoor
 
             door = HttpDoor(self._shelf, scheme)
-            await door.start(self._host, port, self._context(shown) if scheme == "https" else None)
+            await door.start(self._hosts, port, self._context(shown) if scheme == "https" else None)
         self._open[scheme] = door
 
     def _context(self, shown: Shown) -> ssl.SSLContext:
         advertised = self._doors.get("https", Door()).advertise
         hosts = self._reached_at | ({_host_of(advertised)} if advertised is not None else set())
-        return self._trusted().server_context(sorted(hosts), shown)
+        return self._trusted().server_context(sorted(hosts | self._also_named), shown)
 
     def _trusted(self) -> Authority:
         if self._authority is None:

@@ -9,9 +9,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from bench.packages.misbehaviour import Cut, Misbehaviour, Redirect, Refuse, Replace, Slow, Stall, WrongSize
+from bench.packages.address import PackageAddress
+from bench.packages.misbehaviour import (
+    Cut,
+    IgnoreRange,
+    Misbehaviour,
+    OtherPart,
+    Redirect,
+    Refuse,
+    Replace,
+    Slow,
+    Stall,
+    WeakEtag,
+    WrongSize,
+)
 
-F = TypeVar("F", Cut, Redirect, Refuse, Replace, Slow, Stall, WrongSize)
+F = TypeVar("F", bound=Misbehaviour)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +37,29 @@ class Served:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class RangeAsked:
+    """The headers of an HTTP request that ask for a part (RFC 9110 sections 13.1.5 and 14.2), "" for none."""
+
+    range: str
+    if_range: str
+
+
 @dataclass
 class Package:
     """One file on offer.
 
-    `served` is the end of the furthest bytes sent, `sent` the sum of all bytes sent; `log` has every
-    answer. `misbehave` arms what is to go wrong.
+    `at` is where it lies. `served` is the end of the furthest bytes sent, `sent` the sum of all bytes sent;
+    `log` has every answer, and `ranges` what each HTTP request says of parts. `misbehave` arms what is to go wrong.
     """
 
     name: str
     data: bytes
+    at: PackageAddress
     served: int = 0
     sent: int = 0
     log: list[Served] = field(default_factory=list)
+    ranges: list[RangeAsked] = field(default_factory=list)
     faults: list[Misbehaviour] = field(default_factory=list)
     _used: dict[Misbehaviour, int] = field(default_factory=dict)
     on_change: Callable[[], None] = lambda: None
@@ -70,6 +93,23 @@ class Package:
     def announced(self) -> int:
         """The size to announce."""
         return len(self.data) + sum(f.by for f in self._armed(WrongSize))
+
+    @property
+    def http_etag(self) -> str:
+        """As HTTP writes it."""
+        return ("W/" if self._armed(WeakEtag) else "") + f'"{self.etag.hex()}"'
+
+    @property
+    def gives_parts(self) -> bool:
+        """Whether HTTP answers Range with a part."""
+        return not self._armed(IgnoreRange)
+
+    def other_part(self, start: int, end: int) -> tuple[int, int]:
+        """The part that is given for the one that was asked for, by its first byte and its end."""
+        for fault in self._armed(OtherPart):
+            start = max(0, start - fault.earlier)
+            end = end if fault.size is None else min(end, start + fault.size)
+        return start, end
 
     def room(self, offset: int) -> int | None:
         """Bytes that may still be sent from `offset` before a stall or a cut; None: all of them."""
@@ -126,10 +166,23 @@ class Shelf:
     def __init__(self, on_change: Callable[[], None]) -> None:
         self._on_change = on_change
         self.packages: dict[str, Package] = {}
+        self.missed: list[str] = []
+        """What was asked for and is not here, since a package was last published: "http: /fw/x.bin"."""
 
-    def publish(self, name: str, data: bytes) -> Package:
-        package = self.packages[name] = Package(name, data, on_change=self._on_change)
+    def publish(self, name: str, data: bytes, at: PackageAddress | None = None) -> Package:
+        """Offer `data`, at its name alone unless another address is given."""
+        at = at or PackageAddress((name,))
+        package = self.packages[name] = Package(name, data, at, on_change=self._on_change)
+        self.missed = []
         return package
+
+    def find(self, door: str, asked: PackageAddress) -> Package | None:
+        """What a request through `door` asks for."""
+        for package in self.packages.values():
+            if package.at.is_meant_by(asked):
+                return package
+        self.missed.append(f"{door}: {asked}")
+        return None
 
     def withdraw(self, name: str) -> None:
         self.packages.pop(name, None)

@@ -136,6 +136,7 @@ class Station:
             seed=self.seed,
             credentials=credentials_of(settings),
             secure_port=server.secure_port,
+            also_at=server.ipv6,
         )
         self.server.start()
         self._closing.callback(self.server.close)
@@ -187,7 +188,7 @@ class Station:
         schemes = {scheme for name in self.duts for scheme in self.bench.type_of(name).profile.transports}
         doors = {str(scheme): Door(door.port, door.advertise) for scheme, door in settings.packages.items()}
         certified = "https" in schemes and doors.get("https", Door()).advertise is None
-        host = settings.server.host
+        host, own = settings.server.host, self.bench.settings.server
         reached_at = {self._told_host(name, host) for name in self.duts} if certified else set()
         self.packages = PackageServer(
             self.clock,
@@ -196,6 +197,8 @@ class Station:
             doors=doors,
             schemes=schemes,
             reached_at=reached_at,
+            also_at=settings.server.ipv6,
+            also_named={name for name in (own.name, own.ipv6) if name is not None},
         )
         self._closing.callback(self.packages.close)
         self.packages.start()
@@ -258,8 +261,16 @@ class Station:
     @property
     def updates(self) -> UpdateService:
         """The server as testcases see it."""
+        own = self.bench.settings.server
         return UpdateService(
-            self.server, self.server_uri, self.package_uri, self.packages, self.clock, self.timeline
+            self.server,
+            self.server_uri,
+            self.package_uri,
+            self.packages,
+            self.clock,
+            self.timeline,
+            host_name=own.name,
+            ipv6=own.ipv6,
         )
 
     def package_uri(self, board: str, name: str, transport: Transport) -> str:

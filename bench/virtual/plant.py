@@ -16,6 +16,7 @@ from bench.config import (
     BoardSettings,
     BoardType,
     RomSerialAttachment,
+    ServerSettings,
     SwdAttachment,
 )
 from bench.errors import ConfigError, PlantError
@@ -103,7 +104,17 @@ class VirtualBench:
         )
         self._lead(self._routes.datagrams, server.advertise, (server.host, server.port))
         self._lead(self._routes.datagrams, server.secure_advertise, (server.host, server.secure_port))
-        return settings.model_copy(update={"server": server})
+        self._name_server(server, {server.port: 5683, server.secure_port: 5684})
+        # nothing listens there on this PC: the virtual network leads it here
+        return settings.model_copy(update={"server": server.model_copy(update={"ipv6": None})})
+
+    def _name_server(self, server: ServerSettings, usual: dict[int, int]) -> None:
+        """Let boards resolve the server's name, and lead its IPv6 address to it."""
+        if server.name is not None and server.advertise is not None:
+            self._routes.names[server.name.lower()] = urllib.parse.urlsplit(server.advertise).hostname or ""
+        if server.ipv6 is not None:
+            for port, public in usual.items():
+                self._routes.datagrams[server.ipv6, public] = reachable((server.host, port))
 
     def _place_networks(self, settings: BenchSettings) -> BenchSettings:
         """The same for the network paths that boards have of their own."""
@@ -125,6 +136,10 @@ class VirtualBench:
             port = door.port or self._ports.take(host, socket.SOCK_STREAM)
             doors[scheme] = door.model_copy(update={"port": port})
             self._lead(self._routes.streams, door.advertise, (host, port))
+            if (ipv6 := self.bench.settings.server.ipv6) is not None and door.advertise is not None:
+                public = urllib.parse.urlsplit(door.advertise)
+                usual = public.port or USUAL_PORTS[public.scheme]
+                self._routes.streams[ipv6, usual] = reachable((host, port))
         return settings.model_copy(update={"packages": doors})
 
     @staticmethod

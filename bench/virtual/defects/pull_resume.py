@@ -147,6 +147,63 @@ def http_download_starts_over(healthy: Any) -> Any:
     return ask
 
 
+@PULL(HttpDownload, "_range", source="own", hints=("test_what_a_resumed_download_says",))
+def if_range_with_every_request(healthy: Any) -> Any:
+    """If-Range is sent as soon as an ETag is known, also where the whole package is asked for."""
+
+    def range_(self: HttpDownload) -> list[str]:
+        if not self._offset:
+            return ['If-Range: "0"']
+        return healthy(self)  # type: ignore[no-any-return]
+
+    return range_
+
+
+@PULL(HttpDownload, "_range", source="own", hints=("test_what_a_resumed_download_says[",))
+def weak_etag_taken_for_proof(healthy: Any) -> Any:
+    """The rest of a package is asked for by an ETag that is weak."""
+
+    def range_(self: HttpDownload) -> list[str]:
+        if self._offset and self.etag.startswith(b"W/"):
+            return [f"Range: bytes={self._offset}-", f"If-Range: {self.etag.decode()}"]
+        return healthy(self)  # type: ignore[no-any-return]
+
+    return range_
+
+
+@PULL(HttpDownload, "_judge", source="own", hints=("test_server_that_ignores_range",))
+def whole_package_taken_for_the_rest(healthy: Any) -> Any:
+    """A 200 in answer to Range is put behind what is there already, where its ETag is the same."""
+
+    def judge(self: HttpDownload, status: int, headers: dict[str, str]) -> Any:
+        if status == 200 and self._offset and headers.get("etag", "").encode() == self.etag:
+            status, headers = (
+                206,
+                {
+                    **headers,
+                    "content-range": f"bytes {self._offset}-{10**9 - 1}/{10**9}",
+                },
+            )
+            yield from healthy(self, status, headers)
+            self._more = False
+        else:
+            yield from healthy(self, status, headers)
+
+    return judge
+
+
+@PULL(HttpDownload, "_continues", source="own", hints=("test_server_that_gives_another_part[",))
+def content_range_not_looked_at(healthy: Any) -> Any:
+    """What comes in a 206 is taken for what was asked for."""
+    return lambda self, headers: headers.get("etag", "").encode() == self.etag
+
+
+@PULL(over_http, "_part_of", source="own", hints=("test_server_that_gives_another_part[",))
+def end_of_a_part_taken_for_the_end(healthy: Any) -> Any:
+    """A 206 that ends before the package does is taken for the rest of it."""
+    return lambda headers: (*healthy(headers)[:2], 0)
+
+
 class _Unverified(ssl.SSLContext):
     """Believes every certificate."""
 

@@ -50,6 +50,8 @@ class Routes:
 
     datagrams: dict[Address, Address] = field(default_factory=dict)
     streams: dict[Address, Address] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    """Addresses by host name, in small letters: what the network's DNS knows."""
     used: set[int] = field(default_factory=set)
     """Ports that boards have had."""
 
@@ -85,6 +87,7 @@ class Modem:
         self._streams = routes.streams
         self._used_ports = routes.used
         self._inward = {real: public for public, real in routes.datagrams.items()}
+        self._names = routes.names
         self._socket: socket.socket | None = None
         self._heard: Callable[[bytes, Address], None] = lambda data, address: None
         self._connections: list[TcpConnection] = []
@@ -251,6 +254,11 @@ class Modem:
         if delay is not None:
             self._machine.cpu.after(delay, lambda: self._transmit(data, address))
 
+    def resolve(self, name: str) -> Steps:
+        """Ask the network for the address of a host; the value is None where it knows none."""
+        yield 2 * self.link.latency
+        return self._names.get(name.lower())
+
     def connect(
         self, address: Address, heard: Callable[[bytes], None], ended: Callable[[bool], None]
     ) -> TcpConnection:
@@ -285,8 +293,10 @@ class Modem:
     def _transmit(self, data: bytes, address: Address) -> None:
         if self._socket is not None and self.reachable:
             self.loop.speak()
+            real = self._outward.get(address, address)
+            self._inward[real] = address  # one server may be known by several addresses
             try:
-                self._socket.sendto(data, self._outward.get(address, address))
+                self._socket.sendto(data, real)
             except OSError:
                 pass  # nobody there: to the board, a lost datagram
 

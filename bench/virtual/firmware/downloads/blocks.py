@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 from bench.virtual.firmware import coap_message as coap
 from bench.virtual.firmware.coap_message import Block, Message
@@ -41,6 +42,17 @@ class BlockwiseDownload(ABC):
     @abstractmethod
     def next_block(self) -> Steps:
         """The next bytes of the package; b"" with `failure` set when there are none."""
+
+    def _locate(self) -> Steps:
+        """Find out where the host is; the value is whether it is known."""
+        source = self._source
+        if not source.ip:
+            found = yield from self._means.modem.resolve(source.host)
+            if found is None:
+                self._fail(NO_SUCH_PACKAGE)
+                return False
+            self._source = replace(source, ip=found)
+        return True
 
     def _begin_anew(self) -> bool:
         """Another package stands under the same name. False, and failed, when that happens too often."""
@@ -90,6 +102,8 @@ class CoapBlocks(BlockwiseDownload):
     def next_block(self) -> Steps:
         self.restarted = False
         while self.failure is None:
+            if not (yield from self._locate()):
+                break
             answer = yield from self._ask()
             if answer is None or answer.code == coap.UNAVAILABLE:
                 yield from self._try_again()
@@ -125,6 +139,8 @@ class CoapBlocks(BlockwiseDownload):
 
     def _request(self, token: bytes = b"") -> Message:
         message = Message(coap.CON, coap.GET, token=token)
+        if self._source.host != self._source.ip:
+            message.add_text(coap.URI_HOST, self._source.host)
         for part in self._source.path:
             message.add_text(coap.URI_PATH, part)
         for item in self._source.query:

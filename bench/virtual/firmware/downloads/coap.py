@@ -12,6 +12,8 @@ class CoapDownload(CoapBlocks):
     first_exponent = 5
 
     def _ask(self) -> Steps:
+        if self._source.scheme == "coaps":
+            self._means.link.secure(self._source.address)
         answered = Signal()
         self._means.engine.request(self._request(), self._source.address, answered.send)
         return (yield answered)

@@ -28,7 +28,7 @@ class CoapTcpDownload(CoapBlocks):
 
     def _exchange(self) -> Steps:
         if self._stream is None:
-            self._stream = Stream(self._means, self._source.address, secure=False)
+            self._stream = Stream(self._means, self._source.address)
             self._stream.send(_framed(coap.Message(coap.CON, CSM)))
         self._token = (self._token + 1) & 0xFFFF
         request = self._request(self._token.to_bytes(2, "big"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from bench.virtual.firmware.downloads import source as sources
 from bench.virtual.firmware.downloads.blocks import BlockwiseDownload
 from bench.virtual.firmware.downloads.source import LOST, NO_SUCH_PACKAGE, TOO_LARGE, Means, Source
@@ -22,13 +24,15 @@ class HttpDownload(BlockwiseDownload):
         self._left: int | None = None  # bytes of the body still to come; None: until the end
         self._redirects = 0
         self._begins_anew = False
+        self._more = False  # behind the part that is coming
 
     def next_block(self) -> Steps:
         self.restarted = False
         while self.failure is None:
             try:
                 if self._stream is None:
-                    yield from self._ask()
+                    if (yield from self._locate()):
+                        yield from self._ask()
                     continue
                 block = yield from self._chunk()
             except Broken:
@@ -46,10 +50,10 @@ class HttpDownload(BlockwiseDownload):
 
     def _ask(self) -> Steps:
         source = self._source
-        stream = self._stream = Stream(self._means, source.address, source.scheme == "https")
+        host = source.host if source.scheme == "https" else None
+        stream = self._stream = Stream(self._means, source.address, host)
         yield from stream.shake_hands()
-        host = "{}:{}".format(*source.address)
-        lines = [f"GET {source.target} HTTP/1.1", f"Host: {host}", "Connection: close"]
+        lines = [f"GET {source.target} HTTP/1.1", f"Host: {source.authority}", "Connection: close"]
         lines += self._range()
         stream.send(("\r\n".join(lines) + "\r\n\r\n").encode())
         head = bytearray()
@@ -71,14 +75,16 @@ class HttpDownload(BlockwiseDownload):
 
     def _continues(self, headers: dict[str, str]) -> bool:
         """Whether a partial response is the rest of the package."""
-        return _starts_at(headers) == self._offset and headers.get("etag", "").encode() == self.etag
+        return _part_of(headers)[0] == self._offset and headers.get("etag", "").encode() == self.etag
 
     def _judge(self, status: int, headers: dict[str, str]) -> Steps:
         etag = headers.get("etag", "").encode()
         length = headers.get("content-length", "")
         self._left = int(length) if length.isdigit() else None
+        self._more = False
         if status == 206 and self._continues(headers):
-            pass
+            _, end, size = _part_of(headers)
+            self._more = end + 1 < size
         elif status == 200:
             if self._offset:
                 if not self._begin_anew():
@@ -132,7 +138,7 @@ class HttpDownload(BlockwiseDownload):
         if self._left is not None:
             self._left -= size
             if self._left == 0:
-                self.complete = True
+                self.complete = not self._more
                 self._drop()
         return block
 
@@ -147,7 +153,12 @@ def _parsed(head: bytes) -> tuple[int, dict[str, str]]:
     return int(parts[1]), {name.strip().lower(): value.strip() for name, _, value in pairs}
 
 
-def _starts_at(headers: dict[str, str]) -> int:
-    """First byte of a partial response; -1 when it does not say."""
-    start = headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
-    return int(start) if start.isdigit() else -1
+def _part_of(headers: dict[str, str]) -> tuple[int, int, int]:
+    """First and last byte of a partial response, and the size of the whole (RFC 9110, 14.4).
+
+    The first is -1 when it does not say; the size is 0 when it is not known.
+    """
+    said = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", headers.get("content-range", ""))
+    if said is None:
+        return -1, -1, 0
+    return int(said[1]), int(said[2]), 0 if said[3] == "*" else int(said[3])

@@ -51,6 +51,4 @@ def understand(uri: str, has_credentials: bool) -> Source:
 
 def open_download(means: Means, source: Source, capacity: int) -> Download:
     """`capacity` is the size of the largest package, in bytes."""
-    if source.scheme == "coaps":
-        means.link.secure(source.address)
     return SCHEMES[source.scheme].make(means, source, capacity)

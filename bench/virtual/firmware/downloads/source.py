@@ -23,18 +23,30 @@ MAX_RESTARTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A Package URI, taken apart."""
+    """A Package URI, taken apart.
+
+    `host` is a name or an address, `ip` the address, "" while it is not known; `path` and `query` have their
+    escapes resolved, as CoAP wants them, and `target` is both as they were written, for HTTP.
+    """
 
     scheme: str
-    address: Address
+    host: str
+    ip: str
+    port: int
     path: tuple[str, ...]
     query: tuple[str, ...]
+    target: str
 
     @property
-    def target(self) -> str:
-        """Path and query as they stand in an HTTP request."""
-        path = "/" + "/".join(urllib.parse.quote(part) for part in self.path)
-        return path + ("?" + "&".join(self.query) if self.query else "")
+    def address(self) -> Address:
+        """Where it is, once that is known."""
+        return self.ip, self.port
+
+    @property
+    def authority(self) -> str:
+        """Host and port as they stand in a URI."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
 
 @dataclass
@@ -64,7 +76,7 @@ class Download(Protocol):
 
 
 def parse(uri: str, ports: dict[str, int]) -> Source | None:
-    """None for what is no URI of a host given by its address; `ports` are the usual ones by scheme.
+    """None for what is no URI of a host; `ports` are the usual ones by scheme.
 
     Raises `KeyError` for a scheme without one.
     """
@@ -76,10 +88,13 @@ def parse(uri: str, ports: dict[str, int]) -> Source | None:
     if not parts.scheme or not parts.netloc:
         return None
     usual = ports[parts.scheme]
-    try:
-        host = str(ipaddress.ip_address(parts.hostname or ""))
-    except ValueError:
+    if not parts.hostname:
         return None
     path = tuple(urllib.parse.unquote(part) for part in parts.path.split("/")[1:])
-    query = tuple(parts.query.split("&")) if parts.query else ()
-    return Source(parts.scheme, (host, port or usual), path, query)
+    query = tuple(urllib.parse.unquote(item) for item in parts.query.split("&")) if parts.query else ()
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    try:
+        ip = str(ipaddress.ip_address(parts.hostname))
+    except ValueError:
+        ip = ""  # a name
+    return Source(parts.scheme, parts.hostname, ip, port or usual, path, query, target)

@@ -17,20 +17,20 @@ class Broken(Exception):
 
 
 class Stream:
-    """Generators of this class raise `Broken`."""
+    """Generators of this class raise `Broken`. With a `host` it is TLS, and who answers must be that host."""
 
-    def __init__(self, means: Means, address: Address, secure: bool) -> None:
+    def __init__(self, means: Means, address: Address, host: str | None = None) -> None:
         self._cpu = means.machine.cpu
         self._arrived = bytearray()
         self._over: bool | None = None
         self._news = Signal()
         self._tls: ssl.SSLObject | None = None
-        if secure:
+        if host is not None:
             self._inward, self._outward = ssl.MemoryBIO(), ssl.MemoryBIO()
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             for certificate in means.trusted:
                 context.load_verify_locations(cadata=certificate)
-            self._tls = context.wrap_bio(self._inward, self._outward, server_hostname=address[0])
+            self._tls = context.wrap_bio(self._inward, self._outward, server_hostname=host)
         self._connection = means.modem.connect(address, self._heard, self._ended)
 
     def _heard(self, data: bytes) -> None:
