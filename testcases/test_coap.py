@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from aiocoap import GET, NON, POST, PUT
+from aiocoap import CON, GET, NON, POST, PUT
 from aiocoap.numbers.codes import Code
 from aiocoap.numbers.contentformat import ContentFormat
 from aiocoap.numbers.optionnumbers import OptionNumber
@@ -123,6 +123,37 @@ def test_resource_that_is_not_there(by_hand, object5):
     written.opt.content_format = ContentFormat.TEXT
     assert answer_to(by_hand, written).code.dotted == "4.04"
     assert answer_to(by_hand, by_hand.message(POST, path)).code.dotted in ("4.04", "4.05")
+
+
+@pytest.mark.requirement("LwM2M-1.0-5.4.5")
+@pytest.mark.parametrize("instance", ["/3/0", "firmware"])
+def test_execute_of_an_instance(dut, server, by_hand, object5, instance):
+    """Execute is for a resource alone: an error, and nothing happens."""
+    path = object5.instance if instance == "firmware" else instance
+    registered = server.client(dut).registration.registered_at
+    answer = answer_to(by_hand, by_hand.message(POST, path)).code.dotted
+    assert answer[0] in "45", f"Execute of the instance {path} was answered {answer}"
+    assert object5.pair == (State.IDLE, Result.INITIAL)
+    assert server.client(dut).registration.registered_at == registered, f"Execute of {path} restarted it"
+
+
+@pytest.mark.requirement("LwM2M-T-con")
+def test_operations_are_confirmable(dut, server, by_hand, clock):
+    """Whatever the device asks of its server is a confirmable message: Register, Update, De-register."""
+    since = clock.now()
+    server.restart(dut)
+    trigger = server.lwm2m.by_hand(dut.endpoint).message(POST, f"/1/{server.account_of(dut)}/8")
+    assert answer_to(server.lwm2m.by_hand(dut.endpoint), trigger).code.dotted == "2.04"
+    within = dut.type.timeouts.registration
+    assert server.await_registration(dut, "updated", after=since, within=within)
+    asked = [one.message for one in server.lwm2m.heard_from(dut.endpoint, since) if is_operation(one.message)]
+    assert {describe(message) for message in asked if message.mtype is not CON} == set()
+    assert len(asked) >= 2, "neither Register nor Update was heard"
+
+
+def is_operation(message):
+    """A request to an interface of the server, and not for a package."""
+    return message.code.is_request() and message.opt.uri_path[:1] != ("fw",)
 
 
 @pytest.mark.requirement("OMA-5-3-read-only", "OMA-5-5-read-only", "OMA-5-0-not-readable")

@@ -1,7 +1,16 @@
 """Who the device is does not change with its firmware, and it stays registered by the rules."""
 
 import pytest
+from aiocoap import CON, GET, POST
 
+from bench.errors import NotApplicable
+from bench.lwm2m.coap.queue_mode import AWAKE_WINDOW
+from bench.lwm2m.coap.trace import describe
+
+QUIET = 5
+"""Seconds in which what should not come does not come."""
+AWAY = 60
+"""Seconds of Disable Timeout."""
 MANUFACTURER, MODEL, SERIAL = "/3/0/0", "/3/0/1", "/3/0/2"
 
 
@@ -40,3 +49,80 @@ def test_registration_is_kept(dut, server, clock):
     assert "expired" not in events, "the registration was not renewed in time"
     renewed = [event for event in events if event in ("updated", "replaced", "registered")]
     assert len(renewed) >= 2, f"renewed {len(renewed)} times in two lifetimes"
+
+
+@pytest.mark.requirement("LwM2M-1.0-5.4-not-before")
+def test_requests_before_the_registration_is_acknowledged(dut, server, object5, clock):
+    """The server asks before it has answered the Register: ignored, and served afterwards."""
+    with server.lwm2m.holding_acknowledgements(dut.endpoint):
+        server.restart(dut)
+        by_hand, since = server.lwm2m.by_hand(dut.endpoint), clock.now()
+        read = by_hand.message(GET, object5.state_path)
+        by_hand.send(read)
+        answers = by_hand.heard(read, 1, QUIET, since)
+    served = [describe(answer) for answer in answers if answer.code.is_successful()]
+    assert served == [], f"{object5.state_path} was read before the Register was answered"
+    assert object5.read(), "after the Register was answered"
+
+
+@pytest.mark.requirement("LwM2M-T-6.4.3-again")
+def test_new_session(dut, server, clock):
+    """The server has lost the DTLS session, not the registration: in a new session the device registers."""
+    if not dut.is_secured:
+        raise NotApplicable(f"{dut.name} talks to the server without DTLS: it begins no sessions")
+    lost = clock.now()
+    server.lwm2m.forget_session(dut.endpoint)
+    # it notices at its next Update
+    within = dut.type.lifetime + dut.type.timeouts.registration
+    server.await_registration(dut, "registered", after=lost, within=within)
+    events = [event for event in server.registrations(dut, since=lost) if event != "expired"]
+    assert events[:1] == ["registered"], f"in a new session: {', '.join(events) or 'nothing'}"
+
+
+@pytest.mark.requirement("LwM2M-T-6.5-awake")
+@pytest.mark.capability("psm")
+def test_awake_again(dut, server, clock):
+    """In Queue Mode it says that it is awake by a confirmable Update."""
+    with dut.using("psm"):
+        began = clock.now()
+
+        def queued():
+            registration = server.lwm2m.registration(dut.endpoint)
+            return registration is not None and registration.queue_mode
+
+        clock.wait_for(queued, timeout=dut.type.timeouts.registration, reason="it registers for Queue Mode")
+        clock.sleep(2 * dut.type.lifetime, "two lifetimes, in which nobody asks for anything")
+        location = ("rd", server.client(dut).registration.location)
+        heard = server.lwm2m.heard_from(dut.endpoint, began)
+    slept = [
+        later
+        for earlier, later in zip(heard, heard[1:], strict=False)
+        if later.time - earlier.time >= AWAKE_WINDOW
+    ]
+    assert slept, f"it was never silent for {AWAKE_WINDOW:g} s, so it has not slept"
+    woken = {describe(one.message) for one in slept if not is_update(one.message, location)}
+    assert woken == set(), f"after its sleep, wanted CON POST /{'/'.join(location)}"
+
+
+def is_update(message, location):
+    return message.mtype is CON and message.code is POST and message.opt.uri_path == location
+
+
+@pytest.mark.requirement("OMA-1-4-disable")
+def test_disable(dut, server, clock):
+    """Where it has Disable: answered, then it de-registers, and comes back after Disable Timeout, no sooner."""
+    account = f"/1/{server.account_of(dut)}"
+    client = server.client(dut)
+    has = {link.target for link in client.discover(account)}
+    for number, name in ((4, "Disable"), (5, "Disable Timeout")):
+        if f"{account}/{number}" not in has:
+            raise NotApplicable(f"the device has no {name} ({account}/{number}), which is optional")
+    client.write(f"{account}/5", AWAY)
+    begun, timeouts = clock.now(), dut.type.timeouts
+    client.execute(f"{account}/4")
+    assert server.await_registration(dut, "gone", after=begun, within=timeouts.registration)
+    gone = clock.now()
+    back = server.await_registration(dut, "registered", after=gone, within=AWAY + timeouts.registration)
+    assert back, f"Disable Timeout is {AWAY} s"
+    away = server.client(dut).registration.registered_at - gone
+    assert away >= AWAY - QUIET, f"it came back after {away:.0f} s; Disable Timeout is {AWAY} s"

@@ -2,7 +2,15 @@
 
 import pytest
 
+from bench.errors import NotApplicable
+from bench.firmware_update.service import delivery_of
 from bench.firmware_update.states import Delivery, Result, State
+from bench.packages.misbehaviour import Stall
+
+PMIN = 20
+"""Seconds."""
+LATE = 10
+"""Seconds for a message that is lost once or twice (RFC 7252 section 4.2), and a slow link."""
 
 
 @pytest.mark.requirement("LwM2M-1.0-E.6.1", "LwM2M-1.0-5.5.2", "LwM2M-1.0-5.5.2-change")
@@ -20,6 +28,64 @@ def test_every_state_is_told(dut, server, images, delivery, recommended):
             assert update.record.told(State.DOWNLOADING, State.DOWNLOADED, *lasted)
         update.await_finish()
     assert update.record.failure == ""
+
+
+@pytest.mark.requirement("LwM2M-1.0-5.1.2-late")
+def test_change_within_pmin(dut, server, images, object5, clock):
+    """What changes before pmin is over is told as soon as it is, and with the value that it then has."""
+    delivery = delivery_of(dut, Delivery.PULL)
+    profile = dut.type.profile
+    if "downloading" not in (*profile.resets_in, *(profile.cancels_in if profile.object != "1.0" else ())):
+        raise NotApplicable(f"{dut.type.name} cannot be brought from Downloading to Idle")
+    client, heard = server.client(dut), []
+
+    async def observe():
+        await client.write_attributes_async(object5.state_path, pmin=PMIN)
+        return await client.observe(
+            object5.state_path, lambda value: heard.append((clock.now(), State(value)))
+        )
+
+    with server.begin(dut, images.update, delivery) as update:
+        if State.DOWNLOADING in update.record.rules.hidden:
+            raise NotApplicable(f"{dut.type.name} does not show Downloading by {delivery}")
+        update.stop_observing()
+        observation = clock.run(observe(), timeout=300, reason=f"observe {object5.state_path}")
+        clock.sleep(PMIN + 1, "pmin is over")
+        if delivery is Delivery.PULL:
+            update.publish().misbehave(Stall(after=images.update.size // 3))
+        update.deliver(0.3)
+        clock.sleep(PMIN / 2, "within pmin of Downloading")
+        server.make_idle(dut)
+        changed = clock.now()
+        clock.sleep(PMIN + LATE, "a change within pmin is told")
+        client.write_attributes(object5.state_path, pmin=None)
+        clock.run(observation.cancel(), timeout=300, reason="cancel")
+    assert [state for _, state in heard[:2]] == [State.IDLE, State.DOWNLOADING], f"{object5.state_path}"
+    told = [when for when, state in heard if state is State.IDLE and when > heard[1][0]]
+    assert told, (
+        f"{object5.state_path}: Idle, {PMIN / 2:g} s after Downloading, is never told; pmin is {PMIN} s"
+    )
+    since = max(heard[1][0] + PMIN, changed)
+    assert told[0] <= since + LATE, f"{object5.state_path}: told {told[0] - since:.1f} s after pmin was over"
+
+
+@pytest.mark.requirement("LwM2M-1.0-5.5.1-remembers")
+def test_observation_outlasts_an_update(dut, server, images, clock):
+    """The registration is updated, and not made anew: who observed before still hears of each state."""
+    delivery = delivery_of(dut, Delivery.PULL)
+    with server.begin(dut, images.update, delivery) as update:
+        begun = clock.now()
+        server.client(dut).execute(f"/1/{server.account_of(dut)}/8")  # Registration Update Trigger
+        within = dut.type.timeouts.registration
+        updated = server.await_registration(dut, "updated", after=begun, within=within)
+        if "registered" in server.registrations(dut, since=begun):
+            assert update.await_restart(after=begun), "it has forgotten, and registered: observed anew"
+        else:
+            assert updated
+        update.deliver()
+        assert update.await_downloaded()
+        assert update.record.told(State.DOWNLOADED), "after an Update"
+    assert update.record.violations == []
 
 
 @pytest.mark.requirement("LwM2M-1.0-5.4.1", "LwM2M-1.0-5.5.3")

@@ -122,13 +122,16 @@ class ProvisionSettings(Table):
 
     `ready` is the line that says it waits; `command` may use {server}, {endpoint} and {lifetime},
     and `secure_command`, for a device with credentials, {psk_identity} and {psk_key} too; `answer` is
-    the line that says it was taken. `trust_command` may use {ca}, the CA certificate of the bench's
-    https server (DER in base64), and is answered by `trust_answer`.
+    the line that says it was taken. `bootstrap_command` and `secure_bootstrap_command` are the same for a
+    device that is told its bootstrap server alone, which is then {server}. `trust_command` may use {ca}, the
+    CA certificate of the bench's https server (DER in base64), and is answered by `trust_answer`.
     """
 
     ready: str
     command: str
     secure_command: str | None = None
+    bootstrap_command: str | None = None
+    secure_bootstrap_command: str | None = None
     answer: str
     trust_command: str | None = None
     trust_answer: str = "ok"
@@ -139,7 +142,9 @@ class Timeouts(Table):
     """Bench seconds after which a phase is called stuck.
 
     `rollback` is the time from Update until a new image that does not prove itself has given way to
-    the old one, and that has registered.
+    the old one, and that has registered; `bootstrap` until a device that can register nowhere asks its
+    bootstrap server: by the defaults of object 1, resources 17 to 20, after five attempts, with a minute to
+    eight minutes between them, each of which may last for MAX_TRANSMIT_WAIT.
     """
 
     boot: PositiveFloat = 30
@@ -147,6 +152,7 @@ class Timeouts(Table):
     download: PositiveFloat = 1200
     update: PositiveFloat = 300
     rollback: PositiveFloat = 1500
+    bootstrap: PositiveFloat = 1500
 
 
 class VersionSource(Table):

@@ -73,12 +73,14 @@ class ProcessType(DutType):
     replaces itself, or starts its successor and ends; "exit", it ends, and is started again after
     `restart_delay` seconds as an init system would do it, if its exit status is one of
     `restart_status` (None: any that is not a crash). A program that ends otherwise stays down until
-    power is next switched on, and the testcase fails. `pty` gives it a pseudo-terminal instead of
-    pipes (not on Windows).
+    power is next switched on, and the testcase fails. `bootstrap_command` starts it in the place of `command`
+    where it is to know its bootstrap server alone, which is then {server}. `pty` gives it a pseudo-terminal
+    instead of pipes (not on Windows).
     """
 
     kind: Literal["process"]
     command: list[str] = Field(min_length=1)
+    bootstrap_command: list[str] | None = Field(None, min_length=1)
     env: dict[str, str] = {}
     cwd: Path | None = None
     pty: bool = False
@@ -97,6 +99,7 @@ class ProcessType(DutType):
     @model_validator(mode="after")
     def _placeholders(self) -> Self:
         texts: list[tuple[tuple[str, ...], str]] = [(("command",), text) for text in self.command]
+        texts += [(("bootstrap_command",), text) for text in self.bootstrap_command or ()]
         texts += [(("env", name), text) for name, text in self.env.items()]
         known = ", ".join("{" + name + "}" for name in PLACEHOLDERS)
         refuse(

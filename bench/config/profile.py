@@ -98,6 +98,7 @@ CAPABILITIES = {
     "reset-pin": "the chip can be reset by its reset pin",
     "reset-debugger": "the chip can be reset by a debugger",
     "reset-watchdog": "the application can be made to hang until its watchdog resets it",
+    "bootstrap": "the device can be told a bootstrap server in the place of its server",
     "host-names": "the device resolves host names",
     "ipv6": "the device reaches IPv6 addresses",
     "psm": "the device can be told to sleep in power saving mode, and to stop it",

@@ -67,6 +67,18 @@ class Dut(ABC):
         """Whether it has credentials, and so talks to the server over DTLS."""
         return self._security is not None
 
+    @property
+    def psk(self) -> tuple[bytes, bytes]:
+        """Identity and key of its pre-shared key, both empty without credentials.
+
+        Raises `NotApplicable` for a device with a certificate: the bench does not know its private key.
+        """
+        if self._security is None:
+            return b"", b""
+        if not self._security.key:
+            raise NotApplicable(f"{self.name} has a certificate, whose private key only it knows")
+        return self._security.identity.encode(), bytes.fromhex(self._security.key)
+
     def __repr__(self) -> str:
         return f"<{self.type.name} {self.name} {self.serial}>"
 
@@ -85,6 +97,13 @@ class Dut(ABC):
     @abstractmethod
     def commission(self, server_uri: str) -> None:
         """Power the freshly installed device and have it register with `server_uri`."""
+
+    @abstractmethod
+    def commission_by_bootstrap(self, server_uri: str) -> None:
+        """Power the freshly installed device, and tell it a bootstrap server alone.
+
+        Raises `ConfigError` when its board file does not say how.
+        """
 
     @abstractmethod
     def power_on(self) -> None: ...

@@ -359,12 +359,35 @@ class HardwareDut(Dut):
     # ---- life
 
     def commission(self, server_uri: str) -> None:
+        how = self.type.provision
+        self._commission(server_uri, how.command, how.secure_command, "secure_command")
+
+    def commission_by_bootstrap(self, server_uri: str) -> None:
+        how = self.type.provision
+        if how.bootstrap_command is None:
+            raise ConfigError(
+                f"{self.type.name} has the capability 'bootstrap', but no provision.bootstrap_command",
+                help="say in the board file how the device is told its bootstrap server",
+            )
+        secured = how.secure_bootstrap_command
+        self._commission(server_uri, how.bootstrap_command, secured, "secure_bootstrap_command")
+
+    def _commission(self, server_uri: str, plain: str, secured: str | None, key_of_secured: str) -> None:
+        """Power it, and tell it its server by the one command or the other."""
         mark = self.console.mark()  # a build of an earlier testcase may have printed the same line
         self.power_on()
-        self._provision(server_uri, mark)
+        command = plain
+        if self._security is not None:
+            if secured is None:
+                raise ConfigError(
+                    f"{self.name} has credentials, but {self.type.name} has no provision.{key_of_secured}",
+                    help="say in the board file how the device is given its key, or remove [security]",
+                )
+            command = secured
+        self._provision(server_uri, command, mark)
         self._starts.saw_healthy_start(self.console.lines(mark))
 
-    def _provision(self, server_uri: str, since: Position) -> None:
+    def _provision(self, server_uri: str, command: str, since: Position) -> None:
         """Tell the device its server over the console, as the board file says."""
         how = self.type.provision
         self.console.expect(how.ready, timeout=self.type.timeouts.boot, since=since)
@@ -374,19 +397,12 @@ class HardwareDut(Dut):
             self.console.send(how.trust_command.format(ca=ca) + "\r\n", shown=shown)
             self.console.expect(how.trust_answer, timeout=self.type.timeouts.boot)
         values = {"server": server_uri, "endpoint": self.endpoint, "lifetime": str(how.lifetime)}
-        template = how.command
         if self._security is not None:
-            if how.secure_command is None:
-                raise ConfigError(
-                    f"{self.name} has credentials, but {self.type.name} has no provision.secure_command",
-                    help="say in the board file how the device is given its key, or remove [security]",
-                )
             values["psk_identity"] = self._security.identity
-            template = how.secure_command
         key = "" if self._security is None else self._security.key
         self.console.send(
-            template.format(**values, psk_key=key) + "\r\n",
-            shown=template.format(**values, psk_key="(secret)"),
+            command.format(**values, psk_key=key) + "\r\n",
+            shown=command.format(**values, psk_key="(secret)"),
         )
         self.console.expect(how.answer, timeout=self.type.timeouts.boot)
 

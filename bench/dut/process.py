@@ -43,6 +43,7 @@ class ProcessDut(Dut):
         self._program = Program(name, port, self._note)
         self._folder = tempfile.TemporaryDirectory(prefix=f"bench-{name}-", ignore_cleanup_errors=True)
         self._server_uri = ""
+        self._command_line = process_type.command
 
     @property
     def state(self) -> Path:
@@ -82,7 +83,16 @@ class ProcessDut(Dut):
     def commission(self, server_uri: str) -> None:
         if self.trusted_ca is not None:
             self._ca.write_bytes(self.trusted_ca)
-        self._server_uri = server_uri
+        self._server_uri, self._command_line = server_uri, self.type.command
+        self.power_on()
+
+    def commission_by_bootstrap(self, server_uri: str) -> None:
+        if self.type.bootstrap_command is None:
+            raise ConfigError(
+                f"{self.type.name} has the capability 'bootstrap', but no bootstrap_command",
+                help="say in the board file how the program is told its bootstrap server",
+            )
+        self._server_uri, self._command_line = server_uri, self.type.bootstrap_command
         self.power_on()
 
     def check_supply(self) -> None:
@@ -132,7 +142,7 @@ class ProcessDut(Dut):
             "psk_key": security.key if security else "",
         }
         return Start(
-            command=[part.format(**values) for part in self.type.command],
+            command=[part.format(**values) for part in self._command_line],
             env={name: text.format(**values) for name, text in self.type.env.items()},
             cwd=self.type.cwd,
             pty=self.type.pty,

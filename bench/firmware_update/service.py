@@ -10,16 +10,18 @@ from typing import Literal
 
 from bench.clock import Clock
 from bench.dut.dut import Dut
-from bench.errors import Inconclusive, NotApplicable
+from bench.errors import Inconclusive, NotApplicable, WaitTimeout
 from bench.firmware.image import FirmwareImage
 from bench.firmware_update.components import Components
 from bench.firmware_update.gate import SignalGate
 from bench.firmware_update.judge import Rules, component_rules, rules_for
+from bench.firmware_update.met import Met
 from bench.firmware_update.object5 import Object5
 from bench.firmware_update.record import UpdateRecord
 from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.firmware_update.update import Cycle, Update
 from bench.lwm2m.client import Client, NotReachable
+from bench.lwm2m.interfaces.bootstrap import Account, Plan, Security
 from bench.lwm2m.server import LwM2mServer
 from bench.packages.certificates import Shown
 from bench.packages.server import PackageServer
@@ -69,7 +71,7 @@ class UpdateService:
 
     @property
     def host_name(self) -> str:
-        """A name that devices resolve to the server. Raises `NotApplicable` where the bench file gives none."""
+        """A name that devices resolve to the server. Raises `NotApplicable` without one in the bench file."""
         if self._host_name is None:
             raise NotApplicable("the bench file gives no name of the server: server.name")
         return self._host_name
@@ -96,16 +98,54 @@ class UpdateService:
             dut.commission(self.uri_for(dut))
             return self._wait_registered(dut, dut.type.timeouts.registration, before)
 
+    def plan_bootstrap(self, dut: Dut, lifetime: int) -> Account:
+        """What the board is given from now on when it asks a bootstrap server here: this server's account.
+
+        Raises `NotApplicable` for a board whose credentials the bench cannot hand out.
+        """
+        identity, key = dut.psk
+        security = Security.PSK if dut.is_secured else Security.NO_SEC
+        account = Account(self.uri_for(dut), security, identity, key, lifetime=lifetime)
+        self.lwm2m.plan_bootstrap(dut.endpoint, Plan((account,)))
+        return account
+
+    def await_bootstrapped(self, dut: Dut, *, after: float, within: float) -> Met:
+        """Wait until a bootstrap that ends later than `after` (bench seconds) has finished."""
+
+        def said() -> list[str]:
+            return self._told(dut, "bootstrap", after)
+
+        return self._happens(lambda: "finished" in said(), within, f"{dut.endpoint}: a bootstrap", said)
+
+    def await_registration(self, dut: Dut, event: str, *, after: float, within: float) -> Met:
+        """Wait until this has happened to the board's registration since `after`: see `registrations`."""
+
+        def said() -> list[str]:
+            return self.registrations(dut, after)
+
+        what = f"{dut.endpoint}: a registration to be {event}"
+        return self._happens(lambda: event in said(), within, what, said)
+
+    def _happens(
+        self, done: Callable[[], bool], within: float, what: str, said: Callable[[], list[str]]
+    ) -> Met:
+        with contextlib.suppress(WaitTimeout):
+            self._clock.wait_for(done, timeout=within, reason=what)
+        return Met(
+            done(), f"wanted {what}, within {within:g} s; what happened: {', '.join(said()) or 'nothing'}"
+        )
+
+    def _told(self, dut: Dut, kind: str, since: float) -> list[str]:
+        """The texts of the timeline about the board, of a kind, since then (bench seconds)."""
+        entries = self._timeline.since(0)
+        return [e.text for e in entries if e.kind == kind and e.source == dut.endpoint and e.time >= since]
+
     def registrations(self, dut: Dut, since: float) -> list[str]:
         """What has happened to the board's registration since then (bench seconds), in order.
 
         "registered", "updated", "replaced", "gone" (de-registered) or "expired".
         """
-        return [
-            entry.text.partition(" ")[0]
-            for entry in self._timeline.since(0)
-            if entry.kind == "registration" and entry.source == dut.endpoint and entry.time >= since
-        ]
+        return [text.partition(" ")[0] for text in self._told(dut, "registration", since)]
 
     def notifications_from(self, dut: Dut, since: float) -> list[str]:
         """Every notification that the board has sent since then (bench seconds), wanted or not.

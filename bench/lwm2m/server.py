@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from aiocoap import Context, Message
 from aiocoap.resource import Resource
@@ -13,6 +14,7 @@ from aiocoap.resource import Resource
 from bench.clock import Clock
 from bench.errors import DeviceError, ServerError, WaitTimeout
 from bench.lwm2m.client import Client
+from bench.lwm2m.coap import wire
 from bench.lwm2m.coap.assembly import RepeatableSpool
 from bench.lwm2m.coap.capture import Capture
 from bench.lwm2m.coap.endpoint import Address, UdpEndpoint, hostinfo
@@ -24,7 +26,7 @@ from bench.lwm2m.coap.trace import Trace
 from bench.lwm2m.coap.transports import Transports
 from bench.lwm2m.dtls.context import ServerContext
 from bench.lwm2m.dtls.credentials import Credentials
-from bench.lwm2m.dtls.endpoint import DtlsEndpoint
+from bench.lwm2m.dtls.endpoint import DtlsEndpoint, DtlsPeer
 from bench.lwm2m.interfaces.bootstrap import Bootstrapped, BootstrapServer, Plan
 from bench.lwm2m.interfaces.registration import Directory, Registration
 from bench.lwm2m.interfaces.reports import ReportInterface
@@ -34,6 +36,13 @@ from bench.packages.address import PackageAddress
 from bench.packages.coap import CoapDoor
 from bench.packages.shelf import Package, Shelf
 from bench.timeline import Timeline
+
+
+class Heard(NamedTuple):
+    """A message of a device, and when it came, in bench seconds."""
+
+    time: float
+    message: Message
 
 
 class _RegistrationInterface(Resource):
@@ -282,6 +291,55 @@ class LwM2mServer:
             self._messages.restarted(registration.remote)
 
         self.clock.run(forget(), timeout=10, reason=f"forget the messages of {endpoint}")
+
+    @contextlib.contextmanager
+    def holding_acknowledgements(self, endpoint: str) -> Iterator[None]:
+        """Registers of this endpoint count at once inside the block, and are answered only after it."""
+        assert self._directory is not None
+        gate, directory = asyncio.Event(), self._directory
+        directory.held[endpoint] = gate
+
+        async def release() -> None:
+            directory.held.pop(endpoint, None)
+            gate.set()
+
+        try:
+            yield
+        finally:
+            self.clock.run(release(), timeout=10, reason=f"answer the Register of {endpoint}")
+
+    @contextlib.contextmanager
+    def shutting_out(self, endpoint: str) -> Iterator[None]:
+        """Registers of this endpoint are refused with 4.03 inside the block."""
+        assert self._directory is not None
+        shut_out = self._directory.shut_out
+        shut_out.add(endpoint)
+        try:
+            yield
+        finally:
+            shut_out.discard(endpoint)
+
+    def forget_session(self, endpoint: str) -> None:
+        """Lose the device's DTLS session, as a server that restarts does; its registration stays.
+
+        Raises `ServerError` when it is not registered, or not over DTLS.
+        """
+        remote = self.client(endpoint).registration.remote
+        if not isinstance(remote, DtlsPeer):
+            raise ServerError(
+                f"{endpoint} has no DTLS session", help="give it [boards.NAME.security] in the bench file"
+            )
+
+        async def forget() -> None:
+            remote.interface.forget(remote.address)
+
+        self.clock.run(forget(), timeout=10, reason=f"forget the session of {endpoint}")
+
+    def heard_from(self, endpoint: str, since: float) -> list[Heard]:
+        """Every message of the registered device's present address since then (bench seconds), in order."""
+        remote = self.client(endpoint).registration.remote
+        frames = [f for f in self.capture.frames if f.from_device and f.device == remote.address]
+        return [Heard(f.time, wire.decode(f.data, remote)) for f in frames if f.time >= since]
 
     def expire(self, endpoint: str) -> None:
         """End a registration as if its lifetime were over. Raises `ServerError` when there is none."""

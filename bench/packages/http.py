@@ -143,10 +143,8 @@ class HttpDoor:
 
 def _matches(wanted: str, etag: str) -> bool:
     """If-Match, by strong comparison (RFC 9110, 13.1.1)."""
-    return (
-        wanted.strip() == "*"
-        or not etag.startswith("W/")
-        and etag in [item.strip() for item in wanted.split(",")]
+    return wanted.strip() == "*" or (
+        not etag.startswith("W/") and etag in [item.strip() for item in wanted.split(",")]
     )
 
 

@@ -50,7 +50,8 @@ class Package:
     """One file on offer.
 
     `at` is where it lies. `served` is the end of the furthest bytes sent, `sent` the sum of all bytes sent;
-    `log` has every answer, and `ranges` what each HTTP request says of parts. `misbehave` arms what is to go wrong.
+    `log` has every answer, and `ranges` what each HTTP request says of parts. `misbehave` arms what is to go
+    wrong.
     """
 
     name: str

@@ -236,6 +236,13 @@ class DtlsEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
             self._noted[key] = now
             self._note(address, text)
 
+    def forget(self, address: Address) -> None:
+        """Know nothing more of a session, as after a restart; the client is not told."""
+        session = self._sessions.pop(address, None)
+        if session is not None:
+            session.close_quietly()
+            self._note(address, f"session with {session.identity!r} forgotten")
+
     # ---- messages out
 
     def _send_to(self, address: Address, datagram: bytes) -> None:

@@ -79,6 +79,10 @@ class Directory(Resource, PathCapable):
         self._moved = moved
         self._allowed = allowed
         self._number = 0
+        self.held: dict[str, asyncio.Event] = {}
+        """Endpoint -> what the answer to its Register waits for."""
+        self.shut_out: set[str] = set()
+        """Endpoints whose Register is refused, with 4.03."""
         self.refused: dict[str, str] = {}
         """Endpoint -> code and reason of its last Register that was refused; only of some."""
         self.by_endpoint: dict[str, Registration] = {}
@@ -88,13 +92,21 @@ class Directory(Resource, PathCapable):
         path = request.opt.uri_path
         if not path:
             try:
-                return self._register(request)
+                registered = self._register(request)
             except error.RenderableError as refusal:
                 self._note_refusal(request, refusal)
                 raise
+            await self._released(request)
+            return registered
         registration = self._at(path)
         self._check_identity(request.remote, registration.endpoint)
         return self._update(registration, request)
+
+    async def _released(self, request: Message) -> None:
+        """Wait while the answer is held back."""
+        gate = self.held.get(parameters.query_of(request).get("ep") or "")
+        if gate is not None:
+            await gate.wait()
 
     def _note_refusal(self, request: Message, refusal: error.RenderableError) -> None:
         endpoint = parameters.query_of(request).get("ep") or getattr(request.remote, "authenticated_as", None)
@@ -126,6 +138,8 @@ class Directory(Resource, PathCapable):
     def _register(self, request: Message) -> Message:
         said = parameters.registered(request)
         self._check_identity(request.remote, said.endpoint)
+        if said.endpoint in self.shut_out:
+            raise error.Forbidden("registrations of this endpoint are refused for a while")
         held = _objects(request)
         old = self.by_endpoint.get(said.endpoint)
         if old is not None:

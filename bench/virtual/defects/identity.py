@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bench.virtual.defects.defect import ESP32, Area
-from bench.virtual.firmware import client
+from bench.virtual.defects.defect import ESP32, NRF9160, Area
+from bench.virtual.firmware import application, client
+from bench.virtual.firmware import coap_message as coap
 from bench.virtual.firmware.application import Application
 from bench.virtual.firmware.client import Client
+from bench.virtual.process import Signal
 
 IDENTITY = Area("identity and registration")
 PUSH_OK = ("test_push_succeeds",)
@@ -134,3 +136,105 @@ def lifetime_forgotten_by_the_update(healthy: Any) -> Any:
         return replace(found, lifetime=86400) if found is not None and _updated(self) else found
 
     return told
+
+
+@IDENTITY(Client, "_serves", source="own", hints=("test_requests_before_the_registration",))
+def requests_served_before_registered(healthy: Any) -> Any:
+    """Requests are answered as soon as the client has started, whatever the server says to its Register."""
+    return property(lambda self: True)
+
+
+def _exchange_by_non(self: Client, message: Any, destination: Any) -> Any:
+    """As `Client._exchange`, with a message that is not confirmable."""
+    answered = Signal()
+    engine = self.engine
+    engine._token = (engine._token + 1) & 0xFFFFFFFF
+    message.token = token = engine._token.to_bytes(4, "big")
+    engine._waiting[token] = answered.send
+    engine.send(message, destination, coap.NON)
+    timer = self.machine.cpu.after(60.0, lambda: answered.send(None))
+    answer = yield answered
+    timer.cancel()
+    return answer
+
+
+def _updates_by_non(healthy: Any, asleep: bool) -> Any:
+    def exchange(self: Client, message: Any, destination: Any) -> Any:
+        update = message.code == coap.POST and message.all(coap.URI_PATH) == list(self._location)
+        if update and self._told_queue_mode == asleep:
+            return (yield from _exchange_by_non(self, message, destination))
+        return (yield from healthy(self, message, destination))
+
+    return exchange
+
+
+@IDENTITY(Client, "_exchange", source="own", hints=("test_operations_are_confirmable",))
+def update_not_confirmable(healthy: Any) -> Any:
+    """Updates of the registration are non-confirmable messages."""
+    return _updates_by_non(healthy, asleep=False)
+
+
+@IDENTITY(Client, "_exchange", source="own", boards=NRF9160, hints=("test_awake_again",))
+def wakes_by_a_message_that_may_be_lost(healthy: Any) -> Any:
+    """In Queue Mode Updates of the registration are non-confirmable messages."""
+    return _updates_by_non(healthy, asleep=True)
+
+
+@IDENTITY(Client, "_exchange", source="own", boards=ESP32, hints=("test_new_session",))
+def update_in_a_new_session(healthy: Any) -> Any:
+    """When the server is silent, a new session is begun, and the Update sent again in it."""
+
+    def exchange(self: Client, message: Any, destination: Any) -> Any:
+        answer = yield from healthy(self, message, destination)
+        update = message.code == coap.POST and message.all(coap.URI_PATH) == list(self._location)
+        if answer is None and update:
+            self._link.forget(destination)
+            answer = yield from healthy(self, self._at_location(coap.POST), destination)
+        return answer
+
+    return exchange
+
+
+@IDENTITY(Client, "disable", source="own", hints=("test_disable",))
+def disable_timeout_ignored(healthy: Any) -> Any:
+    """A device that is disabled comes back at once, whatever Disable Timeout says."""
+    return lambda self, seconds: healthy(self, 1.0)
+
+
+@IDENTITY(Client, "_stay_away", source="own", hints=("test_disable",))
+def disabled_without_a_word(healthy: Any) -> Any:
+    """A device that is disabled falls silent, and does not de-register."""
+
+    def stay_away(self: Client, seconds: float) -> Any:
+        self._location = ()
+        yield from healthy(self, seconds)
+
+    return stay_away
+
+
+@IDENTITY(Application, "_provision", source="own", hints=("test_account_is_learned",))
+def lifetime_of_the_account_ignored(healthy: Any) -> Any:
+    """A device that was bootstrapped registers for a day, whatever lifetime its account has."""
+
+    def provision(self: Application) -> Any:
+        found, told = healthy(self), self._told()
+        return replace(found, lifetime=86400) if found and told and told.bootstrap else found
+
+    return provision
+
+
+@IDENTITY(application, "ATTEMPTS", source="own", hints=("test_server_that_refuses_it",))
+def bootstrap_server_asked_only_once(healthy: Any) -> Any:
+    """A device that was bootstrapped tries the server that it learned for ever."""
+    return None
+
+
+@IDENTITY(Application, "_reset_to_factory", source="own", hints=("test_factory_reset",))
+def factory_reset_forgets_everything(healthy: Any) -> Any:
+    """Factory Reset erases what the device was provisioned with, its bootstrap server included."""
+
+    def reset(self: Application) -> Any:
+        yield from self._settings.put("provision", None)
+        yield from healthy(self)
+
+    return reset

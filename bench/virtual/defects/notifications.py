@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.virtual.defects.defect import Area
+from bench.virtual.firmware.client import Client
 from bench.virtual.firmware.observe import Observations
 
 NOTIFICATIONS = Area("notifications")
@@ -88,3 +89,30 @@ def cancelled_observation_goes_on(healthy: Any) -> Any:
 def observe_answered_and_forgotten(healthy: Any) -> Any:
     """An observation is confirmed, and never kept."""
     return lambda self, path, token, source, accept=None: 1
+
+
+@NOTIFICATIONS(Observations, "changed", source="own", hints=("test_change_within_pmin",))
+def change_within_pmin_forgotten(healthy: Any) -> Any:
+    """What changes before pmin is over is not told, then or later."""
+
+    def changed(self: Observations, path: Any) -> None:
+        now = self._engine.machine.now()
+        held = dict(self._observers)
+        for key, observer in held.items():
+            if now < observer.last_sent + (self.effective(observer.path).pmin or 0):
+                del self._observers[key]
+        healthy(self, path)
+        self._observers.update(held)
+
+    return changed
+
+
+@NOTIFICATIONS(Client, "renew", source="own", hints=("test_observation_outlasts_an_update",))
+def observations_end_with_an_update(healthy: Any) -> Any:
+    """An Update of the registration that was asked for ends every observation."""
+
+    def renew(self: Client, account: Any = None) -> None:
+        self.observations.clear()
+        healthy(self, account)
+
+    return renew

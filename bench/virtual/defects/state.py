@@ -6,6 +6,7 @@ from typing import Any
 
 from bench.virtual.defects.defect import ESP32, Area
 from bench.virtual.firmware import coap_message as coap
+from bench.virtual.firmware.client import Client
 from bench.virtual.firmware.update.machine import (
     CANCELLED,
     CONNECTION_LOST,
@@ -203,6 +204,19 @@ def update_accepted_too_early(healthy: Any) -> Any:
         return healthy(self, arguments)
 
     return execute_update
+
+
+@STATE(Client, "_post", source="own", hints=("test_execute_of_an_instance",))
+def execute_of_an_instance_taken(healthy: Any) -> Any:
+    """Execute of an object instance is answered 2.04, as if there were something to do."""
+
+    def post(self: Client, request: Any, path: Any) -> None:
+        if len(path) == 2 and self._exists(path):
+            request.respond(coap.CHANGED)
+        else:
+            healthy(self, request, path)
+
+    return post
 
 
 @STATE(EVENTS, "failed", source="mender#116", hints=("test_new_image_fails_its_self_test",))

@@ -17,7 +17,7 @@ from bench.virtual.boot.slots import UpdateSlots
 from bench.virtual.firmware import coap_message as coap
 from bench.virtual.firmware.at_commands import AtCommands
 from bench.virtual.firmware.bootstrap import Bootstrap
-from bench.virtual.firmware.client import Account, Client
+from bench.virtual.firmware.client import ATTEMPTS, Account, Client
 from bench.virtual.firmware.connectivity import connectivity
 from bench.virtual.firmware.data_model import Instance, Path, Resource, Tree
 from bench.virtual.firmware.downloads.source import Means
@@ -40,6 +40,8 @@ is no fault of the image."""
 START_TIME = 0.3
 """Seconds from the bootloader's jump to the application's first line, an estimate."""
 SETTINGS_REGIONS = ("settings", "nvs")
+DISABLE_TIMEOUT = 86400
+"""Seconds (OMA object 1, resource 5, its default)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +144,24 @@ class Application:
         if update.on_trial:
             self._machine.cpu.spawn(self._trial(client, update))
         self._machine.cpu.spawn(self._resume(client, update, components))
-        while (provision := self._provision()) is None:
-            yield from self._bootstrap(client)
-        self._secure(provision)
-        yield from client.keep_registered(_account(provision))
+        while True:
+            while (provision := self._provision()) is None:
+                yield from self._bootstrap(client)
+            self._secure(provision)
+            told = self._told()
+            asks = told is not None and told.bootstrap
+            yield from client.keep_registered(_account(provision), ATTEMPTS if asks else None)
+            yield from self._forget_server()
+
+    def _forget_server(self) -> Steps:
+        """The server that was learned cannot be registered with: ask the bootstrap server again."""
+        yield from self._settings.put("account", None)
 
     def _bootstrap(self, client: Client) -> Steps:
         """Learn the server, and keep it over restarts."""
         told = self._told()
         assert told is not None
+        self._secure(told)
         bootstrap = Bootstrap(self._machine, client.engine, (told.host, told.port), told.endpoint)
         learned = yield from bootstrap.run(lambda: self._told() == told)
         if learned is not None and self._told() == told:  # else provisioned otherwise meanwhile
@@ -348,6 +359,7 @@ class Application:
                 2: Resource("str", read=fixed(self._device.serial)),
                 3: Resource("str", read=fixed(self._running.version)),
                 4: Resource("none", execute=self._reboot),
+                5: Resource("none", execute=self._factory_reset),
                 11: Resource("int", read=fixed({0: 0})),
                 13: Resource("int", read=lambda: int(self._machine.now())),
                 16: Resource("str", read=fixed("U")),
@@ -357,6 +369,20 @@ class Application:
     def _reboot(self, arguments: bytes) -> int:
         self._machine.cpu.after(0.5, lambda: self._machine.cpu.spawn(self._leave_and_reboot()))
         return coap.CHANGED
+
+    def _factory_reset(self, arguments: bytes) -> int:
+        self._machine.cpu.after(0.5, lambda: self._machine.cpu.spawn(self._reset_to_factory()))
+        return coap.CHANGED
+
+    def _reset_to_factory(self) -> Steps:
+        """Forget what was set since it left the factory: its servers, but for a bootstrap server."""
+        if self._client is not None:
+            yield from self._client.deregister()
+        told = self._told()
+        kept = told is not None and told.bootstrap
+        for key in ("account", "psm") if kept else ("account", "psm", "provision"):
+            yield from self._settings.put(key, None)
+        yield from self._leave_and_reboot()
 
     def _leave_and_reboot(self) -> Steps:
         """An orderly restart: de-register first."""
@@ -368,6 +394,7 @@ class Application:
 
     def _server_instance(self) -> Instance:
         storing = {"notifications": False}
+        disable = {"timeout": DISABLE_TIMEOUT}
 
         def lifetime() -> int:
             provision = self._provision()
@@ -384,6 +411,17 @@ class Application:
             storing["notifications"] = value
             return coap.CHANGED
 
+        def write_timeout(value: int) -> int:
+            if value < 0:
+                return coap.BAD_REQUEST
+            disable["timeout"] = value
+            return coap.CHANGED
+
+        def disable_server(arguments: bytes) -> int:
+            if self._client is not None:
+                self._client.disable(disable["timeout"])
+            return coap.CHANGED
+
         def trigger_update(arguments: bytes) -> int:
             if self._client is not None:
                 self._client.renew()
@@ -393,6 +431,8 @@ class Application:
             {
                 0: Resource("int", read=lambda: 1),
                 1: Resource("int", read=lifetime, write=write_lifetime),
+                4: Resource("none", execute=disable_server),
+                5: Resource("int", read=lambda: disable["timeout"], write=write_timeout),
                 6: Resource("bool", read=lambda: storing["notifications"], write=write_storing),
                 7: Resource("str", read=lambda: "U"),
                 8: Resource("none", execute=trigger_update),

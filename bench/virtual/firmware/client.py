@@ -23,6 +23,8 @@ RETRY_FIRST, RETRY_MOST = 10.0, 120.0
 """Seconds between attempts to register, doubling."""
 UPDATE_SHARE = 0.8
 """Part of the lifetime after which the registration is renewed."""
+ATTEMPTS = 5
+"""Registrations in a row that fail before a bootstrap server is asked (the default of /1/x/17, LwM2M 1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +64,31 @@ class Client:
         self._told_queue_mode = False
         self._kicked = False
         self._kick = Signal()
+        self._disabled_for: float | None = None
         self.registered = Signal()
 
     # ---- registration
 
-    def keep_registered(self, account: Account) -> Steps:
-        """Register, renew, register again; for ever."""
+    def keep_registered(self, account: Account, attempts: int | None = None) -> Steps:
+        """Register, renew, register again; for ever, or until so many attempts in a row have failed."""
         self.account = account
-        retry = RETRY_FIRST
+        retry, failures = RETRY_FIRST, 0
         while True:
             account = self.account
+            self._location = ()
             self.observations.clear()  # servers observe anew after a registration
             answer = yield from self._exchange(self._register_message(account), account.server)
             if answer is None or answer.code != coap.CREATED:
                 self._link.forget(account.server)  # the server may have lost the session
+                failures += 1
+                if failures == attempts:
+                    self.machine.print(f"lwm2m: {failures} registrations failed")
+                    return
                 self.machine.print(f"lwm2m: registration failed, again in {retry:.0f} s")
                 yield from self._pause(retry)
                 retry = RETRY_FIRST if self.account is not account else min(RETRY_MOST, retry * 2)
                 continue
-            retry = RETRY_FIRST
+            retry, failures = RETRY_FIRST, 0
             self._server = account.server
             self._location = tuple(answer.all(coap.LOCATION_PATH))
             self.machine.print("lwm2m: registered at /" + "/".join(self._location))
@@ -92,6 +100,9 @@ class Client:
         lifetime = account.lifetime
         while True:
             yield from self._pause(lifetime * UPDATE_SHARE)
+            if self._disabled_for is not None:
+                yield from self._stay_away(self._disabled_for)
+                return
             if (self.account.server, self.account.endpoint) != (account.server, account.endpoint):
                 yield from self.deregister()
                 return
@@ -117,6 +128,20 @@ class Client:
             self.account = account
         self._kicked = True
         self.machine.cpu.after(0.0, self._kick.send)  # after the answer to who asked for it
+
+    def disable(self, seconds: float) -> None:
+        """Leave the server soon, and do not come back before so many seconds (OMA object 1, resource 4)."""
+        self._disabled_for = seconds
+        self.renew()
+
+    def _stay_away(self, seconds: float) -> Steps:
+        """De-register, and be silent to the server, as to what it asks."""
+        yield from self.deregister()
+        self.observations.clear()
+        self._link.forget(self.account.server)
+        self._disabled_for = None
+        self.machine.print(f"lwm2m: disabled for {seconds:.0f} s")
+        yield seconds
 
     def _pause(self, seconds: float) -> Steps:
         """Wait, unless somebody asks for an update."""
@@ -149,7 +174,7 @@ class Client:
 
     def report(self, paths: list[Path]) -> None:
         """Send the values of resources to the server unasked (LwM2M 1.1, Send)."""
-        if self._server is None:
+        if self._server is None or not self._serves:
             return
         rows = [(path, self._find(path)) for path in paths]
         values = [(path, resource.read()) for path, resource in rows if resource and resource.read]
@@ -186,7 +211,15 @@ class Client:
 
     # ---- requests
 
+    @property
+    def _serves(self) -> bool:
+        """Whether the server has acknowledged the registration: before, its requests are ignored."""
+        return bool(self._location)
+
     def _requested(self, request: Request) -> None:
+        if not self._serves:
+            request.ignore()
+            return
         message = request.message
         parts = message.all(coap.URI_PATH)
         if not all(part.isascii() and part.isdigit() for part in parts) or not 1 <= len(parts) <= 3:

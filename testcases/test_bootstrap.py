@@ -1,0 +1,73 @@
+"""A device that knows a bootstrap server alone: it learns its server there, and asks again when it must."""
+
+import pytest
+
+from bench.errors import NotApplicable
+
+pytestmark = pytest.mark.capability("bootstrap")
+
+FACTORY_RESET = "/3/0/5"
+
+
+@pytest.fixture
+def bootstrapped(dut, server, clock):
+    """Factory state, told a bootstrap server, and registered by what that gave it: its account."""
+    # another lifetime than the board's own, so that it can be told whose it is
+    account = server.plan_bootstrap(dut, lifetime=2 * dut.type.lifetime)
+    timeouts = dut.type.timeouts
+    dut.power_off()
+    dut.install(dut.images.baseline)
+    begun = clock.now()
+    dut.commission_by_bootstrap(server.uri_for(dut))
+    within = timeouts.boot + timeouts.registration
+    assert server.await_bootstrapped(dut, after=begun, within=within)
+    assert server.await_registration(dut, "registered", after=begun, within=within)
+    return account
+
+
+@pytest.mark.requirement("LwM2M-1.0-5.2.2-account", "LwM2M-1.0-5.3.1")
+def test_account_is_learned(dut, server, bootstrapped):
+    """After Bootstrap-Finish it has the account that it was given, registers by it, and keeps it."""
+    held = f"/1/{server.account_of(dut)}"
+
+    def account():
+        client = server.client(dut)
+        told = {"lifetime it registers with": client.registration.lifetime}
+        return told | {name: client.read(f"{held}/{number}") for number, name in ((0, "ID"), (1, "lifetime"))}
+
+    wanted = {
+        "lifetime it registers with": bootstrapped.lifetime,
+        "ID": bootstrapped.short_id,
+        "lifetime": bootstrapped.lifetime,
+    }
+    assert account() == wanted, f"the account at {held}"
+    server.restart(dut)
+    assert account() == wanted, f"the account at {held}, after a power cycle"
+
+
+@pytest.mark.requirement("LwM2M-1.0-5.2.4-falls-back")
+def test_server_that_refuses_it(dut, server, bootstrapped, clock):
+    """It can register with no server it knows: it asks its bootstrap server, and registers when it may."""
+    with server.lwm2m.shutting_out(dut.endpoint):
+        off = dut.power_cycle()
+        assert server.await_bootstrapped(dut, after=off, within=dut.type.timeouts.bootstrap)
+        back = clock.now()
+    within = dut.type.timeouts.bootstrap
+    assert server.await_registration(dut, "registered", after=back, within=within)
+
+
+@pytest.mark.requirement("OMA-3-5-factory-reset", "LwM2M-1.0-5.3.3")
+def test_factory_reset(dut, server, bootstrapped, clock, recommended):
+    """Where it has one: it still knows its bootstrap server, and is its server's again by what that gives."""
+    client = server.client(dut)
+    if FACTORY_RESET not in {link.target for link in client.discover("/3/0")}:
+        raise NotApplicable(f"the device has no Factory Reset ({FACTORY_RESET}), which is optional")
+    account = server.plan_bootstrap(dut, lifetime=3 * dut.type.lifetime)
+    since, timeouts = clock.now(), dut.type.timeouts
+    client.execute(FACTORY_RESET)
+    within = 2 * timeouts.boot + timeouts.registration
+    assert server.await_bootstrapped(dut, after=since, within=within)
+    assert server.await_registration(dut, "registered", after=since, within=within)
+    with recommended("LwM2M-1.0-5.3.3"):
+        assert "gone" in server.registrations(dut, since), "it did not de-register before the reset"
+    assert server.client(dut).registration.lifetime == account.lifetime, "it kept the account of before"
