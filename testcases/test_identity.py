@@ -1,5 +1,7 @@
 """Who the device is does not change with its firmware, and it stays registered by the rules."""
 
+from itertools import pairwise
+
 import pytest
 from aiocoap import CON, GET, POST
 
@@ -94,11 +96,7 @@ def test_awake_again(dut, server, clock):
         clock.sleep(2 * dut.type.lifetime, "two lifetimes, in which nobody asks for anything")
         location = ("rd", server.client(dut).registration.location)
         heard = server.lwm2m.heard_from(dut.endpoint, began)
-    slept = [
-        later
-        for earlier, later in zip(heard, heard[1:], strict=False)
-        if later.time - earlier.time >= AWAKE_WINDOW
-    ]
+    slept = [later for earlier, later in pairwise(heard) if later.time - earlier.time >= AWAKE_WINDOW]
     assert slept, f"it was never silent for {AWAKE_WINDOW:g} s, so it has not slept"
     woken = {describe(one.message) for one in slept if not is_update(one.message, location)}
     assert woken == set(), f"after its sleep, wanted CON POST /{'/'.join(location)}"
@@ -110,7 +108,7 @@ def is_update(message, location):
 
 @pytest.mark.requirement("OMA-1-4-disable")
 def test_disable(dut, server, clock):
-    """Where it has Disable: answered, then it de-registers, and comes back after Disable Timeout, no sooner."""
+    """Where it has Disable: answered, then it de-registers, and is back after Disable Timeout, no sooner."""
     account = f"/1/{server.account_of(dut)}"
     client = server.client(dut)
     has = {link.target for link in client.discover(account)}

@@ -315,6 +315,14 @@ class Update:
         self._executed = leader._executed
         self.await_finish()
 
+    def finish_unasked(self) -> UpdateRecord:
+        """The rest of the cycle of a device that goes on by itself: Update is never executed."""
+        with self._timeline.step(self._endpoint, "the device updates by itself"):
+            self._executed = self._clock.now()
+        self.deliver()
+        self.await_finish()
+        return self.record
+
     def await_finish(self) -> None:
         """Follow the device through swap, reboot and registration to its final state and result.
 

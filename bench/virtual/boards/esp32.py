@@ -48,7 +48,7 @@ class VirtualEsp32(VirtualBoard):
             manufacturer="Virtual Bench",
             model="ESP32",
             serial=mac,
-            stack=Stack(lwm2m="1.2", object5="1.1", resumes=True),
+            stack=Stack(lwm2m="1.2", object5="1.2", resumes=True),
         )
 
     @property

@@ -355,3 +355,9 @@ def last_change_never_moves(healthy: Any) -> Any:
 def package_version_not_told(healthy: Any) -> Any:
     """The version of a downloaded package is reported as that of no package."""
     return lambda self: (healthy(self)[0], "0.0.0")
+
+
+@STATE(UpdateObject, "_completed", source="own", boards=ESP32, hints=("test_update_follows_the_download",))
+def automatic_upgrade_without_effect(healthy: Any) -> Any:
+    """Automatic Upgrade at Download is kept as written, and the package waits for Update all the same."""
+    return lambda self: None

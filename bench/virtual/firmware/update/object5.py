@@ -1,4 +1,4 @@
-"""The device's Firmware Update Object (/5, version 1.0 or 1.1): its resources, trial and outcome."""
+"""The device's Firmware Update Object (/5, version 1.0, 1.1 or 1.2): its resources, trial and outcome."""
 
 from __future__ import annotations
 
@@ -58,10 +58,12 @@ class UpdateObject:
             resumes=stack.resumes,
             judge=self._judge,
             dropped=self.user.withdraw,
+            completed=self._completed,
         )
         self.on_trial = False
         self._severity = DEFAULT_SEVERITY
         self._max_defer: int | None = None
+        self._automatic = False
 
     @property
     def state(self) -> int:
@@ -80,6 +82,8 @@ class UpdateObject:
                 12: Resource("int", read=lambda: self.fota.last_change),
                 13: Resource("int", read=lambda: self._max_defer or 0, write=self._write_max_defer),
             }
+        if self._stack.object5 not in ("1.0", "1.1"):
+            resources[14] = Resource("bool", read=lambda: self._automatic, write=self._write_automatic)
         return Instance(resources)
 
     def _package(self) -> tuple[str, str]:
@@ -157,6 +161,15 @@ class UpdateObject:
         yield RESTART_DELAY
         self._machine.reset("soft")
         yield 0.0
+
+    def _completed(self) -> None:
+        """The package is there: with Automatic Upgrade nobody has to ask for the update."""
+        if self._automatic:
+            self._execute_update(b"")
+
+    def _write_automatic(self, value: bool) -> int:
+        self._automatic = value
+        return coap.CHANGED
 
     def _write_severity(self, value: int) -> int:
         if value not in (0, 1, 2):

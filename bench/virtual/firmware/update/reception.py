@@ -42,7 +42,8 @@ MAX_URI = 255
 
 class Reception:
     """`judge` is a process that looks at the complete package; its value is the result that refuses
-    it, or `INITIAL`. `dropped` is called when the device goes back to Idle. `resumes` says that an
+    it, or `INITIAL`. `dropped` is called when the device goes back to Idle, `completed` once it is
+    Downloaded. `resumes` says that an
     interrupted PULL goes on after a restart.
     """
 
@@ -55,9 +56,11 @@ class Reception:
         resumes: bool,
         judge: Callable[[], Steps],
         dropped: Callable[[], None] = lambda: None,
+        completed: Callable[[], None] = lambda: None,
     ) -> None:
         self._machine, self._fota, self._store = machine, fota, store
-        self._resumes, self._judge, self._dropped = resumes, judge, dropped
+        self._resumes, self._judge = resumes, judge
+        self._dropped, self._completed = dropped, completed
         self._receiver = PushReceiver(machine, fota, store, self)
         self._means: Means | None = None
         self.attempt = 0
@@ -114,6 +117,7 @@ class Reception:
             self._fota.length, self._fota.progress = self._store.received, Progress()
             self._fota.event("complete")
             yield from self._fota.keep()
+            self._completed()
         else:
             yield from self.drop("download failed", failure)
 
