@@ -304,3 +304,17 @@ def test_acknowledgements_travel_encrypted_too(device: SecureDevice, server: LwM
     server.clock.run(server.client("dev").observe("/5/0/3", heard.append), timeout=30, reason="observe")
     mid = device.notify("/5/0/3", 2)
     assert device.wait(lambda p: p.mid == mid).type == ACK
+
+
+def test_a_session_is_forgotten_and_the_registration_is_not(
+    device: SecureDevice, server: LwM2mServer, clock: Clock, timeline: Timeline
+) -> None:
+    """As after a restart of the server: silence in the old session; a new one may be begun."""
+    location = server.client("dev").registration.location
+    server.forget_session("dev")
+    with pytest.raises(WaitTimeout):
+        device.request(POST, f"/rd/{location}", timeout=5)
+    assert server.client("dev").registration.location == location
+    device.handshake(fresh=True)
+    assert device.request(POST, f"/rd/{location}").dotted == "2.04"
+    assert said(timeline)[-2:] == ["session with 'id-a' forgotten", "session with 'id-a'"]

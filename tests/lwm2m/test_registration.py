@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from coap_peer import (
     ACCEPT,
+    CON,
     CONTENT_FORMAT,
     DELETE,
     POST,
@@ -14,6 +15,7 @@ from coap_peer import (
     Device,
     Packet,
     Peer,
+    code,
     path_options,
     text,
     uint,
@@ -352,3 +354,22 @@ def test_refusals_are_kept_of_a_few_only(peer: Peer, server: LwM2mServer) -> Non
         assert register(peer, f"ep=dev{number}&lt=-1").dotted == "4.00"
     assert server._directory is not None
     assert len(server._directory.refused) == MAX_REFUSALS
+
+
+def test_the_answer_is_held_back(peer: Peer, server: LwM2mServer) -> None:
+    """Inside the block the registration counts, and its Register is not answered; after it, it is."""
+    created = code("2.01")
+    with server.holding_acknowledgements("dev"):
+        options = [*path_options("/rd?ep=dev&lt=60"), LINK_FORMAT]
+        peer.send(Packet(CON, POST, peer.mid(), b"held", options, b"</1/0>,</3/0>,</5/0>"))
+        server.wait_registered("dev", timeout=10)
+        peer.clock.sleep(5, "time for an answer")
+        assert peer.count(lambda packet: packet.code == created) == 0
+    assert peer.wait(lambda packet: packet.code == created).token == b"held"
+
+
+def test_an_endpoint_is_shut_out(peer: Peer, server: LwM2mServer) -> None:
+    with server.shutting_out("dev"):
+        assert register(peer, "ep=dev&lt=60").dotted == "4.03"
+        assert register(peer, "ep=other&lt=60").dotted == "2.01"
+    assert register(peer, "ep=dev&lt=60").dotted == "2.01"

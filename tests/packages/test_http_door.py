@@ -15,9 +15,20 @@ import pytest
 from bench.clock import Clock, WallClock
 from bench.errors import ServerError
 from bench.packages.certificates import Shown
-from bench.packages.misbehaviour import Cut, Redirect, Refuse, Replace, Slow, Stall, WrongSize
+from bench.packages.misbehaviour import (
+    Cut,
+    IgnoreRange,
+    OtherPart,
+    Redirect,
+    Refuse,
+    Replace,
+    Slow,
+    Stall,
+    WeakEtag,
+    WrongSize,
+)
 from bench.packages.server import Door, PackageServer
-from bench.packages.shelf import Package, Shelf
+from bench.packages.shelf import Package, RangeAsked, Shelf
 from bench.virtual.clock import VirtualClock
 from bench.virtual.scheduler import Scheduler
 
@@ -320,3 +331,38 @@ def test_what_is_advertised_is_told(clock: Clock, shelf: Shelf) -> None:
     server.start()
     assert server.uri_of("p.bin", "http") == "http://203.0.113.7:8080/fw/p.bin"
     server.close()
+
+
+def test_a_weak_etag_proves_nothing(clock: Clock, server: PackageServer, package: Package) -> None:
+    """It stands in no If-Range and no If-Match that could be met (RFC 9110, 13.1.1 and 13.1.5)."""
+    package.misbehave(WeakEtag())
+    uri = server.uri_of("p.bin", "http")
+    etag = run(clock, fetch(uri))[1]["etag"]
+    assert etag == f'W/"{package.etag.hex()}"'
+    assert run(clock, fetch(uri, Range="bytes=1-", If_Range=etag))[0] == 200
+    assert run(clock, fetch(uri, Range="bytes=1-"))[0] == 206
+    assert run(clock, fetch(uri, If_Match=etag))[0] == 412
+    assert package.ranges == [
+        RangeAsked("", ""),
+        RangeAsked("bytes=1-", etag),
+        RangeAsked("bytes=1-", ""),
+    ]
+
+
+def test_range_ignored(clock: Clock, server: PackageServer, package: Package) -> None:
+    package.misbehave(IgnoreRange())
+    status, headers, body = run(clock, fetch(server.uri_of("p.bin", "http"), Range="bytes=100-"))
+    assert (status, body) == (200, BODY)
+    assert "content-range" not in headers
+
+
+@pytest.mark.parametrize(
+    ("fault", "start", "end"), [(OtherPart(earlier=60), 40, len(BODY)), (OtherPart(size=50), 100, 150)]
+)
+def test_another_part(
+    clock: Clock, server: PackageServer, package: Package, fault: OtherPart, start: int, end: int
+) -> None:
+    package.misbehave(fault)
+    status, headers, body = run(clock, fetch(server.uri_of("p.bin", "http"), Range="bytes=100-"))
+    assert (status, body) == (206, BODY[start:end])
+    assert headers["content-range"] == f"bytes {start}-{end - 1}/{len(BODY)}"

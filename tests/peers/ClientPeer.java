@@ -63,8 +63,13 @@ public class ClientPeer {
                 .filter(m -> m.id != 5 || m.version.equals(version)).collect(Collectors.toList());
         // of the other objects, those of LwM2M 1.1
         var objects = new ObjectsInitializer(new LwM2mModelRepository(models).getLwM2mModel());
-        objects.setInstancesForObject(0, security(server, options));
-        objects.setInstancesForObject(1, new Server(1, Long.parseLong(options.get("lifetime"))));
+        if (options.getOrDefault("bootstrap", "no").equals("yes")) { // --server is a bootstrap server
+            objects.setInstancesForObject(0, bootstrapSecurity(server, options));
+            objects.setClassForObject(1, Server.class);
+        } else {
+            objects.setInstancesForObject(0, security(server, options));
+            objects.setInstancesForObject(1, new Server(1, Long.parseLong(options.get("lifetime"))));
+        }
         objects.setInstancesForObject(3, new ThisDevice(firmware));
         objects.setInstancesForObject(5, firmware);
         LwM2mInstanceEnablerFactory none = (model, id, used) -> {
@@ -109,6 +114,13 @@ public class ClientPeer {
         String own = options.get("endpoint");
         return Security.x509(server, 1, certificate(folder.resolve(own + ".pem")), pem(folder.resolve(own + ".key")),
                 certificate(folder.resolve("server.pem")));
+    }
+
+    private static Security bootstrapSecurity(String server, Map<String, String> options) {
+        String identity = options.getOrDefault("psk-identity", "");
+        if (identity.isEmpty())
+            return Security.noSecBootstrap(server);
+        return Security.pskBootstrap(server, identity.getBytes(), HexFormat.of().parseHex(options.get("psk-key")));
     }
 
     private static byte[] certificate(Path file) throws Exception {

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import random
+import socket
 from pathlib import Path
 
 from java_peers import JAVA, classpath
 
 MAGIC = "leshan-board firmware"
 BOARD = Path(__file__).with_name("leshan-client.toml")
+IPV6 = "::1"
 BENCH = """
 [bench]
 name = "Leshan's client"
@@ -17,6 +19,7 @@ name = "Leshan's client"
 [server]
 port = 0
 secure_port = 0
+name = "localhost"
 
 [boards.leshan]
 type = "leshan-client"
@@ -34,6 +37,16 @@ def package(
     return f"{MAGIC}\n{version}\n{digest}\n".encode() + body
 
 
+def has_ipv6() -> bool:
+    """Whether this PC has an address of that kind."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind((IPV6, 0))
+    except OSError:
+        return False
+    return True
+
+
 def write_bench(folder: Path, *, object_version: str = "1.1", secured: bool = False) -> Path:
     """Packages, board file and bench file in `folder`; returns the bench file."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,5 +58,6 @@ def write_bench(folder: Path, *, object_version: str = "1.1", secured: bool = Fa
     text = BOARD.read_text("utf-8").replace('"1.1"  ', f'"{object_version}"  ')
     (folder / BOARD.name).write_text(text, "utf-8")
     bench = folder / "bench.toml"
-    bench.write_text(BENCH + (SECURED if secured else ""), "utf-8")
+    text = BENCH.replace("[boards", f'ipv6 = "{IPV6}"\n\n[boards', 1) if has_ipv6() else BENCH
+    bench.write_text(text + (SECURED if secured else ""), "utf-8")
     return bench

@@ -179,6 +179,8 @@ class Wire:
             key = (source, m.mid)
             if key not in self.answers:
                 answer = self.serve(m, source)
+                if answer is None:
+                    return  # as if it had not come: its repetition is a new chance
                 kind, mid = (ACK, m.mid) if m.type == CON else (NON, next(self.mids) & 0xFFFF)
                 self.answers[key] = encode(answer._replace(type=kind, mid=mid, token=m.token))
                 if len(self.answers) > 64:
@@ -260,6 +262,7 @@ class Client:
                 self.install()
 
     def register(self) -> None:
+        self.location = []
         links = "</1/0>,</3/0>,</4/0>,</5/0>"
         query = [f"ep={self.options.endpoint}", f"lt={self.options.lifetime}", "lwm2m=1.0", "b=U"]
         self.update_at = time.monotonic() + 300
@@ -304,7 +307,12 @@ class Client:
 
     # ---- the server's requests
 
-    def serve(self, m: Message, source) -> Message:
+    def serve(self, m: Message, source) -> Message | None:
+        if not self.location:
+            return None  # not before the registration is acknowledged (LwM2M 1.0, 5.4)
+        if m.path == "/1/0/8" and m.code == POST:
+            self.update_at = 0.0  # Registration Update Trigger
+            return answer(CHANGED)
         if m.code == GET:
             return self.read(m, source)
         if m.code == PUT and m.all(QUERY):
@@ -442,7 +450,9 @@ class Client:
     def fetch(self) -> None:
         uri, number = self.pulling, len(self.package) // 1024
         parts = urllib.parse.urlsplit(uri)
-        options = [(PATH, part.encode()) for part in parts.path.split("/") if part]
+        options = [(PATH, urllib.parse.unquote_to_bytes(part)) for part in parts.path.split("/") if part]
+        queries = parts.query.split("&") if parts.query else []
+        options += [(QUERY, urllib.parse.unquote_to_bytes(query)) for query in queries]
         self.wire.ask(
             GET,
             [*options, (BLOCK2, uint(number << 4 | 6))],

@@ -263,6 +263,9 @@ ABILITIES = {
     "reset-watchdog": ("nrf9160", "test_reset_in_idle watchdog"),
     "signal": ("nrf9160", "test_no_push_below_the_threshold"),
     "components": ("nrf9160", "test_inventory"),
+    "bootstrap": ("nrf9160", "test_account_is_learned"),
+    "host-names": ("nrf9160", "test_host_name small coap"),
+    "ipv6": ("nrf9160", "test_ipv6_address coap"),
 }
 """Capabilities without which the bench cannot do what a testcase needs: board, and such a testcase."""
 

@@ -121,3 +121,31 @@ def test_bad_lines_say_why(blank: Rig, line: str, why: str) -> None:
     blank.type(line)
     blank.wait_line("provision: error")
     assert any(why in said for said in blank.lines)
+
+
+def test_it_asks_again_when_its_server_refuses_it(blank: Rig, bench_server: LwM2mServer) -> None:
+    """Five registrations that fail in a row, then its bootstrap server."""
+    bench_server.plan_bootstrap(ENDPOINT, Plan((Account(bench_server.uri, lifetime=777),)))
+    provision(blank, bench_server)
+    assert bench_server.wait_registered(ENDPOINT, timeout=60)
+    bench_server.plan_bootstrap(ENDPOINT, Plan((Account(bench_server.uri, lifetime=555),)))
+    blank.power_off()
+    with bench_server.shutting_out(ENDPOINT):
+        since, before = len(blank.lines), blank.clock.now()
+        blank.power_on()
+        blank.wait_line("bootstrap finished", timeout=600, since=since)
+        assert sum("registration failed" in line for line in blank.lines[since:]) == 4
+    client = bench_server.wait_registered(ENDPOINT, timeout=600, after=before)
+    assert client.registration.lifetime == 555
+
+
+def test_a_factory_reset_leaves_its_bootstrap_server(blank: Rig, bench_server: LwM2mServer) -> None:
+    bench_server.plan_bootstrap(ENDPOINT, Plan((Account(bench_server.uri, lifetime=777),)))
+    provision(blank, bench_server)
+    client = bench_server.wait_registered(ENDPOINT, timeout=60)
+    bench_server.plan_bootstrap(ENDPOINT, Plan((Account(bench_server.uri, lifetime=555),)))
+    before = blank.clock.now()
+    client.execute("/3/0/5")
+    again = bench_server.wait_registered(ENDPOINT, timeout=120, after=before)
+    assert again.registration.lifetime == 555
+    assert sum("bootstrap finished" in line for line in blank.lines) == 2

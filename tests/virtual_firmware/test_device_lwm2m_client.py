@@ -341,3 +341,49 @@ def test_notifications_survive_a_link_that_loses_a_fifth(start, server: Server) 
     server.run(server.ask(aiocoap.PUT, "/5/0/1", b"ftp://x/y", content_format=0))
     server.run(asyncio.sleep(60))
     assert [m.payload for _, m in heard][-1] == b"9"
+
+
+# ---- before and without a registration
+
+
+def test_requests_before_the_registration_are_ignored(rig: Rig, server: Server) -> None:
+    """As if they had not come: one that is repeated is served once the device has registered."""
+    assert rig.application is not None
+    client = rig.application._client
+    assert client is not None
+    client._location, registered = (), client._location  # as while a Register is under way
+
+    async def ask() -> aiocoap.Message:
+        asked = asyncio.ensure_future(server.ask(aiocoap.GET, "/3/0/3"))
+        await asyncio.sleep(10)
+        assert not asked.done()
+        client._location = registered
+        return await asked
+
+    assert server.run(ask()).payload == rig.running.version.encode()
+
+
+@pytest.mark.parametrize("path", ["/3/0", "/5/0"])
+def test_an_instance_cannot_be_executed(rig: Rig, server: Server, path: str) -> None:
+    assert server.request(aiocoap.POST, path).code.dotted == "4.05"
+    assert len(server.registrations) == 1
+
+
+def test_disabled_for_a_while(rig: Rig, server: Server) -> None:
+    """It answers, de-registers, is silent for Disable Timeout, and registers (OMA object 1, resources 4 and 5)."""
+    assert int(server.get("/1/0/5").payload) == 86400
+    assert server.request(aiocoap.PUT, "/1/0/5", b"60", content_format=0).code == aiocoap.CHANGED
+    assert server.request(aiocoap.POST, "/1/0/4").code == aiocoap.CHANGED
+    server.clock.wait_for(lambda: server.gone, timeout=10, reason="it de-registers")
+    server.clock.wait_for(lambda: len(server.registrations) == 2, timeout=90, reason="it is back")
+    away = server.registrations[1].time - server.gone[0]
+    assert 60 <= away < 65
+    assert int(server.get("/5/0/3").payload) == 0
+
+
+def test_factory_reset_of_a_device_without_a_bootstrap_server(rig: Rig, server: Server) -> None:
+    """It waits to be provisioned, as it did when it was new."""
+    since = len(rig.lines)
+    assert server.request(aiocoap.POST, "/3/0/5").code == aiocoap.CHANGED
+    rig.wait_line("lwm2m: not provisioned", since=since)
+    assert len(server.gone) == 1

@@ -209,3 +209,17 @@ def test_trial_that_cannot_register_is_given_up(rig: Rig, server: Server) -> Non
     server.site.remove_resource(["rd"])
     rig.clock.wait_for(lambda: rig.boots == 3, timeout=1300, reason="the trial to be given up")
     assert rig.running.version == "1.0.0"
+
+
+def test_automatic_upgrade_of_version_1_2(start: Callable[..., Rig], server: Server) -> None:
+    """Resource 14: the update follows the download; in version 1.1 there is none."""
+    rig = start(stack=Stack(lwm2m="1.2", object5="1.2", resumes=True))
+    assert server.get("/5/0/14").payload == b"0"
+    assert write(server, "/5/0/14", b"1") == "2.04"
+    server.push(image())
+    server.clock.wait_for(lambda: rig.running.version == "2.0.0", timeout=120, reason="it updates itself")
+    server.wait_fota(0, 1)
+
+
+def test_no_automatic_upgrade_in_version_1_1(rig: Rig, server: Server) -> None:
+    assert server.get("/5/0/14").code.dotted == "4.04"
