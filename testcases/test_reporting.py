@@ -52,7 +52,7 @@ def test_change_within_pmin(dut, server, images, object5, clock):
         observation = clock.run(observe(), timeout=300, reason=f"observe {object5.state_path}")
         clock.sleep(PMIN + 1, "pmin is over")
         if delivery is Delivery.PULL:
-            update.publish().misbehave(Stall(after=images.update.size // 3))
+            update.publish().misbehave(Stall(after=images.update.size // 2))
         update.deliver(0.3)
         clock.sleep(PMIN / 2, "within pmin of Downloading")
         server.make_idle(dut)

@@ -23,6 +23,7 @@ from bench.config import (
     BoardType,
     NetworkSettings,
     ProcessSettings,
+    ServerSettings,
 )
 from bench.dut.dut import Dut
 from bench.errors import BenchError, ConfigError, InstrumentError, NotApplicable
@@ -136,7 +137,7 @@ class Station:
             seed=self.seed,
             credentials=credentials_of(settings),
             secure_port=server.secure_port,
-            also_at=server.ipv6,
+            also_at=_also_at(server),
         )
         self.server.start()
         self._closing.callback(self.server.close)
@@ -197,7 +198,7 @@ class Station:
             doors=doors,
             schemes=schemes,
             reached_at=reached_at,
-            also_at=settings.server.ipv6,
+            also_at=_also_at(settings.server),
             also_named={name for name in (own.name, own.ipv6) if name is not None},
         )
         self._closing.callback(self.packages.close)
@@ -349,6 +350,11 @@ class Station:
     def close(self) -> None:
         """Outputs off, ports and sockets closed. Idempotent; runs every step even if one fails."""
         self._closing.close()
+
+
+def _also_at(server: ServerSettings) -> str | None:
+    """The other address where everything listens; a host that is an IPv6 address needs none."""
+    return None if ":" in server.host else server.ipv6
 
 
 def _quietly(close: Callable[[], None]) -> Callable[[], None]:

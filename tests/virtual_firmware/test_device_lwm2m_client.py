@@ -370,7 +370,7 @@ def test_an_instance_cannot_be_executed(rig: Rig, server: Server, path: str) -> 
 
 
 def test_disabled_for_a_while(rig: Rig, server: Server) -> None:
-    """It answers, de-registers, is silent for Disable Timeout, and registers (OMA object 1, resources 4 and 5)."""
+    """It answers, de-registers, is silent for Disable Timeout, and registers (OMA object 1, 4 and 5)."""
     assert int(server.get("/1/0/5").payload) == 86400
     assert server.request(aiocoap.PUT, "/1/0/5", b"60", content_format=0).code == aiocoap.CHANGED
     assert server.request(aiocoap.POST, "/1/0/4").code == aiocoap.CHANGED
