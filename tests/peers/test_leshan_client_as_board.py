@@ -75,7 +75,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         ("failed_download", "test_", 10),
         ("package_uri", "query or letters or port or longest or host_name or ipv6", 6 + has_ipv6()),
         ("bootstrap", "test_", 2),
-        ("reporting coap", "within_pmin or outlasts or execute_of or confirmable", 5),
+        ("reporting coap", "within_pmin or outlasts or execute_of or operations_are", 5),
     ],
     ids=["outcomes", "cancel", "reset", "downloads", "uris", "bootstrap", "registration"],
 )
@@ -102,7 +102,7 @@ def test_what_leshan_does_wrong_is_named(start: Start) -> None:
 
 
 def test_what_californium_and_leshan_do_wrong_is_named(start: Start) -> None:
-    """An escaped delimiter becomes one (Californium 3.12.0), and a Read is served before its registration is."""
+    """An escaped delimiter becomes one (Californium 3.12.0); a Read is served before the Register is answered."""
     found = start("package_uri identity", "slash or ampersand or before_the_registration").outcomes()
     text = found["text"][0]
     wrong = ["test_percent_encoding"] * 2 + ["test_requests_before_the_registration_is_acknowledged"]
