@@ -102,7 +102,7 @@ def test_what_leshan_does_wrong_is_named(start: Start) -> None:
 
 
 def test_what_californium_and_leshan_do_wrong_is_named(start: Start) -> None:
-    """An escaped delimiter becomes one (Californium 3.12.0); a Read is served before the Register is answered."""
+    """An escaped delimiter becomes one (Californium 3.12.0); a Read is served before Register is answered."""
     found = start("package_uri identity", "slash or ampersand or before_the_registration").outcomes()
     text = found["text"][0]
     wrong = ["test_percent_encoding"] * 2 + ["test_requests_before_the_registration_is_acknowledged"]
