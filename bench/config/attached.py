@@ -185,7 +185,7 @@ class ServerSettings(Table):
     route_to: str | None = None
     port: int = Field(5683, ge=0, le=65535)
     advertise: str | None = None
-    name: str | None = Field(None, min_length=1)
+    name: str | None = Field(default=None, min_length=1)
     ipv6: str | None = None
     secure_port: int = Field(5684, ge=0, le=65535)
     secure_advertise: str | None = None

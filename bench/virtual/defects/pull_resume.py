@@ -154,7 +154,7 @@ def if_range_with_every_request(healthy: Any) -> Any:
     def range_(self: HttpDownload) -> list[str]:
         if not self._offset:
             return ['If-Range: "0"']
-        return healthy(self)  # type: ignore[no-any-return]
+        return healthy(self)
 
     return range_
 
@@ -166,7 +166,7 @@ def weak_etag_taken_for_proof(healthy: Any) -> Any:
     def range_(self: HttpDownload) -> list[str]:
         if self._offset and self.etag.startswith(b"W/"):
             return [f"Range: bytes={self._offset}-", f"If-Range: {self.etag.decode()}"]
-        return healthy(self)  # type: ignore[no-any-return]
+        return healthy(self)
 
     return range_
 
