@@ -26,7 +26,7 @@ from bench.lwm2m.server import LwM2mServer
 from bench.packages.certificates import Shown
 from bench.packages.server import PackageServer
 from bench.packages.uri import UriForm, plain
-from bench.timeline import Timeline
+from bench.timeline import Entry, Timeline
 
 ASKING = 1.0
 """Seconds between two looks at a state that nobody observes."""
@@ -113,7 +113,7 @@ class UpdateService:
         """Wait until a bootstrap that ends later than `after` (bench seconds) has finished."""
 
         def said() -> list[str]:
-            return self._told(dut, "bootstrap", after)
+            return [entry.text for entry in self._told(dut, "bootstrap", after)]
 
         return self._happens(lambda: "finished" in said(), within, f"{dut.endpoint}: a bootstrap", said)
 
@@ -135,17 +135,22 @@ class UpdateService:
             done(), f"wanted {what}, within {within:g} s; what happened: {', '.join(said()) or 'nothing'}"
         )
 
-    def _told(self, dut: Dut, kind: str, since: float) -> list[str]:
-        """The texts of the timeline about the board, of a kind, since then (bench seconds)."""
+    def _told(self, dut: Dut, kind: str, since: float) -> list[Entry]:
+        """What the timeline has about the board, of a kind, since then (bench seconds)."""
         entries = self._timeline.since(0)
-        return [e.text for e in entries if e.kind == kind and e.source == dut.endpoint and e.time >= since]
+        return [e for e in entries if e.kind == kind and e.source == dut.endpoint and e.time >= since]
 
     def registrations(self, dut: Dut, since: float) -> list[str]:
         """What has happened to the board's registration since then (bench seconds), in order.
 
         "registered", "updated", "replaced", "gone" (de-registered) or "expired".
         """
-        return [text.partition(" ")[0] for text in self._told(dut, "registration", since)]
+        return [entry.text.partition(" ")[0] for entry in self._told(dut, "registration", since)]
+
+    def registration_times(self, dut: Dut, event: str, since: float) -> list[float]:
+        """When this has happened to the board's registration since then, in bench seconds."""
+        entries = self._told(dut, "registration", since)
+        return [entry.time for entry in entries if entry.text.partition(" ")[0] == event]
 
     def notifications_from(self, dut: Dut, since: float) -> list[str]:
         """Every notification that the board has sent since then (bench seconds), wanted or not.
