@@ -217,7 +217,8 @@ def test_automatic_upgrade_of_version_1_2(start: Callable[..., Rig], server: Ser
     assert server.get("/5/0/14").payload == b"0"
     assert write(server, "/5/0/14", b"1") == "2.04"
     server.push(image())
-    server.clock.wait_for(lambda: rig.running.version == "2.0.0", timeout=120, reason="it updates itself")
+    server.clock.wait_for(lambda: len(server.registrations) == 2, timeout=120, reason="it updates itself")
+    assert rig.running.version == "2.0.0"
     server.wait_fota(0, 1)
 
 
