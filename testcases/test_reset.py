@@ -25,7 +25,7 @@ def reset(request, object5):
 
 def assert_reset(dut, update, reset, state):
     """Idle with result 0; where the profile says that it cannot be, it may be refused or ignored."""
-    answer = update.object5.when_free(reset)
+    answer = reset(update.object5.patient)
     resets = state.name.lower() in dut.type.profile.resets_in
     if resets:
         assert answer.taken

@@ -127,9 +127,9 @@ class UpdateService:
         """Have the device register for so many seconds (/1/0/1), and wait for what it sends about it."""
         path = LIFETIME.format(instance=self.account_of(dut))
         try:
-            self.client(dut).write(path, lifetime)
+            self.client(dut).patient.write(path, lifetime)
         except NotReachable:  # it was just registering anew
-            self.client(dut).write(path, lifetime)
+            self.client(dut).patient.write(path, lifetime)
         server, endpoint = self.lwm2m, dut.endpoint
 
         def told() -> bool:

@@ -17,11 +17,12 @@ from bench.firmware_update.expected import FAILURES_OF_DOWNLOAD, UPDATE_REFUSALS
 from bench.firmware_update.gate import SignalGate
 from bench.firmware_update.judge import Rules
 from bench.firmware_update.met import Met, shown
-from bench.firmware_update.object5 import BUSY, BUSY_LIMIT, Object5
+from bench.firmware_update.object5 import Object5
 from bench.firmware_update.record import UpdateRecord
 from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.firmware_update.watch import Watch
 from bench.lwm2m.client import Client, CoapError, NotReachable
+from bench.lwm2m.management import busy
 from bench.lwm2m.management.push import BlockPush, Outcome
 from bench.lwm2m.server import LwM2mServer
 from bench.packages.shelf import Package
@@ -33,8 +34,6 @@ REBOOT_POLLS = 5
 """How often it is asked within the time-out of an update, while it most likely swaps and restarts."""
 REBOOT_POLL = 60.0
 """Seconds between two of them at most."""
-LONGEST_BUSY_WAIT = 60.0
-"""Seconds between two tries at a device that says when it will be free."""
 READ_LIMIT = 600.0
 """Seconds for a few requests, retransmissions of a bad link included."""
 
@@ -98,19 +97,11 @@ class Update:
         self.record.started = self._clock.now()
 
         async def begin() -> None:
-            while True:
-                try:
-                    await self._watch.read(client)
-                    break
-                except CoapError as busy:
-                    if busy.dotted != BUSY:
-                        raise
-                    # a PUSH that was given up may keep it busy for minutes
-                    await asyncio.sleep(min(busy.max_age or POLL, LONGEST_BUSY_WAIT))
+            # a PUSH that was given up may keep it busy for minutes
+            await busy.until_free(lambda: self._watch.read(client), self._clock)
             await self._watch.observe(client)
 
-        limit = max(READ_LIMIT, self._cycle.download_timeout)
-        self._run(begin(), limit, f"observe {self.object5.instance}")
+        self._run(begin(), busy.LIMIT + READ_LIMIT, f"observe {self.object5.instance}")
 
     def wait_until_open(self, gate: SignalGate) -> bool:
         """Wait for the signal; False, and `stuck` says so, when it never was good enough in time."""
@@ -187,7 +178,7 @@ class Update:
             self._named = True
             try:
                 uri = self._cycle.uri_of(package.name, self.record.transport)
-                self._client().write(self.object5.package_uri, uri)
+                self._client().patient.write(self.object5.package_uri, uri)
             except CoapError as refusal:
                 self.record.refused = str(refusal)
                 return
@@ -345,7 +336,7 @@ class Update:
         """
         stands = self.record.delivery is Delivery.PUSH and self.record.delivered < self.record.size
         patience = self._cycle.registration_timeout
-        return max(patience, BUSY_LIMIT) if stands else patience
+        return max(patience, busy.LIMIT) if stands else patience
 
     def await_restart(self, after: float) -> Met:
         """Wait for a registration later than `after` (bench seconds), and look at the object again."""
