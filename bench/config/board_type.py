@@ -139,7 +139,8 @@ class Timeouts(Table):
     """Bench seconds after which a phase is called stuck.
 
     `rollback` is the time from Update until a new image that does not prove itself has given way to
-    the old one, and that has registered.
+    the old one, and that has registered. `round_trip` is what a message and its answer may take over the
+    device's link: so much later than by the clauses may it be heard (NB-IoT: up to 10 s).
     """
 
     boot: PositiveFloat = 30
@@ -147,6 +148,7 @@ class Timeouts(Table):
     download: PositiveFloat = 1200
     update: PositiveFloat = 300
     rollback: PositiveFloat = 1500
+    round_trip: PositiveFloat = 2
 
 
 class VersionSource(Table):

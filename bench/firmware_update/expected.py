@@ -54,6 +54,15 @@ _COMMON = (
     row(State.IDLE, State.IDLE, "empty URI or package", Result.INITIAL, aside=True),
     row(State.DOWNLOADING, State.IDLE, "empty URI or package", Result.INITIAL, aside=True),
     row(State.DOWNLOADED, State.IDLE, "empty URI or package", Result.INITIAL, aside=True),
+    # resource 3 names no state in which it does not reset
+    Row(
+        State.UPDATING,
+        State.IDLE,
+        "empty URI or package",
+        frozenset({Result.INITIAL}),
+        tolerated=True,
+        aside=True,
+    ),
     row(State.DOWNLOADED, State.UPDATING, "Update executed", Result.INITIAL),
     row(State.UPDATING, State.IDLE, "new firmware runs", Result.SUCCESS),
 )
@@ -77,6 +86,15 @@ MACHINES: dict[str, tuple[Row, ...]] = {
         ),
         row(State.DOWNLOADING, State.IDLE, "Cancel executed", Result.CANCELLED, aside=True),
         row(State.DOWNLOADED, State.IDLE, "Cancel executed", Result.CANCELLED, aside=True),
+        # "can be executed if the device has not initiated the Update process" (resource 10)
+        Row(
+            State.IDLE,
+            State.IDLE,
+            "Cancel executed",
+            frozenset({Result.CANCELLED}),
+            tolerated=True,
+            aside=True,
+        ),
         row(State.DOWNLOADED, State.DOWNLOADED, "deferred by the user", Result.DEFERRED, aside=True),
         Row(
             State.DOWNLOADED,

@@ -25,6 +25,7 @@ from bench.lwm2m.client import Client, CoapError, NotReachable
 from bench.lwm2m.management import busy
 from bench.lwm2m.management.push import BlockPush, Outcome
 from bench.lwm2m.server import LwM2mServer
+from bench.packages.misbehaviour import Slow
 from bench.packages.shelf import Package
 from bench.timeline import Timeline
 
@@ -34,6 +35,9 @@ REBOOT_POLLS = 5
 """How often it is asked within the time-out of an update, while it most likely swaps and restarts."""
 REBOOT_POLL = 60.0
 """Seconds between two of them at most."""
+UNHURRIED = 120.0
+"""Seconds of a whole download that goes slowly: the rest of it outlasts a request whose answer takes 10 s, as
+in deep coverage, and a retransmission."""
 READ_LIMIT = 600.0
 """Seconds for a few requests, retransmissions of a bad link included."""
 
@@ -202,6 +206,17 @@ class Update:
             name = f"{self._endpoint}{self.object5.instance}.bin".replace(":", "-").replace("/", "-")
             self._package = self._cycle.server.publish(name, self._data)
         return self._package
+
+    def go_slowly(self) -> None:
+        """From now on the package is served so slowly that it stays under way while something else is asked.
+
+        A PUSH stands still by itself between two calls of `deliver`; a PULL goes on, and may be whole before
+        the device has the next request.
+        """
+        if self.record.delivery is Delivery.PULL:
+            # no slower than half of the time that the board file gives a download
+            seconds = min(UNHURRIED, self._cycle.download_timeout / 2)
+            self.publish().misbehave(Slow(rate=len(self._data) / seconds))
 
     def replace_package(self, data: bytes) -> None:
         """From now on another package is served under the same URI (PULL)."""
