@@ -70,21 +70,22 @@ class ByHand:
         it a moment before.
         """
         since = self._clock.now()
+        earlier = len(self.answers_to(message, since))  # of a copy before, at this very moment
         for seconds in SPACING:
             self.send(message)
-            found = self.heard(message, answers, seconds, since)
+            found = self.heard(message, earlier + answers, seconds, since)[earlier:]
             if message.code is not EMPTY and found and all(one.code is EMPTY for one in found):
-                return self._heard_apart(message, answers, since)
+                return self._heard_apart(message, earlier, answers, since)
             if len(found) >= answers:
                 break
         return found
 
-    def _heard_apart(self, message: Message, answers: int, since: float) -> list[Message]:
-        """The acknowledgement that is here, and the responses that come apart from it."""
-        resets = sum(one.mtype.name == "RST" for one in self.answers_to(message, since))
-        if resets:  # there will be none
-            return self.answers_to(message, since)
-        return self.heard(message, answers + 1, SEPARATE_LIMIT, since)
+    def _heard_apart(self, message: Message, earlier: int, answers: int, since: float) -> list[Message]:
+        """The acknowledgement that is here, and the responses that come apart from it; none after a reset."""
+        found = self.answers_to(message, since)[earlier:]
+        if any(one.mtype.name == "RST" for one in found):
+            return found
+        return self.heard(message, earlier + answers + 1, SEPARATE_LIMIT, since)[earlier:]
 
     def heard(self, message: Message, answers: int, seconds: float, since: float) -> list[Message]:
         """What has answered it since then (bench seconds), once there are so many or `seconds` are over."""
