@@ -108,7 +108,7 @@ def test_how_far_away_a_device_is_says_its_board_file(tmp_path: pathlib.Path) ->
     plugin, chosen = "far_away", ("test_resources.py::test_state_is_observed_within_pmin_and_pmax",)
     near = run(plugin, chosen, tmp_path / "near")
     assert near.returncode == 1, near.stdout[-3000:]
-    assert "notifications closer than pmin" in near.stdout
+    assert "notifications further apart than pmax" in near.stdout
     boards = board_files(tmp_path / "boards", ("boot = 20\n", "boot = 20\nround_trip = 10\n"))
     assert_passed(run(plugin, chosen, tmp_path / "far", boards))
 
