@@ -443,13 +443,18 @@ class Update:
         """
         shows = self._watch.state is State.UPDATING
         if not shows and State.UPDATING not in self._cycle.rules.hidden:
-            self._settle(
-                lambda: self._watch.state is State.UPDATING or self._has_restarted() or self._has_ended(),
-                self._cycle.boot_timeout,
-                "the device to show Updating",
-            )
+            self.await_begun(self._cycle.boot_timeout)
             shows = self._watch.state is State.UPDATING and not self._has_restarted()
         return self._met(shows, State.UPDATING.name)
+
+    def await_begun(self, timeout: float) -> Met:
+        """Wait until the installation has begun: it shows Updating, or is beyond (back in Idle, registered anew)."""
+        begun = self._settle(
+            lambda: self._watch.state is State.UPDATING or self._has_restarted() or self._has_ended(),
+            timeout,
+            "the installation to begin",
+        )
+        return self._met(begun, "the installation to begin")
 
     def _settle(self, done: Callable[[], bool], timeout: float, what: str, *, poll: float = POLL) -> bool:
         """Wait for `done`; ask the device when nothing has been heard from it for `poll` seconds.
