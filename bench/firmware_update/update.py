@@ -448,7 +448,7 @@ class Update:
         return self._met(shows, State.UPDATING.name)
 
     def await_begun(self, timeout: float) -> Met:
-        """Wait until the installation has begun: it shows Updating, or is beyond (back in Idle, registered anew)."""
+        """Wait until the installation has begun: it shows Updating, or is beyond (Idle, registered anew)."""
         begun = self._settle(
             lambda: self._watch.state is State.UPDATING or self._has_restarted() or self._has_ended(),
             timeout,

@@ -69,7 +69,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 @pytest.mark.parametrize(
     ("files", "only", "passed"),
     [
-        ("successful_update corrupted_image failed_update", "test_", 8),
+        ("successful_update corrupted_image failed_update", "test_", 10),
         ("cancel update_too_early", "test_", 11),
         ("reset", "test_", 12),
         ("failed_download", "test_", 10),
