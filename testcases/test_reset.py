@@ -107,8 +107,9 @@ def test_reset_while_updating(dut, server, images, reset, object5, recommended):
                     assert answer.refused
         update.await_finish()
         stopped = answer is not None and answer.taken and update.record.shows(State.IDLE, Result.INITIAL)
-        assert update.record.violations == []
-        assert stopped or update.record.ended(Result.SUCCESS)
+        if not stopped:  # resource 3 names no state in which it does not reset; the figure has no such step
+            assert update.record.violations == []
+            assert update.record.ended(Result.SUCCESS)
     if stopped:
         server.restart(dut)
     assert server.version_of(dut) == (images.baseline if stopped else images.update).version

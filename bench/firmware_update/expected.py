@@ -54,15 +54,6 @@ _COMMON = (
     row(State.IDLE, State.IDLE, "empty URI or package", Result.INITIAL, aside=True),
     row(State.DOWNLOADING, State.IDLE, "empty URI or package", Result.INITIAL, aside=True),
     row(State.DOWNLOADED, State.IDLE, "empty URI or package", Result.INITIAL, aside=True),
-    # resource 3 names no state in which it does not reset
-    Row(
-        State.UPDATING,
-        State.IDLE,
-        "empty URI or package",
-        frozenset({Result.INITIAL}),
-        tolerated=True,
-        aside=True,
-    ),
     row(State.DOWNLOADED, State.UPDATING, "Update executed", Result.INITIAL),
     row(State.UPDATING, State.IDLE, "new firmware runs", Result.SUCCESS),
 )
