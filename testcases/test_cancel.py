@@ -37,7 +37,8 @@ def test_cancel_in_idle(dut, server, images, object5, recommended):
                 assert answer.refused
         result = Result.CANCELLED if answer.taken else Result.INITIAL
         assert update.await_pair(State.IDLE, result, timeout=dut.type.timeouts.boot)
-        assert update.record.violations == []
+        # "can be executed if the device has not initiated the Update process"; the figure has no such step
+        assert answer.taken or update.record.violations == []
 
 
 @pytest.mark.requirement("OMA-5-10-cancels", "OMA-5-5-10", "FOTA-RECOVERY")

@@ -77,15 +77,6 @@ MACHINES: dict[str, tuple[Row, ...]] = {
         ),
         row(State.DOWNLOADING, State.IDLE, "Cancel executed", Result.CANCELLED, aside=True),
         row(State.DOWNLOADED, State.IDLE, "Cancel executed", Result.CANCELLED, aside=True),
-        # "can be executed if the device has not initiated the Update process" (resource 10)
-        Row(
-            State.IDLE,
-            State.IDLE,
-            "Cancel executed",
-            frozenset({Result.CANCELLED}),
-            tolerated=True,
-            aside=True,
-        ),
         row(State.DOWNLOADED, State.DOWNLOADED, "deferred by the user", Result.DEFERRED, aside=True),
         Row(
             State.DOWNLOADED,
