@@ -2,7 +2,6 @@
 
 import pytest
 
-from bench.errors import NotApplicable
 from bench.firmware_update.object5 import gone_for_a_moment
 
 pytestmark = pytest.mark.capability("bootstrap")
@@ -61,8 +60,7 @@ def test_server_that_refuses_it(dut, server, bootstrapped, clock):
 def test_factory_reset(dut, server, bootstrapped, clock, recommended):
     """Where it has one: it still knows its bootstrap server, and is its server's again by what that gives."""
     client = server.client(dut)
-    if FACTORY_RESET not in {link.target for link in client.discover("/3/0")}:
-        raise NotApplicable(f"the device has no Factory Reset ({FACTORY_RESET}), which is optional")
+    server.optional(dut, FACTORY_RESET, "Factory Reset")
     account = server.plan_bootstrap(dut, lifetime=3 * dut.type.lifetime)
     since, timeouts = clock.now(), dut.type.timeouts
     with gone_for_a_moment():  # its answer may come after it has de-registered

@@ -38,6 +38,16 @@ def answer_to(by_hand, message):
     return answers[-1]
 
 
+def acknowledgement(answers):
+    """What acknowledges a message: its response, or nothing where that comes apart (RFC 7252 section 5.2)."""
+    return next((one.code, one.payload) for one in answers if one.mtype.name == "ACK")
+
+
+def copies_apart(messages):
+    """By message ID, which the copies of a message have in common."""
+    return {one.mid: one for one in messages}
+
+
 def with_option(message, number):
     message.opt.add_option(OpaqueOption(OptionNumber(number), b"?"))
     return message
@@ -98,18 +108,18 @@ def test_request_that_comes_twice(dut, server, by_hand, clock, recommended):
     """Registration Update Trigger makes it send an Update; the same message again should make no other."""
     begun = clock.now()
     request = by_hand.message(POST, f"/1/{server.account_of(dut)}/8")
-    first = answer_to(by_hand, request)
-    assert first.code.dotted == "2.04"
+    first = by_hand.ask(request)
+    assert [one.code.dotted for one in first[-1:]] == ["2.04"], f"the answer to {describe(request)}"
 
     def updates():
         return server.registrations(dut, since=begun).count("updated")
 
     clock.wait_for(updates, timeout=dut.type.timeouts.registration, reason=f"{dut.endpoint} sends an Update")
     before, since = updates(), clock.now()
-    again = answer_to(by_hand, request)
+    again = by_hand.ask(request)
     clock.sleep(QUIET, "time for a second Update")
     with recommended("RFC7252-4.5-same-answer"):
-        assert (again.code, again.payload) == (first.code, first.payload)
+        assert acknowledgement(again) == acknowledgement(first)
     with recommended("RFC7252-4.5-once"):
         assert updates() == before, f"{updates() - before} more Updates after {since:.1f} s"
 
@@ -193,16 +203,18 @@ def test_reset_ends_an_observation(dut, server, by_hand, object5, clock):
     begun = clock.now()
     observe = by_hand.message(GET, object5.state_path)
     observe.opt.observe = 0
-    assert answer_to(by_hand, observe).opt.observe is not None, "it did not take the observation"
-    # the server knows nothing of this token: it resets the next notification
-    assert len(by_hand.heard(observe, 2, 4 * QUIET, begun)) >= 2, "no notification, and pmax is 5 s"
+    taken = answer_to(by_hand, observe)
+    assert taken.opt.observe is not None, "it did not take the observation"
+    # the server knows nothing of this token: it resets the next message, be it the response itself
+    if taken.mtype.name == "ACK":
+        assert len(by_hand.heard(observe, 2, 4 * QUIET, begun)) >= 2, "no notification, and pmax is 5 s"
     clock.sleep(QUIET, "the Reset has arrived")
-    told = len(by_hand.answers_to(observe, begun))
+    told = copies_apart(by_hand.answers_to(observe, begun))
     clock.sleep(3 * QUIET, "a reset observation is silent")
     client.write_attributes(object5.state_path, pmin=None, pmax=None)
-    heard = by_hand.answers_to(observe, begun)
-    assert len(heard) == told, "it goes on telling"
-    numbers = [one.opt.observe for one in heard if one.opt.observe is not None]
+    heard = copies_apart(by_hand.answers_to(observe, begun))
+    assert heard.keys() == told.keys(), "it goes on telling"
+    numbers = [one.opt.observe for one in heard.values() if one.opt.observe is not None]
     assert all(0 < (later - earlier) % 2**24 < 2**23 for earlier, later in pairwise(numbers)), numbers
 
 

@@ -24,6 +24,7 @@ def test_power_cuts(supply_cuts, power_cuts, seed, say):
 
 @pytest.mark.requirement("FOTA-POWER", "FOTA-WHOLE", "BOOT-INTERRUPTED")
 @pytest.mark.delivery("push")
+@pytest.mark.capability("brown-out")
 def test_brown_outs(supply_cuts, power_cuts, seed, say):
     """The voltage sinks slowly to where the board is certainly dead, and slowly comes back."""
     moments = spread(supply_cuts.reference(), power_cuts, seed)

@@ -53,7 +53,7 @@ def test_good_update_after_a_hostile_image(dut, server, images, hostile, deliver
 
 
 @pytest.mark.requirement("FOTA-AUTHENTIC", "BOOT-EVERY-BOOT")
-@pytest.mark.capability("readback", "verified-boot")
+@pytest.mark.capability("readback", "verified-boot", "start-line")
 @pytest.mark.hostile("wrong-key", "unsigned", "flip-body", "wrong-hash", "bad-sha256", "other-signature")
 def test_hostile_image_in_the_primary_slot_does_not_run(dut, clock, images, hostile):
     """Written past the update, over SWD or serial: the bootloader starts nothing."""

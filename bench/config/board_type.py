@@ -144,7 +144,9 @@ class Timeouts(Table):
     `rollback` is the time from Update until a new image that does not prove itself has given way to
     the old one, and that has registered; `bootstrap` until a device that can register nowhere asks its
     bootstrap server: by the defaults of object 1, resources 17 to 20, after five attempts, with a minute to
-    eight minutes between them, each of which may last for MAX_TRANSMIT_WAIT.
+    eight minutes between them, each of which may last for MAX_TRANSMIT_WAIT. `round_trip` is what a message
+    and its answer may take over the device's link: so much later than by the clauses may it be heard (NB-IoT:
+    up to 10 s).
     """
 
     boot: PositiveFloat = 30
@@ -153,6 +155,7 @@ class Timeouts(Table):
     update: PositiveFloat = 300
     rollback: PositiveFloat = 1500
     bootstrap: PositiveFloat = 1500
+    round_trip: PositiveFloat = 2
 
 
 class VersionSource(Table):

@@ -102,6 +102,7 @@ CAPABILITIES = {
     "host-names": "the device resolves host names",
     "ipv6": "the device reaches IPv6 addresses",
     "psm": "the device can be told to sleep in power saving mode, and to stop it",
+    "keeps-settings": "what a server has written, such as Lifetime (/1/0/1), outlasts a restart",
     "signal": "the device reports the strength of its radio signal (object 4)",
     "anti-rollback": "images of a lower security counter are refused; installing a baseline resets it",
     "downgrade-prevention": "images of a lower version are refused",

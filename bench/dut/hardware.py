@@ -26,6 +26,9 @@ from bench.instruments.power_supply import SupplyChannel, Trip
 from bench.instruments.voltmeter import Voltmeter
 from bench.timeline import Timeline
 
+SUPPLY_KEYS = {"supply": ("low", "dead", "weak"), "brown-out": ("dead",)}
+"""Capabilities that a board has by its supply alone, and what its board file must say of it for them."""
+NO_START_LINE = "the board file of {board} gives no console.application"
 RAMP_STEPS = 40
 OFF_TIME = 1.0
 """Bench seconds that a supply stays off between two of its times, for what is left in capacitors."""
@@ -182,12 +185,12 @@ class HardwareDut(Dut):
         self._follow(before, volts)
 
     def why_not(self, capability: str) -> str | None:
-        supply = self.type.supply
-        if capability != "supply":
-            return super().why_not(capability)
-        if None in (supply.low, supply.dead, supply.weak):
-            return f"the board file of {self.type.name} gives no low, dead and weak in [supply]"
-        return None
+        keys = SUPPLY_KEYS.get(capability)
+        if keys is not None and None in (getattr(self.type.supply, key) for key in keys):
+            return f"the board file of {self.type.name} gives no {' and '.join(keys)} in [supply]"
+        if capability == "start-line" and self.type.console.application is None:
+            return NO_START_LINE.format(board=self.type.name)
+        return None if keys is not None or capability == "start-line" else super().why_not(capability)
 
     def _reset(self, way: ResetWay) -> None:
         with self.flash_access() as flasher:
@@ -313,7 +316,7 @@ class HardwareDut(Dut):
         """
         pattern = self.type.console.application
         if pattern is None:
-            raise NotApplicable(f"the board file of {self.type.name} gives no console.application")
+            raise NotApplicable(NO_START_LINE.format(board=self.type.name))
         lines = self.console.lines(since)
         found = [line.text for line in lines if line.search(pattern)]
         if not found:
@@ -321,7 +324,7 @@ class HardwareDut(Dut):
         return found
 
     def assert_unchanged(self) -> None:
-        self.supply.output = True
+        self._switch(True)
         with self.flash_access() as flasher:
             found = self._digests(flasher)
         changed = [name for name, digest in self._factory_state.items() if found[name] != digest]
@@ -409,7 +412,7 @@ class HardwareDut(Dut):
 
 @contextlib.contextmanager
 def opened(flasher: Flasher) -> Iterator[Flasher]:
-    """The flasher, open inside the block; nested use keeps the outer session."""
+    """The flasher, open inside the block, closed after it. Not nested: an inner block ends the session."""
     flasher.open()
     try:
         yield flasher

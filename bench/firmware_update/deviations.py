@@ -40,7 +40,10 @@ class Deviation:
 DEVIATIONS: dict[DeviationName, Deviation] = {
     "downloading-not-shown": Deviation(
         "State goes from Idle to Downloaded",
-        (row(State.IDLE, State.DOWNLOADED, "package complete", Result.INITIAL),),
+        (
+            row(State.IDLE, State.DOWNLOADED, "package complete", Result.INITIAL),
+            row(State.IDLE, State.IDLE, "Cancel executed", Result.CANCELLED, aside=True),
+        ),
         frozenset({State.DOWNLOADING}),
     ),
     "updating-not-shown": Deviation(

@@ -16,13 +16,6 @@ from bench.lwm2m.client import Client, CoapError, NotReachable
 from bench.lwm2m.server import LwM2mServer
 
 INSTANCE = "/5/0"
-BUSY = "5.03"
-BUSY_WAIT, BUSY_LIMIT = 2.0, 330.0
-"""Seconds between two tries at a device that answers 5.03, and of all of them.
-
-A device may hold what it has of a PUSH for EXCHANGE_LIFETIME, 247 s, after its last block (RFC 7959 section
-2.5), and have no room for another request meanwhile; stacks have been seen to do so for up to 300 s.
-"""
 NULL_PACKAGE = b"\0"
 
 
@@ -64,16 +57,29 @@ def gone_for_a_moment() -> Iterator[None]:
 class Object5:
     """Every method may raise `NotReachable` when the device does not answer."""
 
-    def __init__(self, server: LwM2mServer, endpoint: str, instance: str = INSTANCE) -> None:
+    def __init__(
+        self, server: LwM2mServer, endpoint: str, instance: str = INSTANCE, *, patient: bool = False
+    ) -> None:
         self._server = server
         self._endpoint = endpoint
+        self._patient = patient
         self.instance = instance
         self.package, self.package_uri, self.update = (f"{instance}/{number}" for number in range(3))
         self.state_path, self.result_path = f"{instance}/3", f"{instance}/5"
 
     @property
     def _client(self) -> Client:
-        return self._server.client(self._endpoint)
+        client = self._server.client(self._endpoint)
+        return client.patient if self._patient else client
+
+    @property
+    def patient(self) -> Object5:
+        """The same object, for requests that may come while a transfer runs: 5.03 is waited out for a while.
+
+        A device may have no room for anything but the transfer (RFC 7252 section 5.9.3.4, Service
+        Unavailable); that is no refusal of what was asked for.
+        """
+        return Object5(self._server, self._endpoint, self.instance, patient=True)
 
     def _answer(self, ask: Callable[[], Any], asked: str) -> Answer:
         try:
@@ -81,17 +87,6 @@ class Object5:
         except CoapError as refusal:
             return Answer(refusal.dotted, asked)
         return Answer("2.04", asked)
-
-    def when_free(self, ask: Callable[[], Answer]) -> Answer:
-        """The answer to a request that may come while a transfer runs: 5.03 is waited out for a while.
-
-        A device may have no room for anything but the transfer (RFC 7252 section 5.9.3.4, Service
-        Unavailable); that is no refusal of what was asked for.
-        """
-        until = self._server.clock.now() + BUSY_LIMIT
-        while (answer := ask()) == BUSY and self._server.clock.now() < until:
-            self._server.clock.sleep(BUSY_WAIT, f"{self._endpoint} is busy")
-        return answer
 
     def write_uri(self, uri: str) -> Answer:
         """Write the Package URI; "" resets the object."""
@@ -119,28 +114,17 @@ class Object5:
 
     def read(self) -> dict[int, Any]:
         """The readable resources of the instance. Raises `CoapError`."""
-        values = self._read(self.instance)
+        values = self._client.read(self.instance)
         assert isinstance(values, dict)
         return dict(values)
 
-    def _read(self, path: str) -> Any:
-        """As it is answered; a device that is busy is asked again for a while."""
-        until = self._server.clock.now() + BUSY_LIMIT
-        while True:
-            try:
-                return self._client.read(path)
-            except CoapError as refusal:
-                if refusal.dotted != BUSY or self._server.clock.now() >= until:
-                    raise
-            self._server.clock.sleep(BUSY_WAIT, f"{self._endpoint} is busy")
-
     @property
     def state(self) -> State:
-        return State(int(str(self._read(self.state_path))))
+        return State(int(str(self._client.read(self.state_path))))
 
     @property
     def result(self) -> Result:
-        return Result(int(str(self._read(self.result_path))))
+        return Result(int(str(self._client.read(self.result_path))))
 
     @property
     def pair(self) -> tuple[State, Result]:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from bench.clock import Clock
 from bench.dut.dut import Dut
@@ -20,7 +20,7 @@ from bench.firmware_update.object5 import Object5
 from bench.firmware_update.record import UpdateRecord
 from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.firmware_update.update import Cycle, Update
-from bench.lwm2m.client import Client, NotReachable
+from bench.lwm2m.client import Client, CoapError, NotReachable
 from bench.lwm2m.interfaces.bootstrap import Account, Plan, Security
 from bench.lwm2m.server import LwM2mServer
 from bench.packages.certificates import Shown
@@ -33,6 +33,8 @@ ASKING = 1.0
 SERVER_OBJECT = 1
 LIFETIME = "/1/{instance}/1"
 """Seconds a registration lives (OMA object 1)."""
+NAMES = ("/3/0/0", "/3/0/1", "/3/0/2")
+"""Manufacturer, model number and serial number; each is optional (OMA object 3)."""
 
 
 class UpdateService:
@@ -191,9 +193,9 @@ class UpdateService:
         """Have the device register for so many seconds (/1/0/1), and wait for what it sends about it."""
         path = LIFETIME.format(instance=self.account_of(dut))
         try:
-            self.client(dut).write(path, lifetime)
+            self.client(dut).patient.write(path, lifetime)
         except NotReachable:  # it was just registering anew
-            self.client(dut).write(path, lifetime)
+            self.client(dut).patient.write(path, lifetime)
         server, endpoint = self.lwm2m, dut.endpoint
 
         def told() -> bool:
@@ -204,6 +206,28 @@ class UpdateService:
             told, timeout=dut.type.timeouts.registration, reason=f"{endpoint}: lifetime {lifetime}"
         )
         return self.client(dut)
+
+    def identity_of(self, dut: Dut) -> dict[str, Any]:
+        """What the server knows the device by: endpoint and lifetime of its registration, and by path those
+        of manufacturer, model and serial number that it tells."""
+        client = self.client(dut)
+        told: dict[str, Any] = {"endpoint": client.endpoint, "lifetime": client.registration.lifetime}
+        for path in NAMES:
+            # Discover would say what there is, but may itself be refused
+            with contextlib.suppress(CoapError):
+                told[path] = client.read(path)
+        return told
+
+    def optional(self, dut: Dut, path: str, name: str) -> None:
+        """`path` is an optional resource, and Discover lists it. Raises `NotApplicable` where it does not,
+        or where the device refuses Discover, which alone tells of what can only be executed."""
+        holder = path.rpartition("/")[0]
+        try:
+            listed = {link.target for link in self.client(dut).discover(holder)}
+        except CoapError as refusal:
+            raise NotApplicable(f"whether the device has {name} ({path}) is not known: {refusal}") from None
+        if path not in listed:
+            raise NotApplicable(f"the device has no {name} ({path}), which is optional")
 
     def account_of(self, dut: Dut) -> int:
         """The instance of object 1 by which the device is registered here.
@@ -270,6 +294,18 @@ class UpdateService:
                     f"{object5.instance}/3: stays {state.name}, answered {answer}"
                 )
                 self._clock.sleep(ASKING, f"{dut.endpoint}: back to Idle")
+
+    def await_rest(self, dut: Dut) -> State:
+        """Wait until no update is under way: a new version that was interrupted may be on trial once more.
+
+        Returns the state, which is Updating where the board file's time-out has passed first.
+        """
+        object5 = self.object5(dut)
+        until = self._clock.now() + dut.type.timeouts.update
+        with self._timeline.step(dut.endpoint, "comes to rest"):
+            while (state := object5.state) is State.UPDATING and self._clock.now() < until:
+                self._clock.sleep(ASKING, f"{dut.endpoint}: comes to rest")
+        return state
 
     def state_of(self, dut: Dut) -> tuple[State, Result]:
         """State and Update Result, read now."""

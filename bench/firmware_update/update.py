@@ -17,13 +17,15 @@ from bench.firmware_update.expected import FAILURES_OF_DOWNLOAD, UPDATE_REFUSALS
 from bench.firmware_update.gate import SignalGate
 from bench.firmware_update.judge import Rules
 from bench.firmware_update.met import Met, shown
-from bench.firmware_update.object5 import BUSY, BUSY_LIMIT, Object5
+from bench.firmware_update.object5 import Object5
 from bench.firmware_update.record import UpdateRecord
 from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.firmware_update.watch import Watch
 from bench.lwm2m.client import Client, CoapError, NotReachable
+from bench.lwm2m.management import busy
 from bench.lwm2m.management.push import BlockPush, Outcome
 from bench.lwm2m.server import LwM2mServer
+from bench.packages.misbehaviour import Slow
 from bench.packages.shelf import Package
 from bench.packages.uri import PackageUri, UriForm, plain
 from bench.timeline import Timeline
@@ -34,8 +36,9 @@ REBOOT_POLLS = 5
 """How often it is asked within the time-out of an update, while it most likely swaps and restarts."""
 REBOOT_POLL = 60.0
 """Seconds between two of them at most."""
-LONGEST_BUSY_WAIT = 60.0
-"""Seconds between two tries at a device that says when it will be free."""
+UNHURRIED = 120.0
+"""Seconds of a whole download that goes slowly: the rest of it outlasts a request whose answer takes 10 s, as
+in deep coverage, and a retransmission."""
 READ_LIMIT = 600.0
 """Seconds for a few requests, retransmissions of a bad link included."""
 
@@ -105,19 +108,11 @@ class Update:
         self.record.started = self._clock.now()
 
         async def begin() -> None:
-            while True:
-                try:
-                    await self._watch.read(client)
-                    break
-                except CoapError as busy:
-                    if busy.dotted != BUSY:
-                        raise
-                    # a PUSH that was given up may keep it busy for minutes
-                    await asyncio.sleep(min(busy.max_age or POLL, LONGEST_BUSY_WAIT))
+            # a PUSH that was given up may keep it busy for minutes
+            await busy.until_free(lambda: self._watch.read(client), self._clock)
             await self._watch.observe(client)
 
-        limit = max(READ_LIMIT, self._cycle.download_timeout)
-        self._run(begin(), limit, f"observe {self.object5.instance}")
+        self._run(begin(), busy.LIMIT + READ_LIMIT, f"observe {self.object5.instance}")
 
     def wait_until_open(self, gate: SignalGate) -> bool:
         """Wait for the signal; False, and `stuck` says so, when it never was good enough in time."""
@@ -193,7 +188,7 @@ class Update:
         if not self._named:
             self._named = True
             try:
-                self._client().write(self.object5.package_uri, self.uri)
+                self._client().patient.write(self.object5.package_uri, self.uri)
             except CoapError as refusal:
                 self.record.refused = str(refusal)
                 return
@@ -221,6 +216,17 @@ class Update:
             self.record.missed = self._cycle.server.shelf.missed
             self.record.ranges = self._package.ranges
         return self._package
+
+    def go_slowly(self) -> None:
+        """From now on the package is served so slowly that it stays under way while something else is asked.
+
+        A PUSH stands still by itself between two calls of `deliver`; a PULL goes on, and may be whole before
+        the device has the next request.
+        """
+        if self.record.delivery is Delivery.PULL:
+            # no slower than half of the time that the board file gives a download
+            seconds = min(UNHURRIED, self._cycle.download_timeout / 2)
+            self.publish().misbehave(Slow(rate=len(self._data) / seconds))
 
     def replace_package(self, data: bytes) -> None:
         """From now on another package is served under the same URI (PULL)."""
@@ -364,7 +370,7 @@ class Update:
         """
         stands = self.record.delivery is Delivery.PUSH and self.record.delivered < self.record.size
         patience = self._cycle.registration_timeout
-        return max(patience, BUSY_LIMIT) if stands else patience
+        return max(patience, busy.LIMIT) if stands else patience
 
     def await_restart(self, after: float) -> Met:
         """Wait for a registration later than `after` (bench seconds), and look at the object again."""
@@ -456,13 +462,18 @@ class Update:
         """
         shows = self._watch.state is State.UPDATING
         if not shows and State.UPDATING not in self._cycle.rules.hidden:
-            self._settle(
-                lambda: self._watch.state is State.UPDATING or self._has_restarted() or self._has_ended(),
-                self._cycle.boot_timeout,
-                "the device to show Updating",
-            )
+            self.await_begun(self._cycle.boot_timeout)
             shows = self._watch.state is State.UPDATING and not self._has_restarted()
         return self._met(shows, State.UPDATING.name)
+
+    def await_begun(self, timeout: float) -> Met:
+        """Wait until the installation has begun: it shows Updating, or is beyond (Idle, registered anew)."""
+        begun = self._settle(
+            lambda: self._watch.state is State.UPDATING or self._has_restarted() or self._has_ended(),
+            timeout,
+            "the installation to begin",
+        )
+        return self._met(begun, "the installation to begin")
 
     def _settle(self, done: Callable[[], bool], timeout: float, what: str, *, poll: float = POLL) -> bool:
         """Wait for `done`; ask the device when nothing has been heard from it for `poll` seconds.

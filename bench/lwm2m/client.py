@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
-
-from aiocoap.numbers.codes import SERVICE_UNAVAILABLE
 
 from bench.lwm2m.codecs import link_format
 from bench.lwm2m.codecs.values import Value
 from bench.lwm2m.interfaces.registration import Registration
+from bench.lwm2m.management.busy import LIMIT, until_free
 from bench.lwm2m.management.composite import CompositeOperations
 from bench.lwm2m.management.exchange import Exchange
 from bench.lwm2m.management.observation import Observation
@@ -21,8 +19,6 @@ from bench.lwm2m.management.requests import REQUEST_LIMIT, CoapError, NotReachab
 __all__ = ["Client", "CoapError", "NotReachable", "Observation"]
 
 Attribute = int | float | None
-BUSY_WAIT, BUSY_LIMIT = 2.0, 60.0
-"""Seconds to wait after 5.03 without Max-Age, and for how long a device may be too busy to be read."""
 
 
 class Client:
@@ -34,10 +30,14 @@ class Client:
 
     Each operation raises `CoapError` for an error response, `NotReachable` without one, and `ServerError`
     for a payload that is none; `CodecError` for a value that cannot be told.
+
+    On the test thread `read` and `discover` wait out a device that is busy (5.03, see `management.busy`); of
+    any other operation 5.03 is an answer like the rest, but for the operations of `patient`.
     """
 
-    def __init__(self, exchange: Exchange, registration: Registration) -> None:
+    def __init__(self, exchange: Exchange, registration: Registration, *, patience: float = 0.0) -> None:
         self._exchange = exchange
+        self._patience = patience
         self._requester = Requester(exchange, registration)
         self._operations = Operations(self._requester)
         self._composite = CompositeOperations(self._requester)
@@ -47,67 +47,63 @@ class Client:
     def endpoint(self) -> str:
         return self.registration.endpoint
 
+    @property
+    def patient(self) -> Client:
+        """The same device, for requests of which 5.03 is no refusal: each is asked again until it is free."""
+        return Client(self._exchange, self.registration, patience=LIMIT)
+
     def __repr__(self) -> str:
         return f"<client {self.endpoint} at /rd/{self.registration.location}>"
 
     # ---- for the test thread
 
     def read(self, path: str) -> Any:
-        """A device that is busy (5.03) is asked again for `BUSY_LIMIT` seconds."""
-        return self._run(self._read_politely(path), f"read {path}")
-
-    async def _read_politely(self, path: str) -> Any:
-        until = self._exchange.clock.now() + BUSY_LIMIT
-        while True:
-            try:
-                return await self.read_async(path)
-            except CoapError as busy:
-                if busy.code is not SERVICE_UNAVAILABLE or self._exchange.clock.now() >= until:
-                    raise
-                await asyncio.sleep(min(busy.max_age or BUSY_WAIT, BUSY_LIMIT))
+        return self._run(lambda: self.read_async(path), f"read {path}", LIMIT)
 
     def write(self, path: str, value: Value | Mapping[int, Any]) -> None:
         """Write a resource, or replace all of an instance or a multiple resource (PUT)."""
-        self._run(self.write_async(path, value), f"write {path}")
+        self._run(lambda: self.write_async(path, value), f"write {path}")
 
     def update(self, path: str, value: Mapping[int, Any]) -> None:
         """Partial write (POST): only the resources, or resource instances, given change."""
-        self._run(self.update_async(path, value), f"update {path}")
+        self._run(lambda: self.update_async(path, value), f"update {path}")
 
     def execute(self, path: str, arguments: str = "") -> None:
         """`arguments` as they travel: "0,1='text'"."""
-        self._run(self.execute_async(path, arguments), f"execute {path}")
+        self._run(lambda: self.execute_async(path, arguments), f"execute {path}")
 
     def discover(self, path: str) -> list[link_format.Link]:
-        return self._run(self.discover_async(path), f"discover {path}")
+        return self._run(lambda: self.discover_async(path), f"discover {path}", LIMIT)
 
     def create(self, object_id: int, values: Mapping[int, Any], instance: int | None = None) -> int:
         """Make an object instance; the device chooses its ID unless one is given. Returns the ID."""
-        return self._run(self.create_async(object_id, values, instance), f"create /{object_id}")
+        return self._run(lambda: self.create_async(object_id, values, instance), f"create /{object_id}")
 
     def delete(self, path: str) -> None:
         """Delete an instance, or (LwM2M 1.2) a resource instance."""
-        self._run(self.delete_async(path), f"delete {path}")
+        self._run(lambda: self.delete_async(path), f"delete {path}")
 
     def write_attributes(self, path: str, **attributes: Attribute) -> None:
         """pmin, pmax, epmin, epmax (seconds), gt, lt, st (of the resource's unit), con (0 or 1).
 
         None takes an attribute back.
         """
-        self._run(self.write_attributes_async(path, **attributes), f"write attributes of {path}")
+        self._run(lambda: self.write_attributes_async(path, **attributes), f"write attributes of {path}")
 
     def read_composite(self, paths: Sequence[str]) -> dict[str, Any]:
         """Several paths in one request (LwM2M 1.1): {path: value}; what the device lacks is left out."""
-        return self._run(self.read_composite_async(paths), "read composite")
+        return self._run(lambda: self.read_composite_async(paths), "read composite")
 
     def write_composite(self, values: Mapping[str, Any]) -> None:
         """Several resources in one request, all or none (LwM2M 1.1)."""
-        self._run(self.write_composite_async(values), "write composite")
+        self._run(lambda: self.write_composite_async(values), "write composite")
 
-    def _run(self, coro: Any, what: str) -> Any:
+    def _run(self, ask: Callable[[], Awaitable[Any]], what: str, patience: float | None = None) -> Any:
+        patience = self._patience if patience is None else patience
         # the request's own limit comes first: that is the device's silence, not a fault of the bench
-        limit = REQUEST_LIMIT + BUSY_LIMIT + 60 + self._exchange.patience(self.registration)
-        return self._exchange.clock.run(coro, timeout=limit, reason=f"{self.endpoint}: {what}")
+        limit = REQUEST_LIMIT + patience + 60 + self._exchange.patience(self.registration)
+        clock = self._exchange.clock
+        return clock.run(until_free(ask, clock, patience), timeout=limit, reason=f"{self.endpoint}: {what}")
 
     # ---- on the loop
 

@@ -11,7 +11,7 @@ from bench.clock import Clock
 from bench.dut.hardware import HardwareDut
 from bench.errors import Inconclusive, NotApplicable, PlantError, WaitTimeout
 from bench.firmware_update.service import UpdateService
-from bench.firmware_update.states import Delivery, State
+from bench.firmware_update.states import Delivery
 from bench.firmware_update.update import Update
 from bench.power_cuts.phases import Window, windows
 from bench.timeline import Timeline
@@ -20,7 +20,6 @@ OFF_TIME = 1.0
 """Seconds without supply."""
 SETTLING = 30.0
 """Seconds after the result in which a board may still write; they are cut, too."""
-
 RAMP = 1.0
 """Seconds in which the voltage sinks: a capacitor that empties."""
 
@@ -171,9 +170,11 @@ class SupplyCuts:
         image = {i.version: i for i in (images.baseline, images.update)}.get(version)
         if image is None:
             return f"it runs version {version}, neither the old one nor the new one"
-        self._clock.sleep(SETTLING, "the board comes to rest")
-        if server.state_of(dut)[0] is State.DOWNLOADED:  # it kept the package, and takes no other
-            server.object5(dut).write_uri("")
+        try:
+            server.await_rest(dut)
+            server.make_idle(dut)  # it may have kept the package, and takes no other
+        except AssertionError as refusal:
+            return str(refusal)
         record = server.update(dut, images.update, self._delivery)
         if record.failure:
             return f"version {version} runs, but an update failed: {record.failure}"

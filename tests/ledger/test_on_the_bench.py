@@ -12,6 +12,7 @@ import pytest
 from bench.evidence import measured_runs
 from bench.evidence.ledger import read
 from bench.evidence.run_verdict import Decision
+from fixtures.last_seen import ACTS, LINES
 
 ROOT = pathlib.Path(__file__).parents[2]
 BENCH = ("--bench", str(ROOT / "boards" / "virtual.toml"), "--pictures=none")
@@ -236,3 +237,31 @@ def test_a_part_that_cannot_be_read_is_no_go_and_is_kept(suite):
     assert "measurements.json of part-gw1 cannot be read" in ended.output
     assert len(measured_runs.read(ended.folder / "results")) == 1
     assert (ended.run / "part-gw1" / "timeline.jsonl").exists()
+
+
+def test_a_failure_shows_what_the_device_said_and_the_bench_did_last(suite):
+    """Only of what failed: the last lines of its console, with their times, and the last acts beside them."""
+    suite.write(
+        """
+        def test_passes(dut): assert dut.installed is not None
+        def test_fails(dut, server):
+            server.restart(dut)
+            assert dut.installed is None
+        """
+    )
+    ended = suite.run(*BENCH, "--board", "esp32", ledger=False)
+    assert ended.verdicts() == {"test_passes[esp32]": "PASSED", "test_fails[esp32]": "FAILED"}
+    _, *said = ended.output.split("the device's last lines")
+    assert len(said) == 1, "of one of the two"
+    console, did = said[0].split("what the bench did and saw last")
+    lines = [line for line in console.splitlines() if " esp32.console: " in line]
+    assert 1 < len(lines) <= LINES
+    assert any(line.endswith("net: attached") for line in lines)
+    times = [float(line.split()[0]) for line in lines]
+    assert times == sorted(times)
+    acts = [line for line in did.splitlines() if line[:10].strip().replace(".", "").isdigit()]
+    assert 0 < len(acts) <= ACTS
+    assert not any(" esp32.console: " in line for line in acts)
+    kept = [line for line in map(json.loads, ended.ledger.read_text().splitlines()) if "last_console" in line]
+    assert [line["last_console"] for line in kept] == [lines]
+    assert [line["last_bench"] for line in kept] == [acts]

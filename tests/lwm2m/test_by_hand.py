@@ -100,3 +100,22 @@ def test_what_nobody_waits_for_disturbs_no_other_request(device: Device, server:
     by_hand = server.by_hand("dev")
     by_hand.ask(by_hand.message(GET, "/5/0/3"))
     assert server.client("dev").read("/5/0/3") == 0
+
+
+def test_response_apart_from_its_acknowledgement_is_the_answer(
+    device: Device, server: LwM2mServer, clock: Clock
+) -> None:
+    """However long it takes; the request is not repeated meanwhile."""
+
+    def hear(packet: Packet) -> None:
+        if packet.path == "/5/0/3":
+            device.send(Packet(ACK, 0, packet.mid))
+            response = Packet(CON, 0x45, 4711, packet.token, [], b"0")
+            clock.loop.call_later(40, device.send, response)
+
+    by_hand = server.by_hand("dev")
+    asked: list[Packet] = []
+    device.hear = lambda packet: (asked.append(packet), hear(packet))  # type: ignore[method-assign, assignment, func-returns-value]
+    acknowledgement, response = by_hand.ask(by_hand.message(GET, "/5/0/3"))
+    assert (acknowledgement.code.dotted, response.code.dotted, response.payload) == ("0.00", "2.05", b"0")
+    assert sum(packet.path == "/5/0/3" for packet in asked) == 1

@@ -28,13 +28,11 @@ endpoint = "leshan-1"
 SECURED = 'security = { psk_identity = "leshan-1", psk_key = "00112233445566778899aabbccddeeff" }\n'
 
 
-def package(
-    version: str, *, magic: str = "leshan-board firmware", trait: str = "", size: int = 20_000
-) -> bytes:
+def package(version: str, *, magic: str = MAGIC, trait: str = "", size: int = 20_000) -> bytes:
     """Magic, version, SHA-256 of version and body, body; the same for the same arguments."""
     body = f"\ntrait: {trait}\n".encode() + random.Random(version).randbytes(size)
     digest = hashlib.sha256(f"{version}\n".encode() + body).hexdigest()
-    return f"{MAGIC}\n{version}\n{digest}\n".encode() + body
+    return f"{magic}\n{version}\n{digest}\n".encode() + body
 
 
 def has_ipv6() -> bool:
@@ -51,6 +49,7 @@ def write_bench(folder: Path, *, object_version: str = "1.1", secured: bool = Fa
     """Packages, board file and bench file in `folder`; returns the bench file."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "update.bin").write_bytes(package("2.0.0"))
+    (folder / "wrong-board.bin").write_bytes(package("2.0.0", magic="other-board firmware"))
     (folder / "self-test-fails.bin").write_bytes(package("2.0.0", trait="self-test fails"))
     # java reads its options from a file: the class path is long, and no board file's affair
     options = [*JAVA[1:], "-cp", classpath()]

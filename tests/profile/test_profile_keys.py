@@ -244,6 +244,13 @@ PROMISES = (
 message=r"'1\.1\.0' == '1\.0\.0'",
     ),
     promise(
+        "keeps-settings",
+        "nrf9160",
+        "lifetime-forgotten-by-the-update",
+        "test_settings_survive_a_rollback self-test-fails",
+        message=r"'lifetime': ",
+    ),
+    promise(
         "verified-boot",
         "nrf9160",
         "primary-slot-not-validated",
@@ -331,6 +338,23 @@ def test_what_a_board_cannot_do_is_not_applicable_and_says_so(tmp_path: Path) ->
         for e in ended[board.name].values():
             assert e.cause == "not applicable", e
             assert f"does not list the capability '{name}'" in e.message
+
+
+def test_what_cannot_be_done_is_known_before_anything_is_written(tmp_path: Path) -> None:
+    """By the keys of the board file, and by what the bench file does not give."""
+    lacking = ("supply.dead", "supply.low", "supply.weak", "console.application", "board.flash_endurance")
+    testcases = (
+        "test_brown_outs",
+        "test_brownout_during_download",
+        "test_hostile_image_in_the_primary_slot_does_not_run wrong-key",
+        "test_wear",
+        "test_bad_path loss",
+    )
+    ended = run(tmp_path, [Board("bare", "nrf9160", dict.fromkeys(lacking), testcases)])["bare"]
+    assert {name.partition("[")[0] for name in ended} == {test.split()[0] for test in testcases}
+    assert {e.cause for e in ended.values()} == {"not applicable"}, ended
+    timeline = tmp_path / "results" / "timeline.jsonl"
+    assert not timeline.exists() or "install the baseline" not in timeline.read_text("utf-8")
 
 
 def test_power_saving_is_what_the_floor_rests_on(tmp_path: Path) -> None:

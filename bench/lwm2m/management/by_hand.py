@@ -23,6 +23,8 @@ from bench.lwm2m.interfaces.registration import Registration
 
 SPACING = (2.0, 4.0, 8.0, 16.0, 32.0)
 """Seconds after which a confirmable message is sent again (RFC 7252 section 4.2), and then given up."""
+SEPARATE_LIMIT = 150.0
+"""Seconds for the response after an empty acknowledgement, as for any request of the bench."""
 
 
 class ByHand:
@@ -63,14 +65,27 @@ class ByHand:
     def ask(self, message: Message, answers: int = 1) -> list[Message]:
         """Send a confirmable message, again until it is answered, and return what answers it: [] for nothing.
 
-        That a device is silent is for the caller to judge, who has heard it a moment before.
+        An empty acknowledgement of a request is followed by its response, in a message of its own (RFC 7252
+        section 5.2.2), which is waited for. That a device is silent is for the caller to judge, who has heard
+        it a moment before.
         """
         since = self._clock.now()
+        earlier = len(self.answers_to(message, since))  # of a copy before, at this very moment
         for seconds in SPACING:
             self.send(message)
-            if len(found := self.heard(message, answers, seconds, since)) >= answers:
+            found = self.heard(message, earlier + answers, seconds, since)[earlier:]
+            if message.code is not EMPTY and found and all(one.code is EMPTY for one in found):
+                return self._heard_apart(message, earlier, answers, since)
+            if len(found) >= answers:
                 break
         return found
+
+    def _heard_apart(self, message: Message, earlier: int, answers: int, since: float) -> list[Message]:
+        """The acknowledgement that is here, and the responses that come apart from it; none after a reset."""
+        found = self.answers_to(message, since)[earlier:]
+        if any(one.mtype.name == "RST" for one in found):
+            return found
+        return self.heard(message, earlier + answers + 1, SEPARATE_LIMIT, since)[earlier:]
 
     def heard(self, message: Message, answers: int, seconds: float, since: float) -> list[Message]:
         """What has answered it since then (bench seconds), once there are so many or `seconds` are over."""
@@ -90,7 +105,8 @@ class ByHand:
                 continue
             one = wire.decode(frame.data, message.remote)
             by_id = one.mid == message.mid and one.mtype.name in ("ACK", "RST")
-            by_token = bool(message.token) and one.token == message.token and one.code.is_response()
-            if by_id or by_token:
+            apart = one.mtype.name in ("CON", "NON") or message.token  # who else has the token of no byte?
+            by_token = message.code is not EMPTY and one.token == message.token and one.code.is_response()
+            if by_id or (by_token and apart):
                 found.append(one)
         return found

@@ -28,6 +28,7 @@ from aiocoap.numbers.codes import (
 
 from bench.lwm2m.coap.tuning import BlockTuning
 from bench.lwm2m.interfaces.registration import Registration
+from bench.lwm2m.management import busy
 from bench.lwm2m.management.exchange import Exchange
 
 __all__ = ["BlockPush", "BlockTuning", "Outcome", "PushResult"]
@@ -38,9 +39,7 @@ MAX_RESTARTS = 3
 MAX_HALVINGS = 3
 """Of the block size, where a device takes smaller blocks alone and does not say how small: to 128 bytes."""
 MAX_BUSY = 200
-BUSY_WAIT = 2.0
-"""Seconds to wait after 5.03 without a Max-Age."""
-LONGEST_BUSY_WAIT = 60.0
+"""5.03 answers to one block."""
 DOUBTFUL_BUSY = 3
 """5.03 answers to a repeated block that mean no more than that it was repeated."""
 MAX_UNTOLD = 8
@@ -189,7 +188,7 @@ class BlockPush:
             block.busy += 1
             if block.doubtful and block.busy >= DOUBTFUL_BUSY:
                 break
-            await asyncio.sleep(_busy_wait(response))
+            await asyncio.sleep(busy.pause(response.opt.max_age))
         if response.code is CONTINUE and not block.last:
             self._check_echo(block, response)
             await self._advance(block, response)
@@ -314,10 +313,6 @@ class BlockPush:
         )
         message.remote = self._registration.remote
         return message
-
-
-def _busy_wait(response: Message) -> float:
-    return min(response.opt.max_age or BUSY_WAIT, LONGEST_BUSY_WAIT)
 
 
 def _show(block: tuple[int, bool, int]) -> str:
