@@ -9,10 +9,12 @@ from aiocoap.numbers.contentformat import ContentFormat
 from aiocoap.numbers.optionnumbers import OptionNumber
 from aiocoap.optiontypes import OpaqueOption
 
-from bench.firmware_update.states import Result, State
+from bench.firmware_update.states import Delivery, Result, State
 from bench.lwm2m.client import CoapError
+from bench.lwm2m.coap.heard import ids_used_again, open_at_once, transmissions
 from bench.lwm2m.coap.trace import describe
 from bench.lwm2m.management.by_hand import SPACING
+from bench.lwm2m.management.malformed import FLAWS
 
 CRITICAL, ELECTIVE = 2039, 2038
 """Option numbers that nobody has assigned; odd ones are critical (RFC 7252 section 5.4.6)."""
@@ -22,6 +24,8 @@ NO_FORMAT = 65000
 """A content format of the range for experiments (RFC 7252 section 12.3)."""
 QUIET = 10
 """Seconds in which what should not come does not come."""
+PATH = 3
+"""Seconds that one copy of a message may take longer than another."""
 
 
 @pytest.fixture
@@ -57,6 +61,22 @@ def with_option(message, number):
 def test_ping(by_hand):
     """An empty confirmable message is answered with Reset."""
     assert answer_to(by_hand, by_hand.message()).mtype.name == "RST"
+
+
+@pytest.mark.requirement("RFC7252-4.2-format-error")
+@pytest.mark.requirement("RFC7252-3-token-length", flaw=("token-length-9", "token-length-15"))
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_format_error(by_hand, object5, clock, flaw):
+    """It is not carried out: a confirmable one is reset, or refused; any other is reset, or ignored."""
+    answer = answer_to(by_hand, by_hand.malformed(flaw, object5.state_path))
+    refused = answer.mtype.name == "ACK" and answer.code.dotted.startswith("4.")
+    assert answer.mtype.name == "RST" or refused, f"{flaw} was answered {describe(answer)}"
+
+    since, other = clock.now(), by_hand.malformed(flaw, object5.state_path, kind=NON)
+    by_hand.send(other)
+    answers = by_hand.heard(other, 1, PATH, since)
+    assert {a.mtype.name for a in answers} <= {"RST"}, f"{flaw} was answered {describe(answers[0])}"
+    assert object5.state is State.IDLE
 
 
 @pytest.mark.requirement("RFC7252-5.4.1-critical")
@@ -215,7 +235,105 @@ def test_reset_ends_an_observation(dut, server, by_hand, object5, clock):
     heard = copies_apart(by_hand.answers_to(observe, begun))
     assert heard.keys() == told.keys(), "it goes on telling"
     numbers = [one.opt.observe for one in heard.values() if one.opt.observe is not None]
-    assert all(0 < (later - earlier) % 2**24 < 2**23 for earlier, later in pairwise(numbers)), numbers
+    rising = all(0 < (later - earlier) % 2**24 < 2**23 for earlier, later in pairwise(numbers))
+    assert rising, f"its Observe numbers do not increase (RFC 7641, 4.4): {numbers}"
+
+
+@pytest.mark.requirement("RFC7641-4.1-same-token")
+def test_observed_twice_with_one_token(dut, server, by_hand, object5, clock):
+    """The second request takes the place of the first: each value is told once."""
+    client = server.client(dut)
+    client.write_attributes(object5.state_path, pmin=1, pmax=QUIET)
+    begun = clock.now()
+    first = by_hand.message(GET, object5.state_path)
+    again = by_hand.message(GET, object5.state_path, token=first.token)
+    first.opt.observe = again.opt.observe = 0
+    for request in (first, again):
+        assert answer_to(by_hand, request).opt.observe is not None, "it did not take the observation"
+    # the server knows nothing of this token: it resets the next notification, which is the last one
+    clock.sleep(1.5 * QUIET, "a notification, and time for another one")
+    client.write_attributes(object5.state_path, pmin=None, pmax=None)
+    told = by_hand.answers_to(again, begun)
+    notifications = {one.mid: one for one in told if one.mtype.name in ("CON", "NON")}
+    assert notifications, f"no notification, and pmax is {QUIET} s"
+    assert len(notifications) == 1, f"told {len(notifications)} times: there are two observations"
+
+
+@pytest.mark.requirement("RFC7641-4.5.1-nstart")
+@pytest.mark.delivery("pull")
+def test_notifications_one_after_the_other(dut, server, images, object5, clock, delivery):
+    """While one is not acknowledged no other is sent, though State and Update Result change together."""
+    parameters = dut.type.profile.transmission
+    with server.begin(dut, images.update, delivery):
+        uri, since = "gopher://192.0.2.1/package.bin", clock.now()
+        by_hand = server.lwm2m.by_hand(dut.endpoint)
+        written = by_hand.message(PUT, object5.package_uri, uri.encode())
+        written.opt.content_format = ContentFormat.TEXT
+        with server.lwm2m.unanswering():
+            answer_to(by_hand, written)
+            clock.sleep(parameters.wait, "notifications are given up")
+        sent = transmissions(server.lwm2m.datagrams_from(dut.endpoint, since))
+        told = open_at_once([one for one in sent if one.message.code.is_response()])
+        assert len(told) <= parameters.nstart, "open at once: " + "; ".join(map(str, told))
+    server.make_idle(dut)
+
+
+@pytest.mark.requirement("RFC7252-4.2-backoff", "RFC7252-4.2-envelope", "RFC7252-4.8.1-timeout")
+def test_retransmission(dut, server, clock):
+    """A Register that nobody answers is sent again, not sooner and not longer than the parameters say."""
+    parameters = dut.type.profile.transmission
+    with server.lwm2m.unanswering():
+        since = dut.power_cycle()
+        clock.wait_for(
+            lambda: transmissions(server.lwm2m.datagrams_from(dut.endpoint, since)),
+            timeout=dut.type.timeouts.boot + dut.type.timeouts.registration,
+            reason=f"{dut.endpoint} sends a Register",
+        )
+        clock.sleep(parameters.wait + PATH, "the Register is given up")
+    back = clock.now()
+    register = transmissions(server.lwm2m.datagrams_from(dut.endpoint, since))[0]
+    assert register.gaps, f"it was not sent again: {register}"
+    for number, gap in enumerate(register.gaps):
+        least = parameters.ack_timeout * 2**number
+        assert gap >= least - PATH, f"again after {gap:.1f} s, {least:g} s is the least: {register}"
+    assert register.span <= parameters.span + PATH, f"MAX_TRANSMIT_SPAN is {parameters.span:g} s: {register}"
+    server.await_registered(dut, after=back)
+
+
+@pytest.mark.requirement("RFC7252-4.4-reuse")
+def test_message_ids_of_a_download(dut, server, images, clock, delivery):
+    """Each message of the device has an ID that no other had within EXCHANGE_LIFETIME."""
+    since = clock.now()
+    with server.begin(dut, images.update, delivery) as update:
+        update.deliver()
+        assert update.await_downloaded()
+    lifetime = dut.type.profile.transmission.lifetime
+    again = ids_used_again(server.lwm2m.datagrams_from(dut.endpoint, since), lifetime)
+    first = f", the first by {again[0][0]}, then {again[0][1]}" if again else ""
+    assert len(again) == 0, f"{len(again)} message IDs were used again{first}"
+    server.make_idle(dut)
+
+
+@pytest.mark.requirement("RFC7252-4.7-nstart")
+@pytest.mark.delivery("pull")
+def test_requests_one_after_the_other(dut, server, images, clock, delivery):
+    """While a block is asked for in vain, an Update that was triggered meanwhile waits."""
+    parameters, account = dut.type.profile.transmission, server.account_of(dut)
+    with server.begin(dut, images.update, Delivery.PULL) as update:
+        update.deliver(0.3)
+        by_hand, since = server.lwm2m.by_hand(dut.endpoint), clock.now()
+
+        def requests():
+            sent = transmissions(server.lwm2m.datagrams_from(dut.endpoint, since))
+            return [one for one in sent if one.message.code.is_request()]
+
+        with server.lwm2m.unanswering():
+            clock.wait_for(requests, timeout=parameters.wait, reason=f"{dut.endpoint} asks for a block")
+            answer_to(by_hand, by_hand.message(POST, f"/1/{account}/8"))
+            clock.sleep(parameters.wait, "the block is given up")
+        asked = open_at_once(requests())
+        assert len(asked) <= parameters.nstart, "open at once: " + "; ".join(map(str, asked))
+    server.make_idle(dut)
 
 
 @pytest.mark.requirement("RFC7959-2.2-szx")

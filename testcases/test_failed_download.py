@@ -6,7 +6,7 @@ type), -778 (invalid URI).
 
 import pytest
 
-from bench.firmware_update.states import Delivery, Result
+from bench.firmware_update.states import Delivery, Result, Transport
 
 
 def assert_refused(dut, server, images, update, result):
@@ -54,6 +54,7 @@ INVALID_URIS = {
 
 
 @pytest.mark.requirement("LightweightM2M-1.0-int-778", "OMA-5-5-7", "RFC3986-4.3-absolute", "FOTA-RECOVERY")
+@pytest.mark.requirement("RFC7252-6.4-absolute", uri=(INVALID_URIS["no-scheme"], INVALID_URIS["not-a-uri"]))
 @pytest.mark.delivery("pull")
 @pytest.mark.parametrize("uri", INVALID_URIS.values(), ids=INVALID_URIS.keys())
 def test_invalid_uri(dut, server, images, object5, uri):
@@ -66,6 +67,22 @@ def test_invalid_uri(dut, server, images, object5, uri):
         answer = object5.write_uri(written)
         assert_no_download(dut, update, answer, *results, uri=written)
     assert server.update(dut, images.update, Delivery.PULL).failure == ""
+
+
+@pytest.mark.requirement("RFC7252-6.4-absolute", "FOTA-RECOVERY")
+@pytest.mark.delivery("pull")
+@pytest.mark.parametrize("transport", [Transport.COAP, Transport.COAPS], ids=str, indirect=True)
+def test_uri_with_a_fragment(dut, server, images, object5, transport):
+    """A URI with a fragment is no CoAP URI: nothing is fetched, though a package is there."""
+    with server.begin(dut, images.update, Delivery.PULL, transport) as update:
+        package = update.publish()
+        uri = server.package_uri(dut, package.name, transport) + "#second"
+        answer = object5.write_uri(uri)
+        results = (Result.INVALID_URI, Result.UNSUPPORTED_PROTOCOL, Result.CONNECTION_LOST)
+        if answer.taken:
+            update.await_downloaded()
+        assert package.sent == 0, f"{package.sent} bytes were fetched from {uri!r}"
+        assert_no_download(dut, update, answer, *results, uri=uri)
 
 
 @pytest.mark.requirement("OMA-5-5-9", "FOTA-RECOVERY")

@@ -3,16 +3,24 @@
 import pytest
 
 from bench.firmware_update.states import Delivery, Result, State, Transport
+from bench.lwm2m.coap.layers import Separate
 from bench.packages.certificates import Shown
+from bench.packages.coap import WITH_OPTION
+from bench.packages.coap_tcp import BEGUN
 from bench.packages.misbehaviour import (
     Cut,
+    Forge,
+    Forgery,
     IgnoreRange,
     OtherPart,
+    Ping,
     Redirect,
     Refuse,
     Replace,
     Slow,
+    SmallBlocks,
     Stall,
+    UnknownOption,
     WeakEtag,
     WrongSize,
 )
@@ -21,6 +29,13 @@ pytestmark = pytest.mark.delivery("pull")
 
 FAILED = (Result.CONNECTION_LOST, Result.INTEGRITY_FAILED)
 BY_HTTP = pytest.mark.parametrize("transport", [Transport.HTTP, Transport.HTTPS], ids=str, indirect=True)
+SMALL, BLOCKS = 64, 40
+"""Bytes of a block smaller than any device asks for, and how many of them are waited for."""
+UDP = (Transport.COAP, Transport.COAPS)
+over_udp = pytest.mark.parametrize("transport", UDP, ids=str, indirect=True)
+over_coap = pytest.mark.parametrize("transport", [*UDP, Transport.COAP_TCP], ids=str, indirect=True)
+over_tcp = pytest.mark.parametrize("transport", [Transport.COAP_TCP], ids=str, indirect=True)
+over_dtls = pytest.mark.parametrize("transport", [Transport.COAPS], ids=str, indirect=True)
 
 
 @pytest.fixture
@@ -125,14 +140,156 @@ def test_server_that_is_always_busy(dut, server, images, pull):
 
 
 @pytest.mark.requirement("FOTA-SERVER")
+@pytest.mark.requirement("RFC7959-4-size", transport=("coap", "coaps", "coap+tcp"))
 @pytest.mark.parametrize("by", [-4096, 4096], ids=["too-small", "too-large"])
-def test_wrong_size_announced(dut, server, images, pull, by):
-    """Either the size is not what the device goes by, or the download fails; it never hangs."""
+def test_wrong_size_announced(dut, server, images, pull, transport, by):
+    """Over CoAP the size is an estimate, and changes nothing; over HTTP the download fails, or goes by it."""
     record = pull(WrongSize(by))
+    estimate = transport.value.startswith("coap")
+    fits = by < 0 or images.update.size + by <= images.limit  # what is too large may be refused at once
+    if record.result is Result.SUCCESS:
+        assert_updated(dut, server, images, record)
+    elif estimate and fits:
+        pytest.fail(f"it goes by the size that was announced, {by:+} bytes off: {record.result.name}")
+    elif estimate:
+        assert_unchanged(dut, server, images, record, *FAILED, Result.NOT_ENOUGH_FLASH)
+    else:
+        assert_unchanged(dut, server, images, record, *FAILED)
+
+
+@pytest.mark.requirement("RFC7959-2.3-szx-down", "RFC7959-2.4-size")
+@over_coap
+def test_smaller_blocks_than_asked_for(dut, server, images, transport):
+    """The first answer has 64 bytes: so many are asked for from then on."""
+    with server.begin(dut, images.update, Delivery.PULL, transport) as update:
+        package = update.publish()
+        package.misbehave(SmallBlocks(SMALL))
+        update.deliver(BLOCKS * SMALL / images.update.size)
+        first = next((n for n, one in enumerate(package.asked) if one.block is not None), len(package.asked))
+        later = {one.block for one in package.asked[first + 1 :]}
+        assert later <= {SMALL}, f"the answers have {SMALL} bytes, asked for are blocks of {later}"
+        assert package.served >= BLOCKS * SMALL, f"in blocks of {SMALL} bytes it fetched {package.served}"
+    server.make_idle(dut)
+
+
+@pytest.mark.requirement("RFC7252-5.2.1-either")
+@pytest.mark.parametrize("how", Separate, ids=lambda how: how.value)
+@over_udp
+def test_separate_responses(dut, server, images, transport, how):
+    """At first the answers come in messages of their own, in whichever way: block after block is fetched."""
+    with server.begin(dut, images.update, Delivery.PULL, transport) as update:
+        package = update.publish()
+        with server.lwm2m.answering_separately(how):
+            update.deliver(2048 / images.update.size)
+        taken = {one.offset for one in package.log}
+        assert taken > {0}, (
+            f"responses that are {how.value} are not taken: asked for is the first block alone"
+        )
+        record = update.finish()
+    assert record.violations == []
+    assert_updated_or_given_up(dut, server, images, record)
+
+
+@pytest.mark.requirement("RFC7252-5.3.2-match")
+@pytest.mark.parametrize(
+    "how",
+    [Forgery.OTHER_TOKEN, Forgery.OTHER_TOKEN_SEPARATE, Forgery.OTHER_ENDPOINT],
+    ids=["piggybacked", "separate", "from-elsewhere"],
+)
+@over_udp
+def test_response_to_nobody(dut, server, images, pull, how):
+    """Other bytes under another token, or from another endpoint, are not the package's."""
+    assert_not_believed(dut, server, images, pull(*forged(images, how)), how)
+
+
+@pytest.mark.requirement("RFC7252-9.1.2-secured")
+@over_dtls
+def test_unsecured_response(dut, server, images, pull):
+    """Other bytes in the clear, from the server's own address, are not the package's."""
+    how = Forgery.UNSECURED
+    assert_not_believed(dut, server, images, pull(*forged(images, how)), how)
+
+
+def forged(images, how):
+    """At a few places, as one datagram may be lost."""
+    return [Forge(int(images.update.size * share), how) for share in (0.3, 0.5, 0.7)]
+
+
+def assert_not_believed(dut, server, images, record, how):
+    assert record.result is not Result.INTEGRITY_FAILED, f"it took a response {how.value}"
+    assert_updated_or_given_up(dut, server, images, record)
+
+
+@pytest.mark.requirement("RFC7252-5.4.1-response")
+@over_udp
+def test_response_with_a_critical_option(dut, server, images, transport):
+    """A response with a critical option that nobody knows is rejected: no block follows it at once."""
+    with server.begin(dut, images.update, Delivery.PULL, transport) as update:
+        package = update.publish()
+        package.misbehave(UnknownOption(images.update.size // 2))
+        record = update.finish()
+    marked = next((n for n, one in enumerate(package.log) if one.note == WITH_OPTION), None)
+    assert marked is not None, "it never asked for the block half-way"
+    after = package.log[marked + 1 : marked + 2]
+    assert all(one.offset <= package.log[marked].offset for one in after), (
+        f"it took a response {WITH_OPTION}, and asked for the bytes at {after[0].offset}"
+    )
+    assert record.violations == []
     if record.result is Result.SUCCESS:
         assert_updated(dut, server, images, record)
     else:
-        assert_unchanged(dut, server, images, record, *FAILED)
+        assert_unchanged(dut, server, images, record, Result.CONNECTION_LOST, Result.INVALID_URI)
+
+
+OPTIONS = {
+    "encoded": ("a%20b%C3%A9.bin?c=%64&e", ("a bé.bin", ("c=d", "e"))),
+    "delimiters": ("a%2Fb%3Fc%25d.bin?e=f%26g&h", ("a/b?c%d.bin", ("e=f&g", "h"))),
+}
+"""What stands in a URI, and the path segment and the arguments that it means."""
+
+
+@pytest.mark.requirement("RFC7252-6.4-options")
+@pytest.mark.parametrize("form", OPTIONS)
+@over_coap
+def test_uri_becomes_options(dut, server, images, object5, transport, form):
+    """Path and query are taken apart, and then percent-encoding is resolved: that is what is asked for."""
+    tail, (name, query) = OPTIONS[form]
+    written = server.package_uri(dut, tail, transport)
+    with server.begin(dut, images.update, Delivery.PULL, transport) as update:
+        package = server.lwm2m.publish(name, images.update.data)
+        answer = object5.write_uri(written)
+        assert answer.taken, f"Package URI {written!r} was answered {answer}"
+        update.await_downloaded()
+    server.make_idle(dut)
+    assert package.asked, f"Package URI {written!r}: {name!r} was never asked for"
+    asked = {(one.path, one.query) for one in package.asked}
+    assert asked == {((name,), query)}, f"Package URI {written!r} became {asked}"
+
+
+@pytest.mark.requirement("RFC8323-3.3-csm")
+@over_tcp
+def test_connection_begins_with_a_csm(dut, server, images, transport):
+    """Before anything else the device says what it can do (7.01)."""
+    with server.begin(dut, images.update, Delivery.PULL, transport) as update:
+        package = update.publish()
+        update.deliver(0.1)
+        begun = {one.note.removeprefix(BEGUN) for one in package.log if one.note.startswith(BEGUN)}
+    server.make_idle(dut)
+    assert begun == {"7.01"}, f"the first message of its connection was {begun}"
+
+
+@pytest.mark.requirement("RFC8323-5.4-pong")
+@over_tcp
+def test_ping_over_tcp(dut, server, images, transport):
+    """Answered with a Pong that has its token; the download goes on."""
+    with server.begin(dut, images.update, Delivery.PULL, transport) as update:
+        package = update.publish()
+        package.misbehave(Ping(images.update.size // 2))
+        record = update.finish()
+    said = [one.note for one in package.log if one.note.startswith("p")]
+    assert said == ["ping", "pong"], f"the Ping got {said[1:] or 'no answer'}"
+    assert record.violations == []
+    assert_updated_or_given_up(dut, server, images, record)
 
 
 @pytest.mark.requirement("FOTA-SERVER")

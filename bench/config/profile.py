@@ -34,6 +34,38 @@ class DocumentedDeviation(Table):
         return {"documented": value} if isinstance(value, str) else value
 
 
+class Transmission(Table):
+    """CoAP's transmission parameters as the device has them, by the names of RFC 7252 section 4.8.
+
+    Values that make it slower must be known to whom it talks to; a smaller `ack_timeout` (seconds) or a
+    larger `nstart` is for a device with a congestion control of its own (section 4.8.1).
+    """
+
+    ack_timeout: float = Field(default=2.0, gt=0)
+    ack_random_factor: float = Field(default=1.5, ge=1)
+    max_retransmit: int = Field(default=4, ge=1, le=20)
+    nstart: int = Field(default=1, ge=1)
+
+    @property
+    def span(self) -> float:
+        """MAX_TRANSMIT_SPAN: seconds from the first copy of a message to the last (section 4.8.2)."""
+        return self.ack_timeout * (2**self.max_retransmit - 1) * self.ack_random_factor
+
+    @property
+    def wait(self) -> float:
+        """MAX_TRANSMIT_WAIT: seconds until it is given up (section 4.8.2)."""
+        return self.ack_timeout * (2 ** (self.max_retransmit + 1) - 1) * self.ack_random_factor
+
+    @property
+    def lifetime(self) -> float:
+        """EXCHANGE_LIFETIME: seconds that a message ID belongs to one message (section 4.8.2)."""
+        return self.span + 2 * MAX_LATENCY + self.ack_timeout
+
+
+MAX_LATENCY = 100.0
+"""Seconds that a datagram may take (RFC 7252 section 4.8.2)."""
+
+
 class UpdateProfile(Table):
     """How this board's stack implements object /5, where the standard leaves room or the stack differs.
 
@@ -44,8 +76,8 @@ class UpdateProfile(Table):
     URI it can fetch from; `resets_in` and `cancels_in` are the states in which an empty URI or package, and
     Cancel, take it back to Idle; `failed_update_to` is where a failed installation leads (default: what the
     object's version says); `resumes_after` says what an interrupted PULL survives without starting
-    over; `deviations` maps the name of a known deviation (see `bench.firmware_update.deviations`) to
-    where it is documented.
+    over; `transmission` are CoAP's parameters; `deviations` maps the name of a known deviation (see
+    `bench.firmware_update.deviations`) to where it is documented.
     """
 
     object: Literal["1.0", "1.1", "1.2"] = "1.0"
@@ -57,6 +89,7 @@ class UpdateProfile(Table):
     cancels_in: tuple[StateName, ...] = ("downloading", "downloaded")
     failed_update_to: Literal["idle", "downloaded", "either"] | None = None
     resumes_after: tuple[Literal["outage", "reboot"], ...] = ()
+    transmission: Transmission = Transmission()
     deviations: dict[DeviationName, DocumentedDeviation] = {}
 
     @property

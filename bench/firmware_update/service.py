@@ -85,6 +85,10 @@ class UpdateService:
             raise NotApplicable("the bench file gives no IPv6 address of the server: server.ipv6")
         return self._ipv6
 
+    def package_uri(self, dut: Dut, name: str, transport: Transport) -> str:
+        """Where the board would fetch the package `name`, which may have a query behind it."""
+        return self._package_uri(dut.name, name, transport)
+
     def transport_of(self, dut: Dut) -> Transport:
         """What the board talks to the server over, and fetches packages over unless told otherwise."""
         return Transport.COAPS if dut.is_secured else Transport.COAP

@@ -18,7 +18,8 @@ from bench.lwm2m.coap import wire
 from bench.lwm2m.coap.assembly import RepeatableSpool
 from bench.lwm2m.coap.capture import Capture
 from bench.lwm2m.coap.endpoint import Address, UdpEndpoint, hostinfo
-from bench.lwm2m.coap.layers import PeerMessageManager, PeerTokenManager
+from bench.lwm2m.coap.heard import Datagram, heard
+from bench.lwm2m.coap.layers import PeerMessageManager, PeerTokenManager, Separate
 from bench.lwm2m.coap.queue_mode import AWAKE_WINDOW, Sleepers
 from bench.lwm2m.coap.site import GuardedSite
 from bench.lwm2m.coap.succession import Succession
@@ -34,6 +35,8 @@ from bench.lwm2m.management.by_hand import ByHand
 from bench.lwm2m.management.exchange import Exchange
 from bench.packages.address import PackageAddress
 from bench.packages.coap import CoapDoor
+from bench.packages.forger import Forger
+from bench.packages.misbehaviour import Forgery
 from bench.packages.shelf import Package, Shelf
 from bench.timeline import Timeline
 
@@ -88,6 +91,7 @@ class LwM2mServer:
         self._credentials, self._secure_port = credentials, secure_port
         self._endpoint: UdpEndpoint | None = None
         self._secure: DtlsEndpoint | None = None
+        self._forger: Forger | None = None
         self._tokens: PeerTokenManager
         self._messages: PeerMessageManager
         self._succession: Succession
@@ -114,7 +118,7 @@ class LwM2mServer:
         site = GuardedSite()
         site.add_resource(["rd"], self._directory)
         site.add_resource(["rd"], _RegistrationInterface(self._directory))
-        site.add_resource(["fw"], CoapDoor(self.shelf, unheard=lambda r: self._messages.unheard(r)))
+        site.add_resource(["fw"], self._packages())
         site.add_resource(["dp"], ReportInterface(self._is_registered, self._reported))
         site.add_resource(["bs"], self.bootstraps)
         self.context = Context(loop=loop, serversite=site, loggername="bench.coap")
@@ -130,6 +134,7 @@ class LwM2mServer:
         except OSError as error:
             raise _in_use("server", self._host, self._port, error) from None
         self._port = self._endpoint.address[1]  # a server that returns is found where it was
+        self._forger = await Forger.open(self._host, random.Random(f"{life}/forger"))
         endpoints: list[Any] = [self._endpoint]
         messages.message_interface = Transports(endpoints)
         tokens.token_interface = messages
@@ -138,11 +143,19 @@ class LwM2mServer:
             await self._open_others(messages, endpoints)
         except BaseException:
             self._endpoint = self._secure = None
+            self._forger.close()
             await self.context.shutdown()
             raise
         self._tokens, self._messages = tokens, messages
         self._succession = Succession(tokens, messages, self.sleepers, loop)
         self.bootstraps.context, self.bootstraps.begun = self.context, self._succession.begins
+
+    def _packages(self) -> CoapDoor:
+        def forge(request: Message, answer: Message, how: Forgery) -> None:
+            assert self._forger is not None
+            self._forger.answer(request, answer, how)
+
+        return CoapDoor(self.shelf, unheard=lambda request: self._messages.unheard(request), forge=forge)
 
     async def _open_others(self, messages: PeerMessageManager, endpoints: list[Any]) -> None:
         """Beside the first one: for DTLS, and both at the other address. They are added as they open."""
@@ -180,6 +193,8 @@ class LwM2mServer:
         if self._endpoint is None:
             return
         self._endpoint = self._secure = None
+        if self._forger is not None:
+            self._forger.close()
         if self._directory is not None:
             self._directory.close()
         self.sleepers.close()
@@ -277,6 +292,31 @@ class LwM2mServer:
     def by_hand(self, endpoint: str) -> ByHand:
         """Messages to the registered device that no client library sends. Raises as `client`."""
         return ByHand(self.clock, self.capture, self.client(endpoint).registration)
+
+    def datagrams_from(self, endpoint: str, since: float) -> list[Datagram]:
+        """Every datagram of this device after `since` (bench seconds), in order, repetitions too."""
+        registration = self.registration(endpoint)
+        known = None if registration is None else registration.remote.address
+        return heard(tuple(self.capture.frames), endpoint, since, known)
+
+    @contextlib.contextmanager
+    def unanswering(self) -> Iterator[None]:
+        """Whatever comes over CoAP inside the block is captured, and as good as lost; DTLS goes on."""
+        with self.timeline.step("server", "it answers nothing"):
+            self._messages.deaf = True
+            try:
+                yield
+            finally:
+                self._messages.deaf = False
+
+    @contextlib.contextmanager
+    def answering_separately(self, how: Separate) -> Iterator[None]:
+        """No confirmable request of a device is answered in its acknowledgement inside the block."""
+        self._messages.separate = how
+        try:
+            yield
+        finally:
+            self._messages.separate = None
 
     def registration(self, endpoint: str) -> Registration | None:
         return self._directory.by_endpoint.get(endpoint) if self._directory else None

@@ -24,7 +24,8 @@ class Relay:
     """Lives on `loop`, which must be able to watch sockets (a selector loop).
 
     What clients send to `address` leaves for `server` from the client's own port towards the server,
-    as behind a NAT; what comes back there goes to the client.
+    as behind a NAT; what comes back there goes to the client. What others send there reaches the client
+    from elsewhere too, as behind a NAT that filters nothing (RFC 4787 section 5).
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Relay:
         self.up, self.down = up, down
         self._family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
         self._front = socket.socket(self._family, socket.SOCK_DGRAM)
+        self._elsewhere = socket.socket(self._family, socket.SOCK_DGRAM)
         self._bindings: OrderedDict[Address, _Binding] = OrderedDict()
         self._clients = 0
 
@@ -43,6 +45,8 @@ class Relay:
         """Bind. Raises `OSError`."""
         self._front.setblocking(False)
         self._front.bind(listen)
+        self._elsewhere.setblocking(False)
+        self._elsewhere.bind((listen[0], 0))
         self.watch(self._front, self._from_client)
         host, port = self._front.getsockname()[:2]
         return host, port
@@ -66,11 +70,11 @@ class Relay:
         """Call `heard` when there is something to receive."""
         self._loop.add_reader(opened.fileno(), heard)
 
-    def connected(self, heard: Callable[[], None]) -> socket.socket:
-        """A new socket towards the server."""
+    def towards_server(self, heard: Callable[[], None]) -> socket.socket:
+        """A new socket for one client."""
         opened = socket.socket(self._family, socket.SOCK_DGRAM)
         opened.setblocking(False)
-        opened.connect(self.server)
+        opened.bind(("", 0))
         self.watch(opened, heard)
         return opened
 
@@ -82,6 +86,11 @@ class Relay:
     def answer(self, client: Address, data: bytes) -> None:
         with contextlib.suppress(OSError):  # a client that has gone: a lost datagram
             self._front.sendto(data, client)
+
+    def strange(self, client: Address, data: bytes) -> None:
+        """What somebody else than the server sends, from another address than the server's."""
+        with contextlib.suppress(OSError):
+            self._elsewhere.sendto(data, client)
 
     def rebind(self) -> None:
         """From now on the server sees every client at a new port; what it sends to the old one is lost."""
@@ -95,6 +104,7 @@ class Relay:
         self._bindings.clear()
         if self._front.fileno() != -1:
             self.closed(self._front)
+        self._elsewhere.close()
 
 
 class _Binding:
@@ -104,23 +114,27 @@ class _Binding:
         self._relay = relay
         self.upward = Stream(f"{seed}/up", self._send)
         self._downward = Stream(f"{seed}/down", lambda data: relay.answer(client, data))
+        self._client = client
         self._old: deque[socket.socket] = deque()
-        self._socket = relay.connected(self._heard)
+        self._socket = relay.towards_server(self._heard)
 
     def _send(self, data: bytes) -> None:
         with contextlib.suppress(OSError):  # nobody listens: a lost datagram
-            self._socket.send(data)
+            self._socket.sendto(data, self._relay.server)
 
     def _heard(self) -> None:
-        for data, _ in _received(self._socket):
-            self._relay.down.carry(self._downward, data)
+        for data, source in _received(self._socket):
+            if source == self._relay.server:
+                self._relay.down.carry(self._downward, data)
+            else:
+                self._relay.strange(self._client, data)
 
     def _heard_too_late(self) -> None:
         for opened in self._old:
             self._relay.down.counters.stale += sum(1 for _ in _received(opened))
 
     def renew(self) -> None:
-        old, self._socket = self._socket, self._relay.connected(self._heard)
+        old, self._socket = self._socket, self._relay.towards_server(self._heard)
         self._relay.watch(old, self._heard_too_late)
         self._old.append(old)
         if len(self._old) > KEPT_AFTER_REBIND:

@@ -6,29 +6,41 @@ from collections.abc import Callable
 from typing import Any
 
 from aiocoap import CONTENT, GET, NOT_FOUND, SERVICE_UNAVAILABLE, Message, error
+from aiocoap.numbers.optionnumbers import OptionNumber
+from aiocoap.optiontypes import OpaqueOption
 from aiocoap.pipe import Pipe
 from aiocoap.resource import PathCapable, Resource
 
 from bench.packages.address import PackageAddress
-from bench.packages.shelf import Package, Shelf
+from bench.packages.misbehaviour import Forgery
+from bench.packages.shelf import Asked, Package, Shelf
 
 OCTET_STREAM = 42
+CRITICAL = 2039
+"""An option number that nobody has assigned; odd ones are critical (RFC 7252 section 5.4.6)."""
+WITH_OPTION = f"with critical option {CRITICAL}"
 CODES = {"4.04": NOT_FOUND, "5.03": SERVICE_UNAVAILABLE}
 
 
 class CoapDoor(Resource, PathCapable):
     """Serves each block with ETag and Size2, whatever block size is asked for.
 
-    `unheard(request)` makes a request as good as lost on its way, where the transport can lose one.
+    `unheard(request)` makes a request as good as lost on its way, where the transport can lose one;
+    `forge(request, answer, how)` has somebody answer it who should not be believed, where that can be.
     """
 
     def __init__(
-        self, shelf: Shelf, name: str = "coap", unheard: Callable[[Message], None] = lambda request: None
+        self,
+        shelf: Shelf,
+        name: str = "coap",
+        unheard: Callable[[Message], None] = lambda request: None,
+        forge: Callable[[Message, Message, Forgery], None] = lambda request, answer, how: None,
     ) -> None:
         super().__init__()
         self._shelf = shelf
         self._name = name
         self._unheard = unheard
+        self._forge = forge
 
     async def render_to_pipe(self, pipe: Pipe) -> None:
         request: Message = pipe.request
@@ -38,6 +50,7 @@ class CoapDoor(Resource, PathCapable):
         package = self._shelf.find(self._name, asked)
         if package is None:
             raise error.NotFound
+        package.asked.append(_asked(request))
         refusal = package.refusal()
         if refusal is not None:
             options = {} if refusal.retry_after is None else {"max_age": refusal.retry_after}
@@ -51,11 +64,14 @@ class CoapDoor(Resource, PathCapable):
     async def _block(self, package: Package, request: Message) -> Message | None:
         block = request.opt.block2
         number, exponent = (block.block_number, min(block.size_exponent, 6)) if block else (0, 6)
-        size = 1 << (exponent + 4)
-        start = number * size
+        start = number << (exponent + 4)
         if start >= len(package.data) and number:
+            size = 1 << (exponent + 4)
             raise error.BadRequest(f"block {number} of {size} bytes is beyond {len(package.data)} bytes")
-        end = min(start + size, len(package.data))
+        if package.largest_block is not None:
+            exponent = min(exponent, package.largest_block.bit_length() - 5)
+        number = start >> (exponent + 4)
+        end = min(start + (1 << (exponent + 4)), len(package.data))
         if package.room(end - 1) == 0 and package.cuts_at(end - 1):
             package.note(self._name, start, 0, "cut")
             self._break_off(request)
@@ -68,9 +84,16 @@ class CoapDoor(Resource, PathCapable):
         if more or number or block is not None:
             options["block2"] = (number, more, exponent)
         payload = package.data[start:end]
-        package.note(self._name, start, end - start)
+        for how in package.forgeries(start):
+            package.note(self._name, start, 0, f"forged {how.value}")
+            self._forge(request, Message(code=CONTENT, payload=_other(payload), **options), how)
+        answer = Message(code=CONTENT, payload=payload, **options)
+        hidden = package.hides_an_option(start)
+        if hidden:
+            answer.opt.add_option(OpaqueOption(OptionNumber(CRITICAL), b"?"))
+        package.note(self._name, start, end - start, WITH_OPTION if hidden else "")
         package.pass_on(end)
-        return Message(code=CONTENT, payload=payload, **options)
+        return answer
 
     def _break_off(self, request: Message) -> None:
         """A cut: over UDP there is no connection, so the request stays without even an acknowledgement.
@@ -79,3 +102,14 @@ class CoapDoor(Resource, PathCapable):
         sections 4.2 and 5.2.2): that would be a server that thinks, not a path that is gone.
         """
         self._unheard(request)
+
+
+def _asked(request: Message) -> Asked:
+    block = request.opt.block2
+    size = None if block is None else 1 << (min(block.size_exponent, 6) + 4)
+    return Asked(tuple(request.opt.uri_path), tuple(request.opt.uri_query), size)
+
+
+def _other(payload: bytes) -> bytes:
+    """As many bytes, and none of them the same."""
+    return bytes(byte ^ 0xFF for byte in payload)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 
@@ -85,6 +86,61 @@ class OtherPart:
     size: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SmallBlocks:
+    """CoAP only: no block is larger than `size` bytes, whatever is asked for (RFC 7959 section 2.4)."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownOption:
+    """CoAP over UDP only: from byte `after` on, `times` answers have a critical option nobody knows."""
+
+    after: int
+    times: int = 1
+
+
+class Forgery(enum.Enum):
+    """How an answer that is not the package server's comes: never from it, or never for this request."""
+
+    OTHER_TOKEN = "with another token"
+    """Piggybacked, with the message ID of the request (RFC 7252 section 5.3.2)."""
+    OTHER_TOKEN_SEPARATE = "with another token, separate"
+    OTHER_ENDPOINT = "from another endpoint"
+    """With the message ID and the token of the request."""
+    UNSECURED = "unsecured, from the server's address"
+    """Over DTLS only: message ID and token are right, and anybody could have read neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forge:
+    """CoAP over UDP only: somebody else answers with other bytes before the block at byte `after` is."""
+
+    after: int
+    how: Forgery
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """CoAP over TCP only: before the block at byte `after` is answered, a Ping is sent."""
+
+    after: int
+
+
 Misbehaviour = (
-    Slow | Stall | Cut | WrongSize | Refuse | Replace | Redirect | WeakEtag | IgnoreRange | OtherPart
+    Slow
+    | Stall
+    | Cut
+    | WrongSize
+    | Refuse
+    | Replace
+    | Redirect
+    | WeakEtag
+    | IgnoreRange
+    | OtherPart
+    | SmallBlocks
+    | UnknownOption
+    | Forge
+    | Ping
 )

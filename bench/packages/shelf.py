@@ -12,14 +12,19 @@ from typing import TypeVar
 from bench.packages.address import PackageAddress
 from bench.packages.misbehaviour import (
     Cut,
+    Forge,
+    Forgery,
     IgnoreRange,
     Misbehaviour,
     OtherPart,
+    Ping,
     Redirect,
     Refuse,
     Replace,
     Slow,
+    SmallBlocks,
     Stall,
+    UnknownOption,
     WeakEtag,
     WrongSize,
 )
@@ -45,12 +50,22 @@ class RangeAsked:
     if_range: str
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request over CoAP: its options, `block` the size of the block that it asks for (None: any)."""
+
+    path: tuple[str, ...]
+    query: tuple[str, ...]
+    block: int | None
+
+
 @dataclass
 class Package:
     """One file on offer.
 
     `at` is where it lies. `served` is the end of the furthest bytes sent, `sent` the sum of all bytes sent;
-    `log` has every answer, and `ranges` what each HTTP request says of parts. `misbehave` arms what is to go
+    `log` has every answer, `ranges` what each HTTP request says of parts, and `asked` every
+    request over CoAP. `misbehave` arms what is to go
     wrong.
     """
 
@@ -61,6 +76,7 @@ class Package:
     sent: int = 0
     log: list[Served] = field(default_factory=list)
     ranges: list[RangeAsked] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
     faults: list[Misbehaviour] = field(default_factory=list)
     _used: dict[Misbehaviour, int] = field(default_factory=dict)
     on_change: Callable[[], None] = lambda: None
@@ -89,6 +105,23 @@ class Package:
 
     def redirect(self) -> Redirect | None:
         return next((f for f in self._armed(Redirect) if self._counts(f, f.times)), None)
+
+    @property
+    def largest_block(self) -> int | None:
+        """Bytes of a CoAP block at most; None: as many as are asked for."""
+        return min((f.size for f in self._armed(SmallBlocks)), default=None)
+
+    def forgeries(self, offset: int) -> list[Forgery]:
+        """The false answers that come before that to a request for the block at `offset`; each once."""
+        return [f.how for f in self._armed(Forge) if f.after <= offset and self._counts(f, 1)]
+
+    def hides_an_option(self, offset: int) -> bool:
+        """Whether the answer with the block at `offset` has a critical option that nobody knows."""
+        return any(f.after <= offset and self._counts(f, f.times) for f in self._armed(UnknownOption))
+
+    def pings(self, offset: int) -> bool:
+        """Whether a Ping goes out before the block at `offset`."""
+        return any(f.after <= offset and self._counts(f, 1) for f in self._armed(Ping))
 
     @property
     def announced(self) -> int:

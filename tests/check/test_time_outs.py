@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 FAIR = {"boot": 10, "registration": 40, "download": 120, "update": 30, "rollback": 100}
 
 
-def findings(lifetime: int = 60, **times: float) -> list[Finding]:
+def findings(lifetime: int = 60, transmission: dict[str, Any] | None = None, **times: float) -> list[Finding]:
     described: dict[str, Any] = {
         "name": "x",
         "title": "x",
@@ -27,6 +27,7 @@ def findings(lifetime: int = 60, **times: float) -> list[Finding]:
             "baseline": {"version": "1"},
             "update": {"file": "u", "version": "2"},
         },
+        "profile": {"transmission": transmission or {}},
         "timeouts": {**FAIR, **times},
     }
     types = {"x": ProcessType.model_validate(described)}
@@ -42,6 +43,12 @@ def test_fair_ones() -> None:
     ("key", "changed", "reason", "cure"),
     [
         ("download", {"download": 93}, r"after 93 s \(RFC 7252, 4\.8\.2\)", "more than 93 seconds"),
+        (
+            "download",
+            {"download": 180, "transmission": {"ack_timeout": 4.0}, "registration": 140, "rollback": 200},
+            "after 186 s",
+            "more than 186",
+        ),
         ("registration", {"registration": 33}, "lifetime of 60 s", "more than 33 seconds"),
         ("registration", {"lifetime": 20}, "lifetime of 20 s", "more than 73 seconds"),
         ("update", {"update": 9}, "boot is 10 s", "more than 10 seconds"),

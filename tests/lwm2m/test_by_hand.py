@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from aiocoap import GET, NON, POST
 from coap_peer import ACK, CON, RST, Answer, Device, Packet, text
 
 from bench.clock import Clock
+from bench.lwm2m.coap.wire import Malformed, decode
 from bench.lwm2m.management.by_hand import SPACING
+from bench.lwm2m.management.malformed import FLAWS
 from bench.lwm2m.server import LwM2mServer
 
 
@@ -119,3 +122,25 @@ def test_response_apart_from_its_acknowledgement_is_the_answer(
     acknowledgement, response = by_hand.ask(by_hand.message(GET, "/5/0/3"))
     assert (acknowledgement.code.dotted, response.code.dotted, response.payload) == ("0.00", "2.05", b"0")
     assert sum(packet.path == "/5/0/3" for packet in asked) == 1
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_malformed_messages_are_what_they_are_called(
+    device: Device, server: LwM2mServer, clock: Clock, flaw: str
+) -> None:
+    """Bent from a good request with the same ID; neither the server's decoder nor aiocoap's would send it."""
+    arrived: list[bytes] = []
+    device.datagram_received = lambda data, addr: arrived.append(data)  # type: ignore[method-assign]
+    by_hand = server.by_hand("dev")
+    message = by_hand.malformed(flaw, "/5/0/3")
+    by_hand.send(message)
+    clock.wait_for(lambda: arrived, timeout=5, reason="the message")
+    assert int.from_bytes(arrived[0][2:4], "big") == message.mid
+    if flaw == "code-of-a-reserved-class":
+        assert arrived[0][1] >> 5 == 1
+    else:
+        with pytest.raises(Malformed):
+            decode(arrived[0], None)
+    device.send(Packet(RST, 0, message.mid))
+    (answer,) = by_hand.heard(message, 1, 5, 0.0)
+    assert answer.mtype.name == "RST"

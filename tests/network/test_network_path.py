@@ -282,3 +282,19 @@ def test_closing_twice_and_after_the_clock() -> None:
     path.close()
     clock.close()
     path.close()
+
+
+def test_what_others_send_to_a_client_comes_from_elsewhere(
+    clock: Clock, path: NetworkPath, server: Post, client: Post, post: Open
+) -> None:
+    """As behind a NAT that filters nothing: never as if it were the server's."""
+    here = path.open(server.address)
+    send(clock, client, here, [b"1"])
+    clock.wait_for(lambda: client.data == [b"re:1"], timeout=5, reason="the answer")
+    _, _, outside = server.got[0]
+    send(clock, post(), outside, [b"strange"])
+    clock.wait_for(lambda: len(client.got) == 2, timeout=5, reason="the other datagram")
+    _, data, source = [(at, d, s) for at, d, s in client.got][1]
+    assert data == b"strange"
+    assert source != here
+    assert path.counters["down"].delivered == 1

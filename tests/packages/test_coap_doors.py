@@ -13,7 +13,20 @@ from aiocoap.numbers import TransportTuning
 
 from bench.clock import Clock, WallClock
 from bench.lwm2m.server import LwM2mServer
-from bench.packages.misbehaviour import Cut, Refuse, Replace, Slow, Stall, WrongSize
+from bench.packages.coap import CRITICAL, WITH_OPTION
+from bench.packages.misbehaviour import (
+    Cut,
+    Forge,
+    Forgery,
+    Ping,
+    Refuse,
+    Replace,
+    Slow,
+    SmallBlocks,
+    Stall,
+    UnknownOption,
+    WrongSize,
+)
 from bench.packages.server import PackageServer
 from bench.packages.shelf import Package, Shelf
 from bench.timeline import Timeline
@@ -110,6 +123,33 @@ def test_over_tcp_replaced_on_the_way(clock: Clock, tcp: PackageServer, shelf: S
     assert [etags.index(etag) for etag in dict.fromkeys(etags)] == [0, 4]
 
 
+def test_over_tcp_a_connection_is_noted_as_it_begins(clock: Clock, tcp: PackageServer, shelf: Shelf) -> None:
+    package = shelf.publish("p.bin", BODY)
+    assert fetch_tcp(clock, tcp)[3] == BODY
+    assert [served.note for served in package.log if served.note] == ["begun with 7.01"]
+    assert package.asked[0].path == ("p.bin",)
+
+    async def without_csm() -> bytes:
+        host, port = tcp.uri_of("", "coap+tcp").split("/")[2].split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"\x91\x01t" + b"\xb2fw\x05p.bin")  # GET /fw/p.bin, token "t"
+        answer = await reader.readuntil(b"\x45t")
+        writer.close()
+        return answer
+
+    clock.run(without_csm(), timeout=20, reason="an answer all the same")
+    assert package.log[-2].note == "begun with 0.01"
+
+
+def test_over_tcp_a_ping_is_answered(clock: Clock, tcp: PackageServer, shelf: Shelf) -> None:
+    """By aiocoap's client."""
+    package = shelf.publish("p.bin", BODY)
+    package.misbehave(Ping(after=2048))
+    assert fetch_tcp(clock, tcp)[3] == BODY
+    notes = [(served.note, served.offset) for served in package.log if served.note.startswith("p")]
+    assert notes == [("ping", 0), ("pong", 0)]
+
+
 def test_over_tcp_slow_and_stalled(clock: Clock, tcp: PackageServer, shelf: Shelf) -> None:
     package = shelf.publish("p.bin", BODY)
     package.misbehave(Slow(rate=4096), Stall(after=2048))
@@ -155,6 +195,46 @@ def test_refusals_come_first(clock: Clock, server: LwM2mServer, package: Package
 def test_wrong_size(clock: Clock, server: LwM2mServer, package: Package) -> None:
     package.misbehave(WrongSize(-7))
     assert fetch(clock, server)[2] == len(BODY) - 7
+
+
+def test_no_block_is_larger_than_it_may_be(clock: Clock, server: LwM2mServer, package: Package) -> None:
+    """The answer begins at the same byte, under the number that its size gives it."""
+    package.misbehave(SmallBlocks(64))
+
+    async def second() -> aiocoap.Message:
+        context = await aiocoap.Context.create_client_context()
+        try:
+            message = aiocoap.Message(
+                code=aiocoap.GET, uri=f"{server.uri}/fw/p.bin?a=b", block2=(1, False, 5)
+            )
+            return await context.request(message, handle_blockwise=False).response
+        finally:
+            await context.shutdown()
+
+    answer = clock.run(second(), timeout=20, reason="the second block")
+    assert tuple(answer.opt.block2) == (8, True, 2)
+    assert answer.payload == BODY[512:576]
+    (asked,) = package.asked
+    assert (asked.path, asked.query, asked.block) == (("p.bin",), ("a=b",), 512)
+
+
+def test_an_option_that_nobody_knows_comes_once(clock: Clock, server: LwM2mServer, package: Package) -> None:
+    """aiocoap's client takes it all the same, where one that conforms asks once more."""
+    package.misbehave(UnknownOption(after=2048))
+    assert fetch(clock, server)[3] == BODY
+    assert [served.offset for served in package.log if served.note == WITH_OPTION] == [2048]
+    assert CRITICAL % 2 == 1
+
+
+@pytest.mark.parametrize("how", Forgery)
+def test_who_compares_is_not_deceived(
+    clock: Clock, server: LwM2mServer, package: Package, how: Forgery
+) -> None:
+    """aiocoap's client compares tokens and addresses; in the clear what its server sends is its server's."""
+    package.misbehave(Forge(after=2048, how=how))
+    fetched = fetch(clock, server)[3]
+    assert (fetched == BODY) == (how is not Forgery.UNSECURED)
+    assert [s.note for s in package.log if s.note] == [f"forged {how.value}"]
 
 
 def test_replaced_on_the_way(clock: Clock, server: LwM2mServer, package: Package) -> None:

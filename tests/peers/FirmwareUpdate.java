@@ -207,16 +207,21 @@ public class FirmwareUpdate extends BaseInstanceEnabler {
         } else if (!parsed.getScheme().equals("coap")) {
             become(IDLE, BAD_SCHEME);
         } else {
+            Request request = new Request(CoAP.Code.GET);
+            try {
+                request.setURI(given);
+            } catch (IllegalArgumentException noCoapUri) { // it has a fragment, say (RFC 7252, 6.4)
+                become(IDLE, BAD_URI);
+                return WriteResponse.success();
+            }
             uri = given;
             become(DOWNLOADING, INITIAL);
-            fetch(given);
+            fetch(request);
         }
         return WriteResponse.success();
     }
 
-    private void fetch(String from) {
-        Request request = new Request(CoAP.Code.GET);
-        request.setURI(from);
+    private void fetch(Request request) {
         fetching = request;
         // for what a server acknowledges and never answers Californium waits without end
         later.schedule(() -> fetched(request, null, LOST), PATIENCE, TimeUnit.SECONDS);

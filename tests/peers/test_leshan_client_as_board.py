@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,11 @@ LIMIT = 400
 SLOW = "test_state_is_observed_within_pmin_and_pmax"
 """What waits for a minute; of this client's notifications by pmax see below."""
 
+MESSAGES = (
+    "(test_format_error and not token-length) or observed_twice or message_ids or separate_responses"
+    " or to_nobody or response_with_a_critical or smaller_blocks or (uri_becomes and encoded)"
+)
+"""Of CoAP's clauses, those that this client keeps and that are quickly seen."""
 Start = Callable[..., "Run"]
 
 
@@ -71,10 +77,11 @@ SELECTIONS = {
     "outcomes": ("successful_update corrupted_image failed_update", "test_", 10),
     "cancel": ("cancel update_too_early", "test_", 11),
     "reset": ("reset", "test_", 12),
-    "downloads": ("failed_download", "test_", 10),
+    "downloads": ("failed_download", "test_", 11),
     "uris": ("package_uri", "query or letters or port or longest or host_name or ipv6", 6 + has_ipv6()),
     "bootstrap": ("bootstrap", "test_", 2),
     "registration": ("reporting coap", "within_pmin or outlasts or execute_of or operations_are", 5),
+    "messages": ("coap package_server", MESSAGES, 18),
 }
 """Name -> files, which testcases of them, and how many of these pass."""
 LANES = 2
@@ -137,3 +144,16 @@ def test_what_californium_and_leshan_do_wrong_is_named(start: Start) -> None:
     assert "asked for what it does not offer: coap: /fw/a/b/" in text
     assert "?note=a&b&c" in text
     assert "/5/0/3 was read before the Register was answered" in text
+
+
+def test_what_californium_does_wrong_is_named(start: Start) -> None:
+    """Californium 3: a token length above 8, percent-encoded delimiters, an estimate that is too low."""
+    malformed = start("coap", "test_format_error and token-length")
+    fetched = start("package_server", "(uri_becomes and delimiters) or (wrong_size and too-small)")
+    wrong = malformed.outcomes()
+    assert wrong["FAILED"] == ["test_format_error"] * 2, wrong["text"][0][-6000:]
+    assert "no answer to CON with a format error: token-length-9" in wrong["text"][0]
+    wrong = fetched.outcomes()
+    assert sorted(wrong["FAILED"]) == ["test_uri_becomes_options", "test_wrong_size_announced"], wrong["text"]
+    assert re.search(r"Package URI 'coap:.*a%2Fb%3Fc%25d\.bin.*' became", wrong["text"][0])
+    assert "it goes by the size that was announced, -4096 bytes off: CONNECTION_LOST" in wrong["text"][0]

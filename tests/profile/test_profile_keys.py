@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from profile_rig import Board, Ended, run
 
-from bench.config.profile import CAPABILITIES, DeviationName, UpdateProfile
+from bench.config.profile import CAPABILITIES, DeviationName, Transmission, UpdateProfile
 
 DOCUMENTED = "release notes"
 
@@ -141,6 +141,31 @@ ROWS = (
         {},
         r"IDLE with result 0",
         silent={"profile.resumes_after": ["reboot"]},
+    ),
+    Row(
+        "transmission-ack_timeout",
+        "nrf9160",
+        ("test_retransmission",),
+        {"profile.transmission": {"ack_timeout": 0.5, "max_retransmit": 6}},
+        r"again after .* s, 8 s is the least",
+        defect="repeated-too-soon",
+        right=False,
+    ),
+    Row(
+        "transmission-max_retransmit",
+        "nrf9160",
+        ("test_retransmission",),
+        {"profile.transmission": {"max_retransmit": 6}},
+        r"MAX_TRANSMIT_SPAN is 45 s",
+        defect="repeated-beyond-the-span",
+    ),
+    Row(
+        "transmission-nstart",
+        "nrf9160",
+        ("test_requests_one_after_the_other",),
+        {"profile.transmission": {"nstart": 2}},
+        r"open at once: CON GET",
+        defect="requests-side-by-side",
     ),
     Row(
         "downloading-not-shown",
@@ -376,3 +401,9 @@ def test_nothing_is_left_out() -> None:
     deviations = {row.name for row in ROWS} & set(DeviationName.__args__)  # type: ignore[attr-defined]
     assert deviations == set(DeviationName.__args__)  # type: ignore[attr-defined]
     assert {row.name for row in PROMISES} | {*ABILITIES, "psm"} == set(CAPABILITIES)
+
+
+def test_what_follows_from_the_parameters_is_as_the_rfc_has_it() -> None:
+    """RFC 7252, 4.8.2, its table of derived values."""
+    usual = Transmission()
+    assert (usual.span, usual.wait, usual.lifetime) == (45.0, 93.0, 247.0)

@@ -191,6 +191,66 @@ def test_separate_response_ends_the_retransmission_of_its_request(rig: Rig, peer
     assert [m for m in heard if m.code == aiocoap.POST and m.mid == register.mid] == []
 
 
+def registering(rig: Rig, peer: RawPeer) -> Message:
+    """The device's first Register, to the peer, which has not answered it yet."""
+    rig.type(f"provision server=coap://127.0.0.1:{peer.port} endpoint=x lifetime=600")
+    peer.wait(3)
+    return next(m for m in peer.history if m.code == aiocoap.POST)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"token": b"another"}, {"mid": 1}, {"critical": True}], ids=["token", "message ID", "option"]
+)
+def test_piggybacked_response_of_another_request_changes_nothing(
+    rig: Rig, peer: RawPeer, wrong: dict[str, object]
+) -> None:
+    """RFC 7252, 5.3.2 and 5.4.1: the request is repeated, and its own response is taken."""
+    register = registering(rig, peer)
+    answer = {"token": register.token, "mid": register.mid, "critical": False} | wrong
+    bare = Message(code=aiocoap.CREATED)
+    bare.mtype, bare.mid, bare.token = types.ACK, answer["mid"], answer["token"]
+    bare.opt.location_path = ["rd", "1"]
+    peer.raw(bare.encode() + (b"\xe0\x06\xe2" if answer["critical"] else b""))  # option 8 + 269 + 1762
+    again = [m for m in peer.wait(30) if m.code == aiocoap.POST]
+    assert again
+    assert {m.mid for m in again} == {register.mid}
+    peer.send(register.mid, aiocoap.CREATED, kind=types.ACK, token=register.token, location_path=["rd", "1"])
+    assert [m for m in peer.wait(60) if m.code == aiocoap.POST] == []
+
+
+def test_response_from_elsewhere_is_reset(rig: Rig, peer: RawPeer) -> None:
+    register = registering(rig, peer)
+    stranger = RawPeer(rig)
+    try:
+        stranger.send(7, aiocoap.CREATED, token=register.token, location_path=["rd", "1"])
+        (reset,) = stranger.wait(1)
+        assert (reset.mtype, reset.mid) == (types.RST, 7)
+    finally:
+        stranger.close()
+    assert {m.mid for m in peer.wait(30) if m.code == aiocoap.POST} == {register.mid}
+
+
+def test_notifications_wait_for_one_another(rig: Rig, server: Server, peer: RawPeer) -> None:
+    """RFC 7641, 4.5.1; one that was cancelled meanwhile is not sent any more."""
+    paths = {b"\x01": "/5/0/3", b"\x02": "/5/0/5", b"\x03": "/5/0/1"}
+    for token, path in paths.items():
+        peer.send(token[0], aiocoap.GET, path, observe=0, token=token)
+    peer.wait(1)
+    server.request(aiocoap.PUT, "/5/0/1", b"ftp://x/y", content_format=0)
+    heard = peer.wait(10)
+    assert len({m.mid for m in heard}) == 1
+    first = heard[0].token
+    *_, cancelled = (token for token in paths if token != first)
+    peer.send(9, aiocoap.GET, paths[cancelled], observe=1, token=cancelled)
+    peer.wait(1)
+    told = {first}
+    while heard:
+        peer.raw(b"\x60\x00" + heard[0].mid.to_bytes(2, "big"))
+        heard = [m for m in peer.wait(1) if m.code == aiocoap.CONTENT]
+        told |= {m.token for m in heard}
+    assert told == paths.keys() - {cancelled}
+
+
 def test_nothing_in_flight_survives_a_power_cut(rig: Rig, peer: RawPeer) -> None:
     peer.send(1, aiocoap.GET, "/3/0/3")
     rig.clock.run(asyncio.sleep(0.04), timeout=None, reason="half way")  # under way on the link

@@ -128,6 +128,11 @@ class UdpEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
         self._trace.sent(message.remote.address, message, data)
         self._transport.sendto(data, message.remote.address)
 
+    def send_bare(self, data: bytes, address: Address) -> None:
+        """Bytes as they are, past the trace."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.sendto(data, address)
+
     async def recognize_remote(self, remote: Any) -> bool:
         return isinstance(remote, Peer) and remote.interface is self
 

@@ -19,6 +19,7 @@ test. What is cured:
 
 from __future__ import annotations
 
+import enum
 import functools
 import random
 from collections import OrderedDict
@@ -32,6 +33,19 @@ from aiocoap.tokenmanager import TokenManager
 from bench.lwm2m.coap.duplicates import PEERS, RecentMessages
 from bench.lwm2m.coap.queue_mode import Sleepers
 from bench.lwm2m.coap.tuning import RequestTuning
+
+LATE = 0.5
+"""Seconds after its response at which an acknowledgement comes that it has overtaken."""
+
+
+class Separate(enum.Enum):
+    """How a request is answered otherwise than in its acknowledgement (RFC 7252 sections 5.2.2 and 5.2.3)."""
+
+    CONFIRMABLE = "confirmable"
+    NON_CONFIRMABLE = "non-confirmable"
+    OVERTAKING = "before-its-acknowledgement"
+    """Datagrams need not arrive in order."""
+
 
 Unsent = tuple[Message, Callable[[], None]]
 """A message, and who hears that the peer reset it."""
@@ -118,12 +132,18 @@ class PeerMessageManager(MessageManager):
         self._sent: dict[tuple[Any, int], Message] = {}
         self._held: dict[Any, list[Unsent]] = {}
         self._sending_to: Any = None
+        self.deaf = False
+        """Whether everything that comes in is as good as lost."""
+        self.separate: Separate | None = None
+        """How requests are answered; None: in the acknowledgement, where that can be."""
         self._sleepers = sleepers or Sleepers(self.loop)
         self._sleepers.listen(self._fell_asleep, self._woke)
 
     # ---- in
 
     def dispatch_message(self, message: Message) -> None:
+        if self.deaf:
+            return
         super().dispatch_message(message)
         # after the answer to what woke it
         self.loop.call_soon(self._sleepers.heard, message.remote)
@@ -136,6 +156,20 @@ class PeerMessageManager(MessageManager):
         if message.mtype is CON and recent.answer is not None:
             self._send_initially(recent.answer)
         return True
+
+    def _process_request(self, request: Message) -> None:
+        super()._process_request(request)
+        if self.separate is None:
+            return
+        opportunity = self._piggyback_opportunities.pop((request.remote, request.token), None)
+        if opportunity is not None:
+            mid, handle = opportunity
+            handle.cancel()
+            acknowledge = functools.partial(self._send_empty_ack, request.remote, mid, "answered separately")
+            if self.separate is Separate.OVERTAKING:
+                self.loop.call_later(LATE, acknowledge)
+            else:
+                acknowledge()
 
     def unheard(self, request: Message) -> None:
         """As if the request had been lost on its way: no acknowledgement; its repetition is no duplicate."""
@@ -180,6 +214,8 @@ class PeerMessageManager(MessageManager):
         if message.code.is_request() and self._sleepers.asleep_since(message.remote) is not None:
             self._held.setdefault(message.remote, []).append((message, messageerror_monitor))
             return None
+        if self.separate is Separate.NON_CONFIRMABLE and message.code.is_response():
+            message.mtype = NON
         self._sending_to = message.remote
         return super().send_message(message, messageerror_monitor)
 

@@ -19,6 +19,9 @@ _TEXT_FORMATS = {None, 0, 40}
 
 def describe(message: Message) -> str:
     """One line: type, code, path or options that matter, payload in short."""
+    flaw = getattr(message, "flaw", "")
+    if flaw:
+        return f"{message.mtype.name} with a format error: {flaw}"
     if message.code is EMPTY:
         return str(message.mtype.name)
     parts = [message.mtype.name]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import random
 
-from aiocoap import CON, Message
+from aiocoap import CON, GET, Message
 from aiocoap.numbers.codes import EMPTY, Code
 from aiocoap.numbers.types import Type
 
@@ -20,6 +20,7 @@ from bench.lwm2m.coap import wire
 from bench.lwm2m.coap.capture import Capture
 from bench.lwm2m.coap.trace import describe
 from bench.lwm2m.interfaces.registration import Registration
+from bench.lwm2m.management.malformed import Malformed
 
 SPACING = (2.0, 4.0, 8.0, 16.0, 32.0)
 """Seconds after which a confirmable message is sent again (RFC 7252 section 4.2), and then given up."""
@@ -53,6 +54,10 @@ class ByHand:
             message.token = self._rng.randbytes(4) if token is None else token
             message.opt.uri_path = tuple(p for p in f"{self._registration.root}/{path}".split("/") if p)
         return message
+
+    def malformed(self, flaw: str, path: str, *, kind: Type = CON) -> Message:
+        """A GET with a format error, by its name in `malformed.FLAWS`."""
+        return Malformed.of(self.message(GET, path, kind=kind), flaw)
 
     def send(self, message: Message) -> None:
         """Send it once."""

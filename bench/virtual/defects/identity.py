@@ -149,8 +149,8 @@ def _exchange_by_non(self: Client, message: Any, destination: Any) -> Any:
     answered = Signal()
     engine = self.engine
     engine._token = (engine._token + 1) & 0xFFFFFFFF
-    message.token = token = engine._token.to_bytes(4, "big")
-    engine._waiting[token] = answered.send
+    message.token = engine._token.to_bytes(4, "big")
+    engine._waiting[destination, message.token] = answered.send
     engine.send(message, destination, coap.NON)
     timer = self.machine.cpu.after(60.0, lambda: answered.send(None))
     answer = yield answered

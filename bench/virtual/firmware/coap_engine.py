@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,6 +16,9 @@ from bench.virtual.scheduler import Handle
 
 ACK_TIMEOUT = 2.0
 MAX_RETRANSMIT = 4
+NSTART = 1
+"""Confirmable messages that may be open with one endpoint: requests (RFC 7252, 4.7), and notifications and
+separate responses beside them (RFC 7641, 4.5.1)."""
 SEPARATE_AFTER = 1.0
 """Seconds after which a request still being worked on gets its empty acknowledgement."""
 RESPONSE_LIMIT = 60.0
@@ -23,6 +26,8 @@ RESPONSE_LIMIT = 60.0
 REMEMBERED = 32
 """Exchanges kept for de-duplication; an embedded engine has little memory."""
 EXCHANGE_LIFETIME = 247.0
+FIRST_RESPONSE, LAST_RESPONSE = 0x40, 0xBF
+"""Codes of classes 2 to 5; 1, 6 and 7 are reserved (RFC 7252, section 3)."""
 
 
 class Link(Protocol):
@@ -76,15 +81,24 @@ class Request:
 
 @dataclass
 class _Exchange:
-    """A confirmable message on its way out."""
+    """A confirmable message on its way out. `ended` hears "acknowledged", "reset" or "timeout"."""
 
-    data: bytes
     destination: Address
-    tries: int
-    wait: float
-    timer: Handle | None
-    token: bytes
-    ended: Callable[[str], None]  # "acknowledged", "reset" or "timeout"
+    message: Message
+    ended: Callable[[str], None]
+    wanted: Callable[[], bool]
+    data: bytes = b""
+    tries: int = 0
+    wait: float = 0.0
+    timer: Handle | None = None
+
+    @property
+    def lane(self) -> Lane:
+        return self.destination, self.message.code < FIRST_RESPONSE
+
+
+Lane = tuple[Address, bool]
+"""What NSTART limits: the requests to one endpoint, or else the responses."""
 
 
 class CoapEngine:
@@ -98,7 +112,8 @@ class CoapEngine:
         self._mid = rng.randrange(0x10000)
         self._token = rng.randrange(1 << 32)
         self._exchanges: dict[tuple[Address, int], _Exchange] = {}
-        self._waiting: dict[bytes, Callable[[Message | None], None]] = {}
+        self._queues: defaultdict[Lane, deque[_Exchange]] = defaultdict(deque)
+        self._waiting: dict[tuple[Address, bytes], Callable[[Message | None], None]] = {}
         self._answered: OrderedDict[tuple[Address, int], tuple[float, bytes | None]] = OrderedDict()
         link.listen(self._heard)
 
@@ -119,18 +134,47 @@ class CoapEngine:
         destination: Address,
         kind: int = coap.CON,
         ended: Callable[[str], None] = lambda how: None,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Send a message of our own, with retransmission when confirmable."""
+        """Send a message of our own; a confirmable one with retransmission, and when NSTART allows it.
+
+        `wanted` is asked when its turn comes.
+        """
+        message.kind = kind
+        if kind != coap.CON:
+            self.transmit(self._numbered(message), destination)
+            return
+        exchange = _Exchange(destination, message, ended, wanted)
+        self._queues[exchange.lane].append(exchange)
+        self._go_on(exchange.lane)
+
+    def _numbered(self, message: Message) -> bytes:
         self._mid = (self._mid + 1) & 0xFFFF
-        message.kind, message.mid = kind, self._mid
-        data = coap.encode(message)
-        if kind == coap.CON:
-            wait = ACK_TIMEOUT * self._rng.uniform(1.0, 1.5)
-            exchange = _Exchange(data, destination, 0, wait, None, message.token, ended)
-            key = (destination, message.mid)
-            self._exchanges[key] = exchange
-            exchange.timer = self.machine.cpu.after(wait, lambda: self._again(key))
-        self.transmit(data, destination)
+        message.mid = self._mid
+        return coap.encode(message)
+
+    def _go_on(self, lane: Lane) -> None:
+        """Begin what waits in this lane, as far as NSTART allows."""
+        queue = self._queues[lane]
+        while queue and sum(exchange.lane == lane for exchange in self._exchanges.values()) < NSTART:
+            exchange = queue.popleft()
+            if exchange.wanted():
+                self._begin(exchange)
+
+    def _begin(self, exchange: _Exchange) -> None:
+        exchange.data = self._numbered(exchange.message)
+        exchange.wait = ACK_TIMEOUT * self._rng.uniform(1.0, 1.5)
+        key = (exchange.destination, exchange.message.mid)
+        self._exchanges[key] = exchange
+        exchange.timer = self.machine.cpu.after(exchange.wait, lambda: self._again(key))
+        self.transmit(exchange.data, exchange.destination)
+
+    def _end(self, key: tuple[Address, int]) -> _Exchange | None:
+        """The exchange is over; it is not repeated any more."""
+        exchange = self._exchanges.pop(key, None)
+        if exchange is not None and exchange.timer is not None:
+            exchange.timer.cancel()
+        return exchange
 
     def request(
         self, message: Message, destination: Address, answered: Callable[[Message | None], None]
@@ -138,10 +182,10 @@ class CoapEngine:
         """Send a request; `answered` gets the response, or None when there is none."""
         self._token = (self._token + 1) & 0xFFFFFFFF
         token = message.token = self._token.to_bytes(4, "big")
-        self._waiting[token] = answered
+        self._waiting[destination, token] = answered
 
         def give_up() -> None:
-            waiting = self._waiting.pop(token, None)
+            waiting = self._waiting.pop((destination, token), None)
             if waiting is not None:
                 waiting(None)
 
@@ -158,8 +202,9 @@ class CoapEngine:
         if exchange is None:
             return
         if exchange.tries >= MAX_RETRANSMIT:
-            del self._exchanges[key]
+            self._end(key)
             exchange.ended("timeout")
+            self._go_on(exchange.lane)
             return
         exchange.tries += 1
         exchange.wait *= 2
@@ -178,28 +223,44 @@ class CoapEngine:
             return
         if message.kind in (coap.ACK, coap.RST):
             self._acknowledged(message, source)
-        elif message.code == coap.EMPTY:
-            if message.kind == coap.CON:  # a ping
-                self.transmit(coap.encode(Message(coap.RST, coap.EMPTY, message.mid)), source)
-        elif message.code < 0x20:
+        elif message.code and message.code < 0x20:
             self._requested(message, source)
-        else:
+        elif FIRST_RESPONSE <= message.code <= LAST_RESPONSE:
             self._responded(message, source)
+        else:  # a ping, or a code of a reserved class
+            self._reject(message, source)
+
+    def _reject(self, message: Message, source: Address) -> None:
+        """RFC 7252, 4.2 and 4.3: a confirmable message is reset, any other ignored."""
+        if message.kind == coap.CON:
+            self.transmit(coap.encode(Message(coap.RST, coap.EMPTY, message.mid)), source)
 
     def _acknowledged(self, message: Message, source: Address) -> None:
-        exchange = self._exchanges.pop((source, message.mid), None)
-        if exchange is not None and exchange.timer is not None:
-            exchange.timer.cancel()
+        key = (source, message.mid)
+        exchange = self._exchanges.get(key)
+        if exchange is None or not self._matches(message, exchange):
+            return
+        self._end(key)
         if message.kind == coap.ACK and message.code != coap.EMPTY:
-            waiting = self._waiting.pop(message.token, None)
+            waiting = self._waiting.pop((source, message.token), None)
             if waiting is not None:
                 waiting(message)
-        elif exchange is not None:
+        else:
             exchange.ended("reset" if message.kind == coap.RST else "acknowledged")
+        self._go_on(exchange.lane)
+
+    def _matches(self, message: Message, exchange: _Exchange) -> bool:
+        """Whether it ends the exchange: a piggybacked response must be its own (RFC 7252, 5.3.2, 5.4.1)."""
+        if message.kind == coap.RST or message.code == coap.EMPTY:
+            return True
+        return message.token == exchange.message.token and not message.unknown_critical
 
     def _responded(self, message: Message, source: Address) -> None:
         """A separate response."""
-        waiting = self._waiting.pop(message.token, None)
+        if message.unknown_critical:
+            self._reject(message, source)
+            return
+        waiting = self._waiting.pop((source, message.token), None)
         known = waiting is not None or (source, message.mid) in self._answered
         if message.kind == coap.CON:
             kind = coap.ACK if known else coap.RST
@@ -209,14 +270,13 @@ class CoapEngine:
         if waiting is not None:
             self._stop_sending(message.token, source)
             waiting(message)
+            self._go_on((source, True))
 
     def _stop_sending(self, token: bytes, destination: Address) -> None:
         """A response acknowledges its request, should the acknowledgement be lost (RFC 7252, 5.2.2)."""
         for key, exchange in tuple(self._exchanges.items()):
-            if key[0] == destination and exchange.token == token:
-                del self._exchanges[key]
-                if exchange.timer is not None:
-                    exchange.timer.cancel()
+            if key[0] == destination and exchange.message.token == token:
+                self._end(key)
 
     def _requested(self, message: Message, source: Address) -> None:
         key = (source, message.mid)

@@ -106,7 +106,7 @@ class Observations:
         if observer.timer is not None:
             observer.timer.cancel()
             observer.timer = None
-        if self._observers.get((observer.destination, observer.path)) is not observer:
+        if not self._is_observed(observer):
             return
         content_format, payload = self._payload_of(observer.path, observer.accept)
         observer.sequence = (observer.sequence + 1) & 0xFFFFFF
@@ -119,5 +119,10 @@ class Observations:
             if how != "acknowledged":  # reset, or gone: nobody is interested any more
                 self.remove(observer.path, observer.destination)
 
-        self._engine.send(message, observer.destination, ended=ended)
+        self._engine.send(
+            message, observer.destination, ended=ended, wanted=lambda: self._is_observed(observer)
+        )
         self._arm_pmax(observer)
+
+    def _is_observed(self, observer: _Observer) -> bool:
+        return self._observers.get((observer.destination, observer.path)) is observer

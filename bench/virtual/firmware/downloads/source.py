@@ -90,6 +90,8 @@ def parse(uri: str, ports: dict[str, int]) -> Source | None:
     usual = ports[parts.scheme]
     if not parts.hostname:
         return None
+    if "#" in uri and parts.scheme.startswith("coap"):
+        return None  # RFC 7252, 6.4
     path = tuple(urllib.parse.unquote(part) for part in parts.path.split("/")[1:])
     query = tuple(urllib.parse.unquote(item) for item in parts.query.split("&")) if parts.query else ()
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
