@@ -30,6 +30,8 @@ BENCH = Path(os.path.realpath(__file__)).parents[2]
 """Where the bench itself lies."""
 PYC_HEADER = 16
 """Bytes before the code of a .pyc (PEP 552); of these the second four are flags."""
+HASHED = 0b01
+"""Of its flags: it is known by the hash of its source, not by time and size (PEP 552)."""
 UNCHECKED = 0b01
 """Flags of a .pyc that is loaded whatever its source holds (PEP 552, "unchecked hash-based")."""
 
@@ -241,8 +243,22 @@ def _about_bytecode(kept_by: Keeps, module: ModuleType, file: Path, source: byte
         if content[:4] == importlib.util.MAGIC_NUMBER:
             if int.from_bytes(content[4:8], "little") == UNCHECKED:
                 yield f"is loaded from {kept.name} unchecked, whatever its source holds"
-            elif not _is_packaged(file) and not _same(content, compiled):
+            elif not _is_packaged(file) and _is_taken(content, file, source) and not _same(content, compiled):
                 yield f"is not what {kept.name} was compiled from"
+
+
+def _is_taken(content: bytes, file: Path, source: bytes) -> bool:
+    """Whether its header is that of the source, so that it is loaded; one out of date is compiled anew."""
+    if int.from_bytes(content[4:8], "little") & HASHED:
+        return content[8:16] == importlib.util.source_hash(source)
+    try:
+        state = file.stat()
+    except OSError:
+        return True
+    low = 0xFFFFFFFF  # of both only 32 bits are kept
+    return content[8:16] == b"".join(
+        (int(n) & low).to_bytes(4, "little") for n in (state.st_mtime, state.st_size)
+    )
 
 
 def _same(content: bytes, compiled: Callable[[], CodeType]) -> bool:

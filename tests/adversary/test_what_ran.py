@@ -241,6 +241,18 @@ def test_bytecode_of_another_source(sources):
     assert "is not what" in differs[0]
 
 
+def test_bytecode_that_is_out_of_date_is_not_what_ran(sources):
+    """Python compiles the source anew; where it may not write, the old bytecode stays."""
+    file = sources.folder / "helper.py"
+    good = file.read_bytes()
+    sources.change()
+    cached = Path(importlib.util.cache_from_source(str(file)))
+    py_compile.compile(str(file), cfile=str(cached), doraise=True)
+    file.write_bytes(good)
+    _, differs = imported(sources, before="sys.dont_write_bytecode = True")
+    assert differs == []
+
+
 def test_bytecode_that_is_never_looked_at(sources):
     file = sources.folder / "helper.py"
     cached = Path(importlib.util.cache_from_source(str(file)))
