@@ -7,11 +7,19 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from bench.config import AnyBoardSettings, BoardSettings, BoardType, ProcessType, RomSerialAttachment
+from bench.config import (
+    AnyBoardSettings,
+    AnyBoardType,
+    BoardSettings,
+    BoardType,
+    ProcessType,
+    RomSerialAttachment,
+)
 from bench.dut.dut import Dut
 from bench.dut.hardware import HardwareDut
 from bench.errors import ConsoleError, ConsoleTimeout
 from bench.firmware.image import FirmwareImage
+from bench.firmware_update.deviations import DEVIATIONS
 from bench.station import Station
 
 MODEM_PATIENCE = 5.0
@@ -53,8 +61,17 @@ def _board(station: Station, dut: Dut, board: AnyBoardSettings) -> dict[str, Any
         "power_cuts": dut.rail.proof if isinstance(dut, HardwareDut) else None,
         "file": file.name,
         "file_sha256": _sha256(file),
+        "deviations": _deviations(board_type),
         "modem": isinstance(board_type, BoardType) and board_type.modem is not None,
         "images": _images(dut),
+    }
+
+
+def _deviations(board_type: AnyBoardType) -> dict[str, str]:
+    """What the board file documents that its stack does otherwise than the objects say."""
+    return {
+        str(name): f"{DEVIATIONS[name].text}: {documented.documented}"
+        for name, documented in board_type.profile.deviations.items()
     }
 
 
@@ -72,7 +89,7 @@ def _images(dut: Dut) -> dict[str, Any]:
     if isinstance(dut.type, ProcessType) and found["baseline"]["sha256"] is None:
         found["baseline"]["sha256"] = _program(dut.type)
     for part in images.factory:
-        found[f"factory {part.address:#x}"] = {"version": "", "sha256": _sha256(part.path)}
+        found[f"factory {part.address:#x}"] = {"version": "", "sha256": part.sha256}
     found |= {f"variant {name}": _image(image) for name, image in sorted(images.variants.items())}
     return found | {f"component {name}": _image(image) for name, image in sorted(images.components.items())}
 

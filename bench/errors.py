@@ -61,6 +61,10 @@ class OutputLeftOnError(InstrumentError):
     """An output could not be switched off, or not be seen to be: it may feed a board that nobody watches."""
 
 
+class SupplyTripError(InstrumentError):
+    """A protection of the supply has switched a board off: what the board drew can have done it."""
+
+
 class NoReadingError(InstrumentError):
     """An instrument answered that it has no reading: not a number, or out of range."""
 

@@ -21,6 +21,8 @@ A_FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--key", metavar="FILE", type=A_FILE, help="SSH key to sign with")
 @click.option("--output", metavar="FOLDER", type=A_FOLDER, help="default: RESULTS/signoff/TIME")
 @click.option("--history", metavar="FILE", type=A_FILE, help="past runs; default: history.sqlite beside them")
+@click.option("--approver", metavar="NAME", default="", help="who signs: stands beside the key")
+@click.option("--record", metavar="FILE", type=A_FILE, help="all runs on the boards; default: where they say")
 @click.option(
     "--results", type=A_FOLDER, default=Path("results"), show_default=True, help="where RUN is looked for"
 )
@@ -31,6 +33,8 @@ def signoff(
     key: Path | None,
     output: Path | None,
     history: Path | None,
+    record: Path | None,
+    approver: str,
     results: Path,
 ) -> None:
     """Compute the sign-off of RUNs (folders, or names in RESULTS/runs): PDF, JSON, manifest, signature.
@@ -42,7 +46,11 @@ def signoff(
     at = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     named = tuple(_run(path, results) for path in runs)
     folder = output or results / "signoff" / f"{at:%Y%m%dT%H%M%SZ}"
-    found = make(Order(named, folder, against and _run(against, results), waivers, key, history), at)
+    found = make(
+        Order(named, folder, against and _run(against, results), waivers, key, history, record, approver), at
+    )
+    for text in found.first:
+        click.echo(text)
     click.echo(f"{found.decision}  {found.planned} planned, {found.ran} ran, {found.counts['PASSED']} passed")
     for text in found.why:
         click.echo(f"  {text.splitlines()[0]}")

@@ -220,12 +220,19 @@ class DoorSettings(Table):
 
 
 class BenchTable(Table):
-    """`requirements` is a file of requirements of the project's own, beside those that the bench knows."""
+    """`requirements` is a file of requirements of the project's own, beside those that the bench knows.
+
+    `record` is where the record of all runs on these boards is kept, instead of beside the bench file.
+    `product` and `firmware_revision` (of the sources of the update) stand on the first page of a sign-off.
+    """
 
     name: str
     plant: str | None = None
     test_timeout: float | None = Field(None, gt=0, description="wall seconds a testcase may take")
     requirements: Path | None = None
+    record: Path | None = None
+    product: str | None = Field(None, min_length=1)
+    firmware_revision: str | None = Field(None, min_length=1)
 
 
 class BenchSettings(Table):

@@ -33,6 +33,8 @@ class Bench(Table):
     path: Path
     settings: BenchSettings
     types: dict[str, BoardType | ProcessType]
+    named: dict[str, str] = {}
+    """Every board of the bench file with its serial number, those that are not kept too."""
 
     def type_of(self, board: str) -> AnyBoardType:
         return self.types[self.settings.boards[board].type]
@@ -72,7 +74,10 @@ def load_bench(path: Path, boards: tuple[str, ...] = (), rules: Sequence[Rule] =
     assert settings is not None  # what a model is not made of has been named
     kept = {name: board for name, board in settings.boards.items() if name in wanted}
     return Bench(
-        path=path, settings=_placed(settings.model_copy(update={"boards": kept}), path.parent), types=types
+        path=path,
+        settings=_placed(settings.model_copy(update={"boards": kept}), path.parent),
+        types=types,
+        named={name: board.serial for name, board in settings.boards.items()},
     )
 
 
@@ -145,13 +150,15 @@ def _board_files(folder: Path) -> list[str]:
 
 def _placed(settings: BenchSettings, base: Path) -> BenchSettings:
     """Paths of a bench file are relative to it."""
-    server, own = settings.server, settings.bench.requirements
+    server, own, record = settings.server, settings.bench.requirements, settings.bench.record
     files = {name: getattr(server, name) for name in ("certificate", "certificate_key", "client_ca")}
     return settings.model_copy(
         update={
             "boards": {n: _absolute(b, base) for n, b in settings.boards.items()},
             "server": server.model_copy(update={n: p and base / p for n, p in files.items()}),
-            "bench": settings.bench.model_copy(update={"requirements": own and base / own}),
+            "bench": settings.bench.model_copy(
+                update={"requirements": own and base / own, "record": record and base / record}
+            ),
         }
     )
 

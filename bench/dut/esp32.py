@@ -161,7 +161,7 @@ class Esp32(HardwareDut):
         for region in (self.region(name) for name in (*firmware.wiped, firmware.slots[0])):
             flasher.check_writable(region.offset, region.size)
         for part in self.images.factory:
-            data = part.path.read_bytes()
+            data = part.data
             try:
                 flasher.check_writable(part.address, len(data))
             except LockedError:

@@ -19,7 +19,7 @@ from bench.dut.dut import Dut, ResetWay
 from bench.dut.flasher import Flasher
 from bench.dut.rail import Rail
 from bench.dut.start_control import StartControl
-from bench.errors import ConfigError, ImageError, InstrumentError, NotApplicable
+from bench.errors import ConfigError, ImageError, InstrumentError, NotApplicable, SupplyTripError
 from bench.firmware.image import FirmwareImage
 from bench.firmware.image_set import ImageSet
 from bench.instruments.power_supply import SupplyChannel, Trip
@@ -100,7 +100,7 @@ class HardwareDut(Dut):
         supply = self.supply
         trip = supply.tripped
         if trip is not None:
-            raise InstrumentError(
+            raise SupplyTripError(
                 f"{supply.name} tripped: {self._limit_of(trip)}; {self.name} has been without supply since",
                 help="no verdict on the product: look for a short at the board, and compare [supply] of its "
                 "board file with what it takes",
@@ -273,7 +273,7 @@ class HardwareDut(Dut):
             for region in (self.region(name) for name in wiped if name != primary):
                 flasher.erase(region.offset, region.size)
             for part in self.images.factory:
-                flasher.program(part.address, part.path.read_bytes())
+                flasher.program(part.address, part.data)
             slot = self.region(primary)
             if primary in wiped:
                 flasher.rewrite(slot.offset, slot.size, image.data)

@@ -68,7 +68,7 @@ class ProcessDut(Dut):
         shutil.rmtree(self.state, ignore_errors=True)
         self.state.mkdir(parents=True)
         if image.path is not None:
-            shutil.copy(image.path, self._image)
+            self._image.write_bytes(image.data)  # not the file, which may be another by now
             self._image.chmod(0o755)
         self.installed = image
 

@@ -47,6 +47,7 @@ CATEGORIES = (
     Category(BENCH, ("failed", "broken"), trace=r"^BENCH ERROR during.*"),
     Category(PRODUCT, ("failed",)),
     Category(PRODUCT, ("skipped",), message=r"^XFAIL.*"),  # no failure of the product is excused
+    Category(XPASS, ("broken",), message=r"^XPASS.*"),
     Category(INCONCLUSIVE, ("broken", "unknown")),
     Category(XPASS, ("passed",), message=r"^XPASS.*"),
     Category(NOT_APPLICABLE, ("skipped",), message=r"^bench\.errors\.NotApplicable.*"),

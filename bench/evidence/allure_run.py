@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from bench.evidence import allure_categories
 from bench.evidence.ledger import Line
+from bench.evidence.run_verdict import first_of
 
 ENVIRONMENT = "environment.properties"
 EXECUTOR = "executor.json"
@@ -43,7 +44,8 @@ def environment(lines: Iterable[Line]) -> dict[str, str]:
     """The rows of the report's environment, most telling first."""
     lines = list(lines)
     begin, plan = _of_kind(lines, "begin"), _of_kind(lines, "plan")
-    rows = {"run": str(begin.get("run", "?")), "bench": _bench(begin)}
+    rows = {text.partition(":")[0]: text.partition(":")[2].strip() for text in first_of(lines)}
+    rows |= {"run": str(begin.get("run", "?")), "bench": _bench(begin)}
     for test in plan.get("tests", ()):
         if test.get("board") and not test.get("deselected"):
             rows[f"board {test['board']}"] = f"serial {test.get('serial', '?')}"

@@ -26,14 +26,20 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.errors import LedgerError
+from bench.terminal_text import plain
 
 FILE = "ledger.jsonl"
 RUNS = "runs"
 BEGAN = "%Y%m%dT%H%M%S"
 """How the name of a run begins, so that names sort by time (UTC)."""
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+"""Where Linux names this start of the PC (random(4)); no other system has it."""
 BEAT = 10.0
 """Wall seconds between heartbeats."""
-_FIRST = "0" * 64
+BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that make a line read otherwise than it was written (Unicode UAX #9, table 1)."""
+FIRST = "0" * 64
+"""What stands for the hash before the first line."""
 _SEAL = ',"sha":"'
 _SEALED = len(_SEAL) + 64 + len('"}')
 
@@ -49,7 +55,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._begun = time.monotonic()
         self._seq = 0
-        self._last = _FIRST
+        self._last = FIRST
         self._broken: OSError | None = None
         self._stop = threading.Event()
         try:
@@ -94,9 +100,8 @@ class Ledger:
                 **data,
                 "prev": self._last,
             }
-            open_text = json.dumps(row, separators=(",", ":"), default=str)[:-1]
-            digest = hashlib.sha256(open_text.encode("ascii")).hexdigest()
-            left = memoryview(f'{open_text}{_SEAL}{digest}"}}\n'.encode("ascii"))
+            text, digest = seal(row)
+            left = memoryview(f"{text}\n".encode("ascii"))
             try:
                 while left:
                     left = left[os.write(self._file, left) :]
@@ -126,6 +131,28 @@ class Ledger:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def seal(row: Line) -> tuple[str, str]:
+    """A line's text with its own hash, and that hash; `prev` in it is the hash of the line before."""
+    open_text = json.dumps(_plain(row), separators=(",", ":"), default=str)[:-1]
+    digest = hashlib.sha256(open_text.encode("ascii")).hexdigest()
+    return f'{open_text}{_SEAL}{digest}"}}', digest
+
+
+def _plain(value: Any) -> Any:
+    """Text as it stands on paper: nothing in it that a terminal would obey, whoever it came from."""
+    if isinstance(value, str):
+        return value if value.isprintable() else "\n".join(_line(line) for line in value.split("\n"))
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _line(text: str) -> str:
+    return "".join(c for c in plain(text.replace("\t", " ")) if c not in BIDI)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -167,7 +194,7 @@ def parse(content: bytes) -> Record:
     whole, _, rest = content.rpartition(b"\n")
     texts = whole.split(b"\n") if whole else []
     lines: list[Line] = []
-    last = _FIRST
+    last = FIRST
     for number, text in enumerate(texts, 1):
         row = _unsealed(text)
         if row is None:
@@ -186,7 +213,7 @@ def _unsealed(text: bytes) -> Line | None:
         return None
     try:
         row = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) and isinstance(row.get("kind"), str) else None
 
@@ -197,14 +224,54 @@ def new_run_id() -> str:
     return f"{now:{BEGAN}}.{now.microsecond // 1000:03}Z-{secrets.token_hex(3)}"
 
 
+def uptime() -> dict[str, Any]:
+    """Which start of this PC it is, and the seconds since then: nobody steps these."""
+    boot = None
+    with contextlib.suppress(OSError):
+        boot = BOOT_ID.read_text("ascii").strip()
+    return {"boot": boot, "uptime": round(time.monotonic(), 3)}
+
+
 def latest_run(results: Path, since: datetime.datetime | None = None) -> Path:
-    """The folder of the run that began last. Raises `LedgerError` when none has begun (since then, UTC)."""
-    found = sorted(file.parent for file in (results / RUNS).glob(f"*/{FILE}"))
+    """The folder of the run that began last. Raises `LedgerError` when none has begun (since then, UTC).
+
+    In the order of the record of their bench, where runs stand in one; by their names only where not. A run
+    whose clock was ahead began no later for that.
+    """
+    found = [(file.parent, _begin_of(file)) for file in (results / RUNS).glob(f"*/{FILE}")]
     if not found:
         raise LedgerError(f"{results / RUNS}: there is no run", help="run `pytest testcases/` first")
-    if since is not None and found[-1].name < f"{since:{BEGAN}}":
+    last: dict[str, tuple[int, str, Path, Line]] = {}
+    for folder, begin in found:
+        record = begin.get("record") or {}
+        place = (int(record.get("seq", 0)), folder.name, folder, begin)
+        identity = str(record.get("id", ""))
+        if identity not in last or place[:2] > last[identity][:2]:
+            last[identity] = place
+    _, name, folder, begin = max(last.values(), key=lambda one: one[1])
+    if since is not None and not _began_since(begin, name, since):
         raise LedgerError(
-            f"{results / RUNS}: no run has begun since {since:{BEGAN}}, the latest is {found[-1].name}",
+            f"{results / RUNS}: no run has begun since {since:{BEGAN}}, the latest is {name}",
             help="see what pytest printed: it ended before its ledger could begin",
         )
-    return found[-1]
+    return folder
+
+
+def _begin_of(file: Path) -> Line:
+    """The first line of a ledger; empty where it is none."""
+    try:
+        with file.open("rb") as opened:
+            row = _unsealed(opened.readline().rstrip(b"\n"))
+    except OSError:
+        row = None
+    return row if row is not None and row["kind"] == "begin" else {}
+
+
+def _began_since(begin: Line, name: str, since: datetime.datetime) -> bool:
+    """By how long ago it began, where this PC has not been started anew since; else by its name."""
+    now, here = datetime.datetime.now(datetime.UTC), uptime()
+    same = begin.get("boot") is not None and begin.get("boot") == here["boot"]
+    if same and isinstance(begin.get("uptime"), int | float):
+        moment = since.replace(tzinfo=datetime.UTC, microsecond=0)
+        return now - datetime.timedelta(seconds=here["uptime"] - begin["uptime"]) >= moment
+    return f"{since:{BEGAN}}" <= name[:15] <= f"{now:{BEGAN}}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from bench.evidence.measurements import Measurement, in_words
+from bench.evidence.measurements import Measurement, in_words, quantity
 
 _STYLE = """
 body{font:14px/1.5 system-ui,sans-serif;margin:16px;color:#1b1f24;background:#fff}
@@ -35,11 +35,11 @@ def as_html(found: Iterable[Measurement]) -> str:
 
 
 def _row(row: Measurement) -> str:
-    limit = "for information" if row.limit is None else f"{row.limit:.4g} {row.unit}"
+    limit = "for information" if row.limit is None else quantity(row.limit, row.unit)
     margin = "" if row.margin is None else in_words(row.margin)
     within = "" if row.limit is None else "yes" if row.within else "NO"
     kind = ' class="over"' if not row.within else ""
-    cells = (f"{row.value:.4g} {row.unit}", limit, margin)
+    cells = (quantity(row.value, row.unit), limit, margin)
     plain = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
     return f"<tr{kind}><td>{escape(row.name)}</td>{plain}<td>{_bar(row)}</td><td>{within}</td></tr>"
 

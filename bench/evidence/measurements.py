@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -33,10 +34,10 @@ class Measurement:
         return None if not self.limit else 1 - self.value / self.limit
 
     def __str__(self) -> str:
-        text = f"{self.name}: {self.value:.4g} {self.unit}"
+        text = f"{self.name}: {quantity(self.value, self.unit)}"
         if self.limit is None:
             return text
-        text += f", limit {self.limit:.4g} {self.unit}"
+        text += f", limit {quantity(self.limit, self.unit)}"
         if self.margin is None:
             return text
         far = self.margin <= FAR
@@ -47,6 +48,25 @@ class Measurement:
         timeline.record(
             source, KIND, str(self), name=self.name, value=self.value, unit=self.unit, limit=self.limit
         )
+
+
+PREFIXES = {-12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
+"""Of the SI (brochure, 9th edition, table 7), by the power of ten."""
+SCALED = frozenset({"A", "V", "W", "J", "C", "Hz", "Wh", "Ah"})
+"""Units that people read with a prefix; seconds, bytes and shares they do not."""
+
+
+def quantity(value: float, unit: str) -> str:
+    """For people: `20 µA`, not `2e-05 A`.
+
+    >>> quantity(2e-05, "A")
+    '20 µA'
+    """
+    if unit not in SCALED or not value or not math.isfinite(value):
+        return f"{value:.4g} {unit}"
+    value = float(f"{value:.4g}")
+    power = min(max(3 * math.floor(math.log10(abs(value)) / 3), min(PREFIXES)), max(PREFIXES))
+    return f"{value / 10**power:.4g} {PREFIXES[power]}{unit}"
 
 
 def in_words(margin: float) -> str:

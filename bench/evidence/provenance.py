@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import os
 import platform
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-GIT_PATIENCE = 10.0
-"""Wall seconds for git on a slow disk."""
+from bench.evidence.checkout import checkout_of
+
+NAMED = 40
+"""Files that differ which are named; more are counted."""
 
 
 def provenance(root: Path, bench_file: Path | None, bench_name: str, seed: int) -> dict[str, Any]:
@@ -36,29 +38,23 @@ def _packages() -> Iterator[tuple[str, str]]:
 
 
 def git_state(root: Path) -> dict[str, Any]:
-    """Revision of the sources in `root`, and whether anything in them differs from it.
+    """Revision of the sources in `root`, and in what they differ from it.
 
     A folder of which Git keeps nothing, such as an environment inside a repository, has no revision. What
-    counts as a difference is not left to the user's settings.
+    counts as a difference is not left to anybody's settings, see `checkout`. `git_tree` names the content.
     """
-    revision = _git(root, "rev-parse", "HEAD") if _git(root, "ls-files", "--", ".") else None
-    asked = ("status", "--porcelain", "--untracked-files=normal", "--ignore-submodules=none")
-    changed = _git(root, *asked) if revision is not None else None
-    return {"git_revision": revision, "git_dirty": None if changed is None else bool(changed)}
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=GIT_PATIENCE,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    root = Path(os.path.realpath(root))
+    found = checkout_of(root)
+    if found is None or not found.keeps(root):
+        return {"git_revision": None, "git_dirty": None}
+    differs = list(found.differences())
+    more = [f"and {len(differs) - NAMED} more"] if len(differs) > NAMED else []
+    return {
+        "git_revision": found.revision,
+        "git_dirty": bool(differs),
+        "git_tree": found.tree_id,
+        "git_differs": [*differs[:NAMED], *more],
+    }
 
 
 def _sha256(file: Path) -> str | None:

@@ -30,6 +30,7 @@ def summary(found: RunVerdict, run: str, *, everything: bool = False) -> str:
 
 
 def _lines(found: RunVerdict, run: str, everything: bool) -> Iterator[str]:
+    yield from found.first
     counted = ", ".join(f"{count} {verdict}" for verdict, count in sorted(found.counts.items()))
     yield f"{found.decision}  run {run}: {len(found.tests)} planned" + (f": {counted}" if counted else "")
     limit = None if everything else SHOWN

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -65,9 +65,18 @@ class Unmet:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """What a testcase has found out beyond a pass or a fail: how many cuts, how long, how often."""
+
+    node: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunVerdict:
     """`why` holds one line for each thing that keeps the run from being GO; `whole` those of them that
-    are about the run itself and not about one of its tests; `unmet` keeps nothing from being GO.
+    are about the run itself and not about one of its tests; `unmet` and `findings` keep nothing from
+    being GO. `first` is what is said before any decision: that no product, or not all, was tested.
     """
 
     decision: Decision
@@ -78,6 +87,8 @@ class RunVerdict:
     stopped: str = ""
     whole: tuple[str, ...] = ()
     unmet: tuple[Unmet, ...] = ()
+    first: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     @property
     def counts(self) -> Counter[Verdict]:
@@ -110,6 +121,8 @@ def judge_run(record: Record) -> RunVerdict:
     }
     whole = [*_about_the_file(record, finished), *_about_the_plan(lines, plan, attempts), *stops]
     whole += [str(line.get("text", "a note")) for line in lines if line["kind"] == "note"]
+    if not any("seeded defect" in text for text in whole):  # else the run has told it itself
+        whole += [text for text in first_of(lines) if text.startswith(SEEDED)]
     whole += _about_the_end(lines, tests)
     whole += _about_the_clock(lines)
     whole += _about_calibration(lines)
@@ -120,7 +133,50 @@ def judge_run(record: Record) -> RunVerdict:
     else:
         decision = Decision.INCONCLUSIVE if why else Decision.GO
     stopped = stops[0] if stops else ""
-    return RunVerdict(decision, tuple(why), tests, plan, finished, stopped, tuple(whole), _unmet_of(lines))
+    return RunVerdict(
+        decision,
+        tuple(why),
+        tests,
+        plan,
+        finished,
+        stopped,
+        tuple(whole),
+        _unmet_of(lines),
+        tuple(first_of(lines)),
+        tuple(Finding(str(line["node"]), str(line["text"])) for line in lines if line["kind"] == "finding"),
+    )
+
+
+SEEDED = "SEEDED DEFECT"
+SELECTED = ("left out tests", "only this cut was done", "of every ")
+"""What notes of a selection say, see `fixtures.ledger_plan`."""
+
+
+def first_of(lines: Sequence[Line]) -> Iterator[str]:
+    """What is said before any decision: a seeded defect, a virtual bench, a selection."""
+    plan = _plan(lines)
+    begin = next((line for line in lines if line["kind"] == "begin"), {})
+    defect = (begin.get("options") or {}).get("defect")
+    if defect is not None:
+        yield f"{SEEDED} {defect}: the testcases are judged, no product"
+    opened = [line for line in lines if line["kind"] == "attached"]
+    if begin.get("plant") is not None or any(line.get("plant") is not None for line in opened):
+        yield "VIRTUAL BENCH: no product was tested"
+    left = [row for row in plan if row.deselected]
+    named = [text for text in begin.get("arguments") or () if "::" in str(text)]
+    selections = [f"{len(left)} of {len(plan)} tests were deselected"] if left else []
+    selections += [f"{len(named)} tests were named one by one"] if named else []
+    selections += [
+        str(line["text"])
+        for line in lines
+        if line["kind"] == "note" and any(part in str(line.get("text", "")) for part in SELECTED)
+    ]
+    listed = {str(row["name"]) for line in lines if line["kind"] == "plan" for row in line.get("boards", ())}
+    ran = {row.board for row in plan if row.board and not row.deselected}
+    without = sorted(listed - ran) if ran else []
+    selections += [f"without {', '.join(without)} of the bench file"] if without else []
+    if selections:
+        yield f"SELECTION: {'; '.join(selections)}"
 
 
 def _unmet_of(lines: Iterable[Line]) -> tuple[Unmet, ...]:
@@ -153,7 +209,9 @@ def attempts_of(lines: Iterable[Line]) -> dict[str, list[Attempt]]:
                 _end_repeated(tries)
                 tries.append(Attempt())
             cause = Cause(line["cause"])
-            tries[-1].phases.append(Phase(when, cause, str(line.get("message", ""))))
+            tries[-1].phases.append(
+                Phase(when, cause, str(line.get("message", "")), bool(line.get("lasting", False)))
+            )
         elif kind == "end" and tries:
             tries[-1].ended = True
         elif kind == "crash":

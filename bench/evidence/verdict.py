@@ -6,19 +6,28 @@ not known for sure is never PASSED.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import errno
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bench.errors import (
     BenchError,
+    ConsoleError,
     DeviceAnswer,
     DeviceError,
+    FlashError,
     Inconclusive,
     InstrumentError,
+    LockedError,
+    MeasurementError,
+    NoReadingError,
     NotApplicable,
-    TestTimeout,
+    ProbeError,
+    RadioError,
+    SupplyTripError,
     WaitTimeout,
+    WrongChipError,
 )
 
 
@@ -62,21 +71,72 @@ class Cause(StrEnum):
     CRASH = "crash"
 
 
-def hidden_assertion(raised: BaseException) -> AssertionError | None:
-    """The assertion that a fault of the bench covers, as one of a clean-up does that follows it.
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """What an exception of this type says: `who` can have caused it, and so its `cause`.
 
-    An instrument's fault covers it rightly: what a board does without its supply says nothing about it.
+    `lasting` is what a device can have been left in: its protection, its flash. That is the product's also
+    where a test only meets it in its setup, before the baseline is installed, so no repetition wipes it out.
     """
-    if isinstance(raised, InstrumentError) or not isinstance(raised, BenchError | NotApplicable):
+
+    type: type[BaseException]
+    who: str
+    cause: Cause
+    lasting: bool = False
+
+
+BLAME = (
+    Blame(DeviceAnswer, "the device: it has answered, and not as it must", Cause.PRODUCT),
+    Blame(NotApplicable, "nobody: the board, by its files, cannot do it", Cause.NOT_APPLICABLE),
+    Blame(Inconclusive, "nobody knows; a repetition would conclude no more", Cause.OTHER),
+    Blame(LockedError, "a device that has locked itself", Cause.DEVICE, lasting=True),
+    Blame(FlashError, "a device whose flash does not keep what is written to it", Cause.DEVICE, lasting=True),
+    Blame(WrongChipError, "a device whose layout of the flash has changed", Cause.DEVICE, lasting=True),
+    Blame(ProbeError, "a device that the probe loses", Cause.DEVICE),
+    Blame(ConsoleError, "a device whose own USB port goes away", Cause.DEVICE),
+    Blame(RadioError, "a device whose modem tells no signal, or does not answer", Cause.DEVICE),
+    Blame(DeviceError, "a device that does not answer", Cause.DEVICE),
+    Blame(WaitTimeout, "a device that does not do what is waited for, or hangs", Cause.DEVICE),
+    Blame(MeasurementError, "a device whose current gives no number", Cause.DEVICE),
+    Blame(SupplyTripError, "a device that draws too much", Cause.DEVICE),
+    Blame(NoReadingError, "a device that draws what no range takes", Cause.DEVICE),
+    Blame(BenchError, "the bench: its files, instruments, server, disk", Cause.BENCH),
+    Blame(MemoryError, "the bench's PC", Cause.BENCH),
+)
+"""Exception -> who can have caused it. The first row that fits counts; whatever fits none is OTHER."""
+EXHAUSTED = frozenset(
+    getattr(errno, name)
+    for name in ("EMFILE", "ENFILE", "ENOSPC", "EDQUOT", "EFBIG", "ENOMEM", "ENOBUFS")
+    if hasattr(errno, name)
+)
+"""What the bench's PC has run out of: file descriptors, disk, memory. No device can have caused it."""
+
+
+def blame_of(raised: BaseException) -> Blame | None:
+    """The row of the table for an exception; None where nothing is known of it."""
+    return next((row for row in BLAME if isinstance(raised, row.type)), None)
+
+
+def before(raised: BaseException) -> Iterator[BaseException]:
+    """What was being handled when it was raised, and what before that; `from None` hides nothing here."""
+    seen = {id(raised)}
+    one = raised.__cause__ or raised.__context__
+    while one is not None and id(one) not in seen:
+        yield one
+        seen.add(id(one))
+        one = one.__cause__ or one.__context__
+
+
+def hidden_assertion(raised: BaseException) -> AssertionError | None:
+    """The assertion that something else covers, as a fault of a clean-up does that follows it."""
+    if not isinstance(raised, BenchError | NotApplicable):
         return None
-    seen: set[int] = set()
-    before: BaseException | None = raised
-    while before is not None and id(before) not in seen:
-        if isinstance(before, AssertionError):
-            return before
-        seen.add(id(before))
-        before = before.__cause__ or (None if before.__suppress_context__ else before.__context__)
-    return None
+    return next((one for one in before(raised) if isinstance(one, AssertionError)), None)
+
+
+def is_exhausted(raised: BaseException) -> bool:
+    """Whether the bench's PC has run out of something, by this exception alone."""
+    return isinstance(raised, MemoryError) or (isinstance(raised, OSError) and raised.errno in EXHAUSTED)
 
 
 def cause_of(raised: BaseException | None) -> Cause:
@@ -87,15 +147,23 @@ def cause_of(raised: BaseException | None) -> Cause:
         found = {cause_of(one) for one in raised.exceptions}
         ranked = (Cause.PRODUCT, Cause.OTHER, Cause.DEVICE, Cause.BENCH)
         return next((cause for cause in ranked if cause in found), Cause.OTHER)
-    if isinstance(raised, AssertionError | DeviceAnswer) or hidden_assertion(raised) is not None:
-        return Cause.PRODUCT
-    if isinstance(raised, DeviceError | WaitTimeout) and not isinstance(raised, TestTimeout):
-        return Cause.DEVICE
-    if isinstance(raised, Inconclusive):  # a repetition would conclude no more
-        return Cause.OTHER
-    if isinstance(raised, BenchError):
+    if is_exhausted(raised):
         return Cause.BENCH
-    return Cause.NOT_APPLICABLE if isinstance(raised, NotApplicable) else Cause.OTHER
+    if isinstance(raised, AssertionError):  # of a bench that had run out of something it judges nothing
+        return Cause.OTHER if any(is_exhausted(one) for one in before(raised)) else Cause.PRODUCT
+    if hidden_assertion(raised) is not None:
+        # what a board does without its supply says nothing about it, and a repetition does not unsay it
+        return Cause.DEVICE if isinstance(raised, InstrumentError) else Cause.PRODUCT
+    row = blame_of(raised)
+    return Cause.OTHER if row is None else row.cause
+
+
+def is_lasting(raised: BaseException | None) -> bool:
+    """Whether a device can have been left in what was met, see `Blame`."""
+    if isinstance(raised, BaseExceptionGroup):
+        return any(is_lasting(one) for one in raised.exceptions)
+    row = None if raised is None else blame_of(raised)
+    return row is not None and row.lasting
 
 
 OF_THE_BENCH = frozenset({Cause.BENCH, Cause.DEVICE})
@@ -109,6 +177,7 @@ class Phase:
     when: str
     cause: Cause
     message: str = ""
+    lasting: bool = False
 
 
 @dataclass(slots=True)
@@ -135,9 +204,12 @@ class Attempt:
     def forgettable(self) -> bool:
         """Whether a repetition may wipe it out: no fault in it can have been the product's.
 
-        In setup the freshly installed baseline runs; what is silent there is not what is tested.
+        In setup the freshly installed baseline runs; what is silent there is not what is tested. What a
+        device can have been left in is met there too, and is not forgotten.
         """
-        return self.only_the_bench and all(p.cause is Cause.BENCH or p.when == "setup" for p in self.faults)
+        return self.only_the_bench and all(
+            p.cause is Cause.BENCH or (p.when == "setup" and not p.lasting) for p in self.faults
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,12 +44,7 @@ def load_image(path: Path, *, container: str, slot_size: int | None = None) -> F
     Raises `ImageError` when the file is missing, is no image, is one of another container, or is
     larger than the slot.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ImageError(
-            f"image {path} cannot be read: {error.strerror}", help="correct the path in the bench file"
-        ) from None
+    data = read_file(path)
     try:
         version = CONTAINERS[container](data).version
     except ImageError as error:
@@ -62,6 +57,19 @@ def load_image(path: Path, *, container: str, slot_size: int | None = None) -> F
             help="build a smaller image, or correct the flash map in the board file",
         )
     return FirmwareImage(data, container, version, path)
+
+
+def read_file(path: Path) -> bytes:
+    """A firmware file, read once: what is flashed and what is hashed are the same bytes.
+
+    Raises `ImageError`.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError(
+            f"image {path} cannot be read: {error.strerror}", help="correct the path in the bench file"
+        ) from None
 
 
 def _other_container(data: bytes, container: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,15 +10,27 @@ from pathlib import Path
 
 from bench.errors import NotApplicable
 from bench.firmware.corrupt import flip_body_bit, padded, replaced
-from bench.firmware.image import FirmwareImage
+from bench.firmware.image import FirmwareImage, read_file
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FactoryPart:
-    """Something below the application: bootloader, partition table. `address` is the chip's own."""
+    """Something below the application: bootloader, partition table. `address` is the chip's own.
+
+    The file is read once, and `data` is what is flashed: whatever becomes of the file meanwhile, the hash
+    in the ledger is that of what was on the board. Raises `ImageError`.
+    """
 
     address: int
     path: Path
+    data: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", read_file(self.path))
+
+    @cached_property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from bench.config.process import ProcessImage
 from bench.errors import ImageError
 from bench.firmware import esp32_layout, mcuboot
 from bench.firmware.factory import Extent, misplaced
-from bench.firmware.image import FirmwareImage, load_image
+from bench.firmware.image import FirmwareImage, load_image, read_file
 from bench.firmware.image_set import FactoryPart, ImageSet
 
 OPAQUE = "package"
@@ -51,13 +51,13 @@ def load_images(board_type: BoardType, board: BoardSettings, work: Path) -> Imag
         limit=slot,
         slot_size=min(board_type.regions[name].size for name in board_type.firmware.slots),
         variants={
-            name: FirmwareImage(_read(path), container, new.version, path)
+            name: FirmwareImage(read_file(path), container, new.version, path)
             if name in DERIVED  # packages that no board takes: they may be anything
             else load_image(path, container=container, slot_size=slot)
             for name, path in variants.items()
         },
         components=_components(components),
-        signing_key=None if signing_key is None else _read(signing_key),
+        signing_key=None if signing_key is None else read_file(signing_key),
     )
     _spare_counter(images, board_type)
     return images
@@ -91,7 +91,7 @@ def _factory(items: Iterable[tuple[str, Path]]) -> tuple[FactoryPart, ...]:
 
 def _placed(parts: tuple[FactoryPart, ...], board_type: BoardType) -> tuple[FactoryPart, ...]:
     """The same parts. Raises `ImageError` where one cannot lie where it is to lie."""
-    extents = [Extent(str(p.path), p.address, p.address + len(_read(p.path))) for p in parts]
+    extents = [Extent(str(p.path), p.address, p.address + len(p.data)) for p in parts]
     for extent, reason, cure in misplaced(extents, board_type):
         raise ImageError(f"factory part {extent.name} {reason}", help=cure)
     if board_type.driver == "esp32":
@@ -107,7 +107,7 @@ def load_packages(process: ProcessType) -> ImageSet:
         update=_package(images.update),
         limit=images.limit or 0,
         variants={
-            name: FirmwareImage(_read(path), OPAQUE, images.update.version, path)
+            name: FirmwareImage(read_file(path), OPAQUE, images.update.version, path)
             for name, path in images.variants.items()
         },
         components=_components(images.components),
@@ -116,18 +116,9 @@ def load_packages(process: ProcessType) -> ImageSet:
 
 def _components(files: Mapping[str, Path]) -> dict[str, FirmwareImage]:
     """Packages that only the device can read; their versions are for the device to tell."""
-    return {name: FirmwareImage(_read(path), OPAQUE, "", path) for name, path in files.items()}
+    return {name: FirmwareImage(read_file(path), OPAQUE, "", path) for name, path in files.items()}
 
 
 def _package(image: ProcessImage) -> FirmwareImage:
-    data = b"" if image.file is None else _read(image.file)
+    data = b"" if image.file is None else read_file(image.file)
     return FirmwareImage(data, OPAQUE, image.version, image.file)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ImageError(
-            f"image {path} cannot be read: {error.strerror}", help="correct the path in the board file"
-        ) from None

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import LedgerError, ReportError
-from bench.evidence import allure_categories
+from bench.evidence import allure_categories, allure_check
 from bench.evidence.allure_check import NODE_LABEL, RUN_LABEL
 from bench.evidence.allure_run import EXECUTOR
-from bench.evidence.ledger import FILE, RUNS, read
+from bench.evidence.ledger import FILE, RUNS, Record, read
+from bench.evidence.raw_results import Places, changed, places_of
 from bench.evidence.run_summary import summary
-from bench.evidence.run_verdict import RunVerdict, judge_run
+from bench.evidence.run_verdict import RunVerdict, attempts_of, judge_run
 from bench.report import history
 from bench.report.allure import VERSION, find_allure
 from bench.report.offline import take_out_analytics
@@ -43,7 +44,8 @@ class Results:
         """Names the run, also in the trend of later reports."""
         if self.verdict is None:
             return f"{self.run or self.folder.name}: no ledger, no verdict"
-        return f"{self.verdict.decision}: run {self.run}"
+        first = "; ".join(text.partition(":")[0] for text in self.verdict.first)
+        return f"{f'{first}: ' if first else ''}{self.verdict.decision}: run {self.run}"
 
 
 def results_in(folder: Path) -> Results:
@@ -63,10 +65,37 @@ def results_in(folder: Path) -> Results:
         )
     run = next(iter(runs), "")
     try:
-        verdict = judge_run(read(home / RUNS / run / FILE)) if run else None
+        record = read(home / RUNS / run / FILE) if run else None
     except LedgerError:
-        verdict = None
+        record = None
+    verdict = None if record is None else judge_run(record)
+    if record is not None:
+        _check_unchanged(record, home / RUNS / run, allure)
     return Results(home, allure, frozenset(node for _, node in rows), run, verdict)
+
+
+def _check_unchanged(record: Record, run: Path, allure: Path) -> None:
+    """Results that are not those of the ledger are not shown. Raises `ReportError`."""
+    written = [line for line in record.lines if line["kind"] == "results"]
+    if not written:  # it was killed: what there is of it was not listed
+        found = allure_check.differences(allure, run.name, attempts_of(record.lines))
+    else:
+        places = places_of(run, written[-1].get("allure"))
+        places = Places(places.ledger, places.results, allure)
+        files = {name: sha for name, sha in written[-1]["files"].items() if name.startswith("allure/")}
+        found = changed(places, files)
+        listed = {name.removeprefix("allure/") for name in files}
+        found += [
+            f"allure/{file.name} was added"
+            for file in sorted(allure.glob("*-result.json"))
+            if file.name not in listed
+        ]
+    if found:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        raise ReportError(
+            f"{allure}: differs from the ledger of run {run.name}: {found[0]}{more}",
+            help="a report of changed results says nothing: run again",
+        )
 
 
 def _row(file: Path) -> tuple[str, str]:

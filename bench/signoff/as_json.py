@@ -14,11 +14,11 @@ from bench.signoff.run import Board, Product, Run
 from bench.signoff.tests import WAIVED, TestRow
 from bench.signoff.waivers import Judged
 
-SCHEMA = 1
+SCHEMA = 2
 """Rises with every change after which a reader of the former form could misunderstand."""
 
 
-def as_json(found: Assessment, doubts: Sequence[str]) -> dict[str, Any]:
+def as_json(found: Assessment, doubts: Sequence[str], known: Sequence[str] = ()) -> dict[str, Any]:
     """Everything that follows from the files of the runs, so that a receiver can compute it again."""
     names = {product: str(product) for product in found.products}
     return {
@@ -27,11 +27,14 @@ def as_json(found: Assessment, doubts: Sequence[str]) -> dict[str, Any]:
         "decision": found.decision.value,
         "meaning": MEANING[found.decision],
         "virtual": found.virtual,
+        "first": list(found.first),
         "exit_status": found.decision.exit_status,
         "why": list(found.why),
         "doubts": list(doubts),
+        "known": list(known),
         "attention": list(found.attention),
         "omitted": list(found.omitted),
+        "released_as": found.released,
         "counts": {
             "planned": found.planned,
             "ran": found.ran,
@@ -81,10 +84,34 @@ def _run(run: Run) -> dict[str, Any]:
         "python": begin.get("python"),
         "platform": begin.get("platform"),
         "packages": begin.get("packages"),
+        "product": begin.get("product"),
+        "firmware_revision": begin.get("firmware_revision"),
+        "options": begin.get("options") or {},
+        "variables": begin.get("variables") or {},
+        "plugins": list(begin.get("plugins") or ()),
+        "findings": [dataclasses.asdict(one) for one in run.verdict.findings],
+        "ran": _ran(run),
         "boards": [_board(board) for board in run.boards.values()],
         "instruments": [dataclasses.asdict(one) for one in run.instruments.values()],
         "files": len(run.files or ()),
     }
+
+
+def _ran(run: Run) -> dict[str, Any]:
+    """The code that ran, of all processes together; every file is in the ledger."""
+    return {
+        "checkouts": _together(run, "checkouts"),
+        "distributions": _together(run, "distributions"),
+        "read": _together(run, "read"),
+        "files": len(_together(run, "files")),
+    }
+
+
+def _together(run: Run, what: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for line in run.ran:
+        found |= line.get(what) or {}
+    return dict(sorted(found.items()))
 
 
 def _board(board: Board) -> dict[str, Any]:

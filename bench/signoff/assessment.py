@@ -20,8 +20,6 @@ from bench.signoff.waivers import Judged, State, Waiver, judge
 
 NARROW = 0.05
 """Share of a limit that is left, below which a figure is told on the first page."""
-NAMED = 8
-"""Requirements or testcases that a line names there; all are in the JSON."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,10 @@ class Assessment:
     comparison: Comparison | None
     omitted: tuple[str, ...] = ()
     """Testcases of the bench that are in no run's plan, by "FILE::FUNCTION"."""
+    first: tuple[str, ...] = ()
+    """What is said before any decision: no product, or not all of it, was tested."""
+    released: str = ""
+    """The decision of the sign-off that it is compared with."""
 
     @property
     def virtual(self) -> bool:
@@ -65,10 +67,13 @@ def assess(
     waivers: Sequence[Judged | Waiver],
     at: datetime.datetime,
     doubts: Sequence[str] = (),
+    known: Sequence[str] = (),
+    released_as: str = "",
 ) -> Assessment:
     """What the runs are worth at the moment `at`.
 
-    `doubts` are reasons that were found elsewhere.
+    `doubts` are reasons that were found elsewhere, `known` what is to be told and was.
+    `released_as` is the decision of the sign-off that `released` are the runs of.
     """
     tests = rows_of(runs)
     products = sorted({product for run in runs for product in run.products})
@@ -86,6 +91,7 @@ def assess(
         and (row.node, row.serial, row.firmware) == (waiver.test, waiver.serial, waiver.firmware)
     }
     cells = matrix(requirements, products, tests, waived, _let_off(used, runs))
+    omitted = _omitted(runs, tests)
     failures, open_tests = reasons.about_tests(tests, waived)
     against = reasons.about_released(runs, released) if released is not None else []
     open_points = [
@@ -95,18 +101,18 @@ def assess(
         *reasons.about_waivers(judged),
         *reasons.about_requirements(cells),
         *reasons.about_figures(runs, tests, waived),
+        *reasons.about_left_out(runs, tests, omitted),
         *against,
     ]
     if not failures and not open_points:
         open_points += _not_understood(runs, waived)
-    comparison = compare(released, runs) if released else None
-    omitted = _omitted(runs, tests)
+    comparison = compare(released, runs, released_as) if released else None
     virtual = any(run.virtual for run in runs)
     return Assessment(
         at=at,
         decision=decide(bool(failures), bool(open_points), virtual, bool(used)),
         why=(*failures, *open_points),
-        attention=tuple(_attention(runs, cells, comparison, omitted)),
+        attention=(*_attention(runs, cells, comparison, omitted), *known),
         runs=tuple(runs),
         products=tuple(products),
         tests=tuple(tests),
@@ -115,6 +121,8 @@ def assess(
         waivers=tuple(judged),
         comparison=comparison,
         omitted=omitted,
+        first=tuple(dict.fromkeys(text for run in runs for text in run.verdict.first)),
+        released=released_as,
     )
 
 
@@ -172,17 +180,22 @@ def _one_a_verdict(texts: Sequence[str]) -> list[str]:
     ]
 
 
-def _some(names: Iterable[str]) -> str:
-    """The first few, each once, and how many more."""
-    each = list(dict.fromkeys(names))
-    more = f" and {len(each) - NAMED} more" if len(each) > NAMED else ""
-    return ", ".join(each[:NAMED]) + more
+def _all(names: Iterable[str]) -> str:
+    """Each once. The first page says how many; nothing is left out further on."""
+    return ", ".join(dict.fromkeys(names))
 
 
 def _attention(
     runs: Sequence[Run], cells: Sequence[Cell], comparison: Comparison | None, omitted: Sequence[str]
 ) -> list[str]:
     told = [
+        f"deviation, excused by the board file of {board.name}: {name}: {text}"
+        for run in runs
+        for board in run.boards.values()
+        for name, text in board.deviations.items()
+    ]
+    told = list(dict.fromkeys(told))
+    told += [
         f"recommended, and not met: {found.requirement}: {found.node}: {found.text}"
         for run in runs
         for found in run.verdict.unmet
@@ -190,15 +203,15 @@ def _attention(
     bare = [c.requirement for c in cells if c.status is Status.NOT_COVERED and not c.is_missing]
     musts = dict.fromkeys(row.id for row in bare if row.strength is Strength.MUST)
     if musts:
-        told.insert(0, f"{len(musts)} musts that this bench has no testcase for: {_some(musts)}")
+        told.append(f"{len(musts)} musts that this bench has no testcase for: {_all(musts)}")
     open_ = [row.id for row in bare if row.strength is not Strength.MUST]
     if open_:
-        told.append(f"recommended or left open, and shown by no test: {_some(open_)}")
+        told.append(f"{len(open_)} recommended or left open, and shown by no test: {_all(open_)}")
     elsewhere = [cell.requirement.id for cell in cells if cell.status is Status.NOT_APPLICABLE]
     if elsewhere:
-        told.append(f"{len(elsewhere)} requirements do not apply, by the board files: {_some(elsewhere)}")
+        told.append(f"{len(elsewhere)} requirements do not apply, by the board files: {_all(elsewhere)}")
     if omitted:
-        told.append(f"{len(omitted)} of the bench's testcases are in no run's plan: {_some(omitted)}")
+        told.append(f"{len(omitted)} of the bench's testcases are in no run's plan: {_all(omitted)}")
     programs = sorted(
         {board.name for run in runs for board in run.boards.values() if board.kind == "process"}
     )
@@ -211,8 +224,8 @@ def _attention(
                 told.append(f"little margin: {figure.test}: {figure.measurement}")
         repeated = [node for node, j in run.verdict.tests.items() if j.attempts > 1]
         if repeated:
-            more = f" and {len(repeated) - 1} more" if len(repeated) > 1 else ""
-            told.append(f"repeated after a fault of the bench: {repeated[0]}{more}")
+            told.append(f"{len(repeated)} tests were repeated: {_all(repeated)}")
+        told += [f"found: {one.node}: {one.text}" for one in run.verdict.findings]
     if comparison is None:
         told.append("not compared with a released run")
     else:

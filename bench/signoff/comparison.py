@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.evidence.measurements import quantity
 from bench.signoff.run import Run
 
 NOTED = 0.05
@@ -36,10 +37,11 @@ class Comparison:
         return [one for one in self.tests if one.before == "PASSED" and one.after != "PASSED"]
 
 
-def compare(before: Sequence[Run], after: Sequence[Run]) -> Comparison:
+def compare(before: Sequence[Run], after: Sequence[Run], decision: str = "") -> Comparison:
+    """`decision` is that of the sign-off that `before` was released by; without one, of its runs."""
     return Comparison(
         runs=tuple(run.id for run in before),
-        decision=" / ".join(str(run.verdict.decision) for run in before),
+        decision=decision or " / ".join(str(run.verdict.decision) for run in before),
         tests=_changes(_verdicts(before), _verdicts(after)),
         figures=_figures(before, after),
         versions=_changes(_versions(before), _versions(after)),
@@ -72,7 +74,9 @@ def _figures(before: Sequence[Run], after: Sequence[Run]) -> tuple[Change, ...]:
             if abs(now.value - was.value) <= NOTED * abs(was.value):
                 continue
             share = f" ({now.value / was.value - 1:+.0%})" if was.value else ""
-            changes.append(Change(key, f"{was.value:.4g} {was.unit}", f"{now.value:.4g} {now.unit}{share}"))
+            changes.append(
+                Change(key, quantity(was.value, was.unit), f"{quantity(now.value, now.unit)}{share}")
+            )
             continue
         changes.append(Change(key, _told(was), _told(now)))
     return tuple(changes)

@@ -10,6 +10,7 @@ manifest.sha256, .sig
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 from bench.errors import LedgerError, SignOffError
 from bench.evidence.ledger import FILE, read
 from bench.evidence.raw_results import Places, places_of
+from bench.signoff.decision import Decision
 from bench.signoff.run import FIGURES, Run, allure_folder_of
 
 PDF, JSON, WAIVERS = "signoff.pdf", "signoff.json", "waivers.toml"
@@ -49,6 +51,19 @@ def places_given(path: Path) -> list[Places]:
             f"{path}: there is no run and no sign-off", help="name a run's folder, results/runs/RUN"
         )
     return [places_of(path.resolve(), allure_folder_of(read(path / FILE)))]
+
+
+def decision_of(path: Path) -> str:
+    """What a sign-off that was released has decided; "" for a run. Raises `SignOffError` for none."""
+    if not (path / JSON).is_file():
+        return ""
+    try:
+        return str(Decision(json.loads((path / JSON).read_text("utf-8"))["decision"]))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as fault:
+        raise SignOffError(
+            f"{path / JSON}: its decision cannot be read: {fault}",
+            help="name the sign-off as it was released",
+        ) from None
 
 
 def empty(folder: Path) -> Path:

@@ -17,6 +17,7 @@ from bench.signoff.as_json import as_json, history_as_json
 from bench.signoff.assessment import Assessment, assess
 from bench.signoff.history import History, neighbours
 from bench.signoff.pdf import write_pdf
+from bench.signoff.record import about_record
 from bench.signoff.run import Run, read_run
 from bench.signoff.unnamed import failed_elsewhere
 
@@ -31,6 +32,9 @@ class Order:
     waivers: Path | None = None
     key: Path | None = None
     history: Path | None = None
+    record: Path | None = None
+    approver: str = ""
+    """Of all runs on the boards, where it is no longer where the runs left it."""
 
 
 def make(order: Order, at: datetime.datetime) -> Assessment:
@@ -47,8 +51,16 @@ def make(order: Order, at: datetime.datetime) -> Assessment:
         doubts += [text for text in history.add(runs) if text not in doubts]
         past = history.past()
     doubts += failed_elsewhere(runs, beside)
-    found = assess(runs, released, given, at, doubts)
-    told = as_json(found, doubts) | {"history": history_as_json(past, found), "signed_with": signed_with}
+    attempts, known = about_record(runs, order.record)
+    told_already = {text.partition(" is not named")[0] for text in doubts}
+    doubts += [text for text in attempts if text.partition(" is not named")[0] not in told_already]
+    released_as = "" if order.against is None else folder.decision_of(order.against)
+    found = assess(runs, released, given, at, doubts, known, released_as)
+    told = as_json(found, doubts, known) | {
+        "history": history_as_json(past, found),
+        "signed_with": signed_with,
+        "approver": order.approver,
+    }
     _write(order, found, told, released or ())
     return found
 
@@ -64,6 +76,8 @@ def _write(order: Order, found: Assessment, told: dict[str, Any], released: Sequ
     try:
         folder.keep(found.runs, part / folder.RAW)
         folder.keep_figures(released, part / folder.RELEASED)
+        if found.released and order.against is not None:
+            shutil.copyfile(order.against / folder.JSON, part / folder.RELEASED / folder.JSON)
         if order.waivers is not None:
             shutil.copyfile(order.waivers, part / folder.WAIVERS)
         (part / folder.JSON).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8", newline="\n")

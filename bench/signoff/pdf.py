@@ -8,13 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.evidence.measurements import in_words
+from bench.evidence.measurements import in_words, quantity
 from bench.signoff.sheet import COLOURS, GREY, Sheet
+from bench.signoff.wording import FURTHER_ON, brief, readable, spoken, tried
 
 SHOWN = 9
 """Reasons on the first page; all of them stand further on."""
 NOTED = 7
 """Further points on the first page."""
+
+EXCUSED = "deviation, excused"
+"""How a line begins about what a board file lets its stack do otherwise."""
 
 Told = Mapping[str, Any]
 
@@ -32,18 +36,21 @@ def write_pdf(told: Told, file: Path) -> None:
     _comparison(sheet, told)
     _history(sheet, told)
     _provenance(sheet, told)
+    _appendix(sheet, told)
     sheet.save(file)
 
 
 def _first_page(sheet: Sheet, told: Told) -> None:
     sheet.add_page()
+    if told["first"]:
+        sheet.strip(told["first"])
     sheet.banner(f"Firmware sign-off · {_where(told)}", told["decision"], told["meaning"])
     sheet.tiles(_tiles(told))
     sheet.facts(_facts(told))
     why = told["why"]
     sheet.heading("Why not GO" if why else "Why")
     if why:
-        sheet.points(why[:SHOWN], COLOURS["NO-GO"])
+        sheet.points([brief(text) for text in why[:SHOWN]], COLOURS["NO-GO"])
         if len(why) > SHOWN:
             sheet.note(f"and {len(why) - SHOWN} more reasons: see Reasons")
     else:
@@ -59,11 +66,26 @@ def _first_page(sheet: Sheet, told: Told) -> None:
             ],
             (14, 12, 44, 20, 12),
         )
-    if told["attention"]:
+    excused = [text for text in told["attention"] if text.startswith(EXCUSED)]
+    if excused:
+        sheet.heading("Deviations that were excused")
+        sheet.points([brief(text) for text in excused], COLOURS["GO WITH WAIVERS"])
+    others = [text for text in told["attention"] if text not in excused]
+    if others:
         sheet.heading("To be known")
-        sheet.points(told["attention"][:NOTED], GREY)
-        if len(told["attention"]) > NOTED:
-            sheet.note(f"and {len(told['attention']) - NOTED} more points: see Reasons")
+        sheet.points([brief(text) for text in others[:NOTED]], GREY)
+        if len(others) > NOTED:
+            sheet.note(f"and {len(others) - NOTED} more points: see Reasons")
+
+
+def _is_brief(told: Told) -> bool:
+    """Whether the first page says all that there is to be said."""
+    whole = [*told["why"], *told["attention"]]
+    return (
+        len(told["why"]) <= SHOWN
+        and len(told["attention"]) <= NOTED
+        and not any(brief(text).endswith(FURTHER_ON) for text in whole)
+    )
 
 
 def _where(told: Told) -> str:
@@ -108,6 +130,11 @@ def _facts(told: Told) -> list[tuple[str, str]]:
             )
         )
         rows.append(("Product", text))
+    names = dict.fromkeys(run["product"] for run in told["runs"] if run["product"])
+    if names:
+        rows.insert(0, ("Sold as", ", ".join(names)))
+    of_firmware = dict.fromkeys(run["firmware_revision"] for run in told["runs"] if run["firmware_revision"])
+    rows.append(("Its sources", ", ".join(of_firmware) or "not given: firmware_revision in [bench]"))
     boards = {f"{board['name']} {board['serial']}": None for run in told["runs"] for board in run["boards"]}
     rows.append(("Boards", ", ".join(boards) or "none known"))
     benches = dict.fromkeys(
@@ -121,7 +148,10 @@ def _facts(told: Told) -> list[tuple[str, str]]:
         for run in told["runs"]
     )
     rows.append(("Bench sources", ", ".join(sources)))
+    tries = dict.fromkeys("; ".join(tried(run["options"])) for run in told["runs"] if run["options"])
+    rows.append(("Tried", "\n".join(tries) or "not known"))
     rows.append(("Made", f"{_minute(told['made'])} UTC, computed from the ledgers of the runs"))
+    rows.append(("Approved by", told["approver"] or "nobody is named (--approver)"))
     rows.append(("Signed with", told["signed_with"] or "not signed"))
     return rows
 
@@ -199,30 +229,26 @@ def _shown_by(tests: Sequence[Told]) -> str:
 
 def _reasons(sheet: Sheet, told: Told) -> None:
     odd = [row for row in told["tests"] if row["shown"] not in ("PASSED", "NOT_APPLICABLE")]
-    if not (len(told["why"]) > SHOWN or len(told["attention"]) > NOTED or odd):
+    short = _is_brief(told)
+    if short and not odd:
         return
     sheet.chapter("Reasons")
-    if len(told["why"]) > SHOWN:
-        sheet.points(told["why"], COLOURS["NO-GO"])
-    if len(told["attention"]) > NOTED:
-        sheet.heading("To be known")
-        sheet.points(told["attention"], GREY)
+    if not short:
+        sheet.points([spoken(text) for text in told["why"]], COLOURS["NO-GO"])
+        if told["attention"]:
+            sheet.heading("To be known")
+            sheet.points(told["attention"], GREY)
     if odd:
         sheet.heading("Tests that did not pass")
         sheet.table(
             ("test", "board", "verdict", "reason"),
-            [(row["node"], row["serial"], _verdict(row), _short(row["reason"])) for row in odd],
+            [(row["node"], row["serial"], _verdict(row), readable(row["reason"])) for row in odd],
             (50, 16, 18, 36),
         )
 
 
 def _verdict(row: Told) -> str:
     return f"WAIVED by {row['waiver']}\n({row['verdict']})" if row["waiver"] else row["verdict"]
-
-
-def _short(text: str, limit: int = 240) -> str:
-    first = text.partition("\n")[0].strip()
-    return first if len(first) <= limit else f"{first[:limit]}..."
 
 
 def _waivers(sheet: Sheet, told: Told) -> None:
@@ -250,8 +276,8 @@ def _measurements(sheet: Sheet, told: Told) -> None:
     rows = [
         (
             f"{row['test']}\n{row['name']}",
-            f"{row['value']:.4g} {row['unit']}",
-            "" if row["limit"] is None else f"{row['limit']:.4g} {row['unit']}",
+            quantity(row["value"], row["unit"]),
+            "" if row["limit"] is None else quantity(row["limit"], row["unit"]),
             "" if row["margin"] is None else in_words(row["margin"]),
             "" if row["limit"] is None else "PASSED" if row["within"] else "FAILED",
         )
@@ -294,6 +320,13 @@ def _history(sheet: Sheet, told: Told) -> None:
         sheet.note("changes: of the verdict from a run to the next with the same firmware")
 
 
+def _appendix(sheet: Sheet, told: Told) -> None:
+    """Every test, so that nothing is only counted."""
+    sheet.chapter("Appendix: every test")
+    rows = [(row["node"], row["serial"], row["transport"], _verdict(row)) for row in told["tests"]]
+    sheet.table(("test", "board", "way", "verdict"), rows, (72, 18, 14, 18))
+
+
 def _provenance(sheet: Sheet, told: Told) -> None:
     sheet.chapter("Provenance")
     for run in told["runs"]:
@@ -307,10 +340,17 @@ def _provenance(sheet: Sheet, told: Told) -> None:
                 ("Bench sources", _revision(run)),
                 ("Testcases", _revision(testcases)),
                 ("Seed", str(run["seed"])),
+                ("Tried", "\n".join(tried(run["options"])) or "not known"),
+                ("Code that ran", _code(run["ran"])),
+                ("Plug-ins", ", ".join(run["plugins"]) or "not known"),
+                *(("Variables", f"{name}={value}") for name, value in run["variables"].items()),
                 ("PC", f"{run['platform']}, Python {run['python']}"),
                 ("Raw results", f"{run['files']} files, all in the manifest"),
             ]
         )
+        if run["findings"]:
+            sheet.heading("Findings")
+            sheet.table(("test", "found"), [(one["node"], one["text"]) for one in run["findings"]], (50, 70))
         for board in run["boards"]:
             _board(sheet, board)
         if run["instruments"]:
@@ -320,6 +360,16 @@ def _provenance(sheet: Sheet, told: Told) -> None:
             sheet.table(("instrument", "identification", "calibration due"), rows, (20, 76, 24))
         sheet.heading("Packages")
         sheet.small(", ".join(f"{name} {version}" for name, version in (run["packages"] or {}).items()))
+        sheet.heading("Distributions that ran, SHA-256 of their RECORD")
+        held = run["ran"]["distributions"].items()
+        sheet.small(", ".join(f"{name} {one['version']} {one['record'][:16]}" for name, one in held))
+
+
+def _code(ran: Told) -> str:
+    trees = [f"{name} at {one['revision']}" for name, one in ran["checkouts"].items()]
+    return "\n".join(
+        [*trees, f"{ran['files']} files of it, {len(ran['distributions'])} installed distributions by RECORD"]
+    )
 
 
 def _revision(state: Mapping[str, Any]) -> str:

@@ -57,9 +57,15 @@ def _about(run: Run, at: datetime.datetime) -> Iterator[str]:
             for one in run.instruments.values()
             if one.calibration_due is None
         )
+    twice = [name for name, n in Counter(_serial(b) for b in run.boards.values()).items() if n > 1]
+    yield from (f"several boards have the serial number {serial!r}" for serial in twice)
     if run.begin.get("bench_sha256") is None:
         yield "the bench file is not known"
     yield from changed(run.places, run.files or {})
+
+
+def _serial(board: Board) -> str:
+    return board.serial.strip().casefold()
 
 
 def _about_passes(run: Run) -> Iterator[str]:
@@ -76,7 +82,13 @@ def _about_sources(run: Run) -> Iterator[str]:
         if not isinstance(state, dict) or state.get("git_revision") is None:
             yield f"{whose} are of no known revision"
         elif state.get("git_dirty") is not False:
-            yield f"{whose} differ from their revision {state['git_revision'][:12]} (dirty)"
+            named = ", ".join(state.get("git_differs") or ())
+            differs = f"{whose} differ from their revision {state['git_revision'][:12]} (dirty)"
+            yield f"{differs}: {named}" if named else differs
+    if not run.ran:
+        yield "it does not say what ran: it was not seen to end"
+    for text in dict.fromkeys(text for line in run.ran for text in line.get("differs", ())):
+        yield f"not what is signed: {text}"
 
 
 def _about_board(board: Board) -> Iterator[str]:
@@ -126,6 +138,23 @@ def about_requirements(cells: Iterable[Cell]) -> list[str]:
 
 def about_waivers(judged: Iterable[Judged]) -> list[str]:
     return [f"waiver {one.id} is refused: {one.why}" for one in judged if one.state is State.REFUSED]
+
+
+def about_left_out(runs: Sequence[Run], tests: Sequence[TestRow], omitted: Sequence[str]) -> list[str]:
+    """What the bench has and no run has tried: boards of its file, testcases of its own.
+
+    Testcases of a project's own are held against nothing but the requirements; those of the bench are known.
+    """
+    real = [run for run in runs if not run.virtual]  # a virtual bench releases nothing, and says so first
+    tested = {board.serial for run in runs for board in run.boards.values()}
+    tested &= {row.serial for row in tests if row.verdict is not Verdict.NOT_RUN}
+    without = {name: serial for run in real for name, serial in run.named if serial not in tested}
+    why = [f"LEFT OUT: board {name} ({serial}) of the bench file" for name, serial in sorted(without.items())]
+    known = {name for run in runs for name in run.testcases}
+    planned = {row.node.partition("[")[0].rpartition("/")[2] for row in tests}
+    if real and omitted and known & planned:
+        why.append(f"LEFT OUT: {len(omitted)} of {len(known)} testcases of the bench: {', '.join(omitted)}")
+    return why
 
 
 def about_figures(runs: Iterable[Run], tests: Iterable[TestRow], waived: Collection[TestRow]) -> list[str]:

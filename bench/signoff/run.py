@@ -61,6 +61,8 @@ class Board:
     images: Mapping[str, Image]
     asks_modem: bool
     modem: Mapping[str, str | None] | None = None
+    deviations: Mapping[str, str] = field(default_factory=dict)
+    """What its board file excuses, by name."""
 
     @property
     def product(self) -> Product:
@@ -110,6 +112,10 @@ class Run:
     files: Mapping[str, str] | None
     figures: tuple[Figure, ...] = ()
     faults: tuple[str, ...] = field(default=())
+    ran: tuple[Line, ...] = ()
+    """What each of its processes has run: modules, distributions, files."""
+    named: tuple[tuple[str, str], ...] = ()
+    """Name and serial number of every board of its bench file."""
 
     @property
     def products(self) -> frozenset[Product]:
@@ -132,7 +138,16 @@ def run_of(record: Record, places: Places) -> Run:
     """Raises `LedgerError` when its lines are not those of a ledger of this bench."""
     try:
         return _run_of(record, places)
-    except (KeyError, TypeError, ValueError, AttributeError) as fault:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        IndexError,
+        OverflowError,
+        OSError,
+        RecursionError,
+    ) as fault:
         raise LedgerError(
             f"{places.ledger}: the ledger cannot be understood: {type(fault).__name__}: {fault}",
             help="sign off with the bench that made the run",
@@ -182,6 +197,12 @@ def _run_of(record: Record, places: Places) -> Run:
         files=files,
         figures=figures,
         faults=(*faults, *lost),
+        ran=tuple(_of_kind(lines, "sources")),
+        named=tuple(
+            (str(row["name"]), str(row["serial"]))
+            for line in _of_kind(lines, "plan")
+            for row in line.get("boards", ())
+        ),
     )
 
 
@@ -212,6 +233,7 @@ def _boards(stated: Mapping[str, Any], modems: list[Line]) -> dict[str, Board]:
             file_sha256=row["file_sha256"],
             images={of: Image(one["version"], one["sha256"]) for of, one in row["images"].items()},
             asks_modem=row["modem"],
+            deviations=dict(row.get("deviations") or {}),
             modem={key: told[name][key] for key in ("serial", "firmware")} if name in told else None,
         )
         for name, row in stated.items()

@@ -56,7 +56,8 @@ class Sheet:
 
     def banner(self, above: str, decision: str, below: str) -> None:
         """The decision, to be read from the other end of the room."""
-        pdf, top, height = self._pdf, MARGIN - 4, 34.0
+        pdf, height = self._pdf, 34.0
+        top = max(MARGIN - 4, pdf.get_y()) if pdf.get_y() > MARGIN else MARGIN - 4
         pdf.set_fill_color(*COLOURS[decision])
         pdf.rect(MARGIN, top, self._width, height, style="F")
         pdf.set_text_color(255, 255, 255)
@@ -66,6 +67,18 @@ class Sheet:
             pdf.cell(self._width - 12, size * 0.45, text)
         pdf.set_xy(MARGIN, top + height + 4)
         pdf.set_text_color(*BLACK)
+
+    def strip(self, texts: Sequence[str]) -> None:
+        """What is said before anything else, white on black."""
+        pdf = self._pdf
+        pdf.set_xy(MARGIN, MARGIN - 4)
+        pdf.set_fill_color(*BLACK)
+        pdf.set_text_color(255, 255, 255)
+        pdf.set_font(FAMILY, "B", 10)
+        for text in texts:
+            pdf.multi_cell(0, 6.5, f" {text}", new_x=XPos.LMARGIN, new_y=YPos.NEXT, align="L", fill=True)
+        pdf.set_text_color(*BLACK)
+        pdf.ln(2)
 
     def tiles(self, tiles: Sequence[tuple[str, str, str]]) -> None:
         """Figures side by side: the figure, what it is, and whose colour it has."""
@@ -78,6 +91,8 @@ class Sheet:
             pdf.rect(left, top, width, height, style="F")
             pdf.set_text_color(*COLOURS.get(of, BLACK))
             pdf.set_font(FAMILY, "B", 15)
+            if pdf.get_string_width(figure) > width - 3:
+                pdf.set_font(FAMILY, "B", 15 * (width - 3) / pdf.get_string_width(figure))
             pdf.set_xy(left, top + 2.2)
             pdf.cell(width, 7, figure, align="C")
             pdf.set_text_color(*GREY)
@@ -117,11 +132,10 @@ class Sheet:
         self._pdf.multi_cell(0, 4, text, new_x=XPos.LMARGIN, new_y=YPos.NEXT, align="L")
 
     def points(self, texts: Sequence[str], colour: Colour) -> None:
-        """A list; each of at most three lines."""
+        """A list; each as long as it is."""
         pdf = self._pdf
         for text in texts:
-            first = " ".join(text.split())
-            shown = first if len(first) <= 330 else f"{first[:330]}..."
+            shown = " ".join(text.split())
             pdf.set_font(FAMILY, "", 8.5)
             pdf.set_text_color(*colour)
             pdf.cell(4, 4.6, "■")

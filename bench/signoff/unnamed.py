@@ -4,27 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from bench.evidence.attempt import is_mended
 from bench.signoff.run import Product, Run
-from bench.signoff.tests import TestRow, rows_of
-
-Tested = tuple[Product | None, str, str]
-"""What was tested by what: the product, and the revisions of bench and testcases."""
+from bench.signoff.tests import rows_of
 
 
 def failed_elsewhere(runs: Sequence[Run], others: Iterable[Run]) -> list[str]:
     """One line for each run that is not among `runs` and in which their product failed the same testcases.
 
-    A run of other images or testcases, of testcases that nobody can know again (dirty), or of a virtual
-    bench says nothing about them.
+    A run of other images, of other testcases (see `bench.evidence.attempt`), or of a virtual bench says
+    nothing about them.
     """
     named = {run.id for run in runs}
-    asked = {_tested(run, row) for run in runs for row in rows_of([run])}
+    asked: dict[tuple[Product | None, str], list[Run]] = {}
+    for run in runs:
+        for row in rows_of([run]):
+            asked.setdefault((row.product, row.node), []).append(run)
     found: dict[str, str] = {}
     for run in others:
-        if run.id in named or run.virtual or not _of_known_revision(run):
+        if run.id in named or run.virtual:
             continue
         failed = [
-            row for row in rows_of([run]) if row.verdict.speaks_against_product and _tested(run, row) in asked
+            row
+            for row in rows_of([run])
+            if row.verdict.speaks_against_product
+            and any(
+                not is_mended(run.begin, one.begin, row.node)
+                for one in asked.get((row.product, row.node), ())
+            )
         ]
         if failed:
             more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
@@ -33,17 +40,3 @@ def failed_elsewhere(runs: Sequence[Run], others: Iterable[Run]) -> list[str]:
                 f"{failed[0].verdict}: {failed[0].node}{more}"
             )
     return list(found.values())
-
-
-def _tested(run: Run, row: TestRow) -> Tested:
-    return (row.product, *_revisions(run))
-
-
-def _revisions(run: Run) -> tuple[str, str]:
-    testcases = run.begin.get("testcases") or {}
-    return str(run.begin.get("git_revision")), str(testcases.get("git_revision"))
-
-
-def _of_known_revision(run: Run) -> bool:
-    states = (run.begin, run.begin.get("testcases") or {})
-    return all(one.get("git_revision") and one.get("git_dirty") is False for one in states)

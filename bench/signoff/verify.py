@@ -15,6 +15,7 @@ from bench.signoff.as_json import SCHEMA, as_json
 from bench.signoff.assessment import assess
 from bench.signoff.decision import Decision
 from bench.signoff.reasons import AHEAD
+from bench.signoff.received import faults_of, json_of
 from bench.signoff.run import read_run
 from bench.signoff.waivers import State
 
@@ -22,7 +23,7 @@ DIFFERS = 3
 """Exit status of a sign-off that is not as it was made."""
 NOT_KNOWN = Decision.INCONCLUSIVE.exit_status
 """Exit status of one that holds, of which nobody can tell who made it."""
-SAID_ELSEWHERE = ("history", "signed_with")
+SAID_ELSEWHERE = ("history", "signed_with", "approver")
 """Keys that do not follow from the files of the runs."""
 
 
@@ -52,6 +53,9 @@ def verify(path: Path, allowed: Path | None, now: datetime.datetime) -> Checked:
 
     Raises `SignOffError` when ssh-keygen is needed and missing.
     """
+    misplaced = faults_of(path)
+    if misplaced:  # nothing of it is opened
+        return Checked(tuple(misplaced), None, None, False)
     found = manifest.differences(path)
     sealed, listed = path / manifest.SIGNATURE, path / manifest.MANIFEST
     signed = sealed.is_file()
@@ -65,12 +69,15 @@ def verify(path: Path, allowed: Path | None, now: datetime.datetime) -> Checked:
     if allowed is not None and not signed:
         found.append(f"{manifest.SIGNATURE} is missing: it is not signed")
     try:
-        told = json.loads((path / folder.JSON).read_text("utf-8"))
+        told = json_of(path / folder.JSON)
         decision = Decision(told["decision"])
-    except (OSError, ValueError, TypeError, KeyError) as fault:
+    except (OSError, ValueError, TypeError, KeyError, MemoryError) as fault:
         return Checked((*found, f"{folder.JSON} cannot be read: {fault}"), signer, None, signed)
     found += _computed_again(path, told, now)
-    since = () if found else tuple(_expired_since(told, now))
+    try:
+        since = () if found else tuple(_expired_since(told, now))
+    except (TypeError, KeyError) as fault:
+        found, since = [f"{folder.JSON} cannot be understood: {fault}"], ()
     return Checked(tuple(found), signer, decision, signed, since)
 
 
@@ -97,6 +104,7 @@ def _computed_again(path: Path, told: dict[str, Any], now: datetime.datetime) ->
         compared = folder.runs_in(path / folder.RELEASED)
         given = waivers.load(path / folder.WAIVERS) if (path / folder.WAIVERS).is_file() else []
         doubts = [str(text) for text in told["doubts"]]
+        known = [str(text) for text in told["known"]]
         again = as_json(
             assess(
                 [read_run(runs[name]) for name in named],
@@ -104,12 +112,15 @@ def _computed_again(path: Path, told: dict[str, Any], now: datetime.datetime) ->
                 given,
                 at,
                 doubts,
+                known,
+                folder.decision_of(path / folder.RELEASED),
             ),
             doubts,
+            known,
         )
     except (BenchError, ConfigError, OSError) as fault:
         return [str(fault).partition("\n")[0]]
-    except (ValueError, TypeError, KeyError, AttributeError) as fault:
+    except Exception as fault:  # whatever somebody has written there: it is not what a bench writes
         return [f"{folder.JSON} cannot be understood: {type(fault).__name__}: {fault}"]
     fresh = json.loads(json.dumps(again))
     keys = [key for key in (*fresh, *told) if key not in SAID_ELSEWHERE]

@@ -24,6 +24,16 @@ from bench.requirements import Requirement
 from bench.signoff.tests import TestRow
 
 HELP = "docs/signoff.md says what a waiver file holds"
+LONGEST = datetime.timedelta(days=366)
+"""For how long somebody can answer for a failure, from the day of the sign-off."""
+NOBODY = frozenset(
+    {
+        *("x", "xx", "xxx", "n/a", "na", "none", "nobody", "unknown", "tbd", "todo", "test", "-", "?"),
+        *("me", "you", "somebody", "someone", "anonymous", "admin", "root", "approver", "manager", "team"),
+    }
+)
+
+"""What stands in a form when no one has signed it."""
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
@@ -43,6 +53,11 @@ class Waiver(Table):
     def _exact(self) -> Self:
         if (self.test is None) == (self.requirement is None):
             raise ValueError("give one of test and requirement")
+        if self.approver.casefold().strip(" .!") in NOBODY or sum(map(str.isalpha, self.approver)) < 3:
+            raise ValueError(f"approver {self.approver!r} is nobody: give a person's name")
+        words = [word for word in re.split(r"\W+", self.reason) if len(word) > 1]
+        if len(words) < 3:
+            raise ValueError(f"reason {self.reason!r} says nothing: say what fails, and why that is harmless")
         for value in (self.test, self.requirement, self.serial):
             if value is not None and re.search(r"[*?]", value):
                 raise ValueError(f"{value!r} is a pattern: a waiver names one thing, on one board")
@@ -73,7 +88,7 @@ def load(path: Path) -> list[Judged | Waiver]:
     """The waivers of a file; those that are no waivers are refused. Raises `ConfigError` for no TOML."""
     try:
         content = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as fault:
         raise ConfigError(f"{path}: no waivers can be read: {fault}", help=HELP) from None
     rows = content.pop("waiver", [])
     if content or not isinstance(rows, list):
@@ -130,6 +145,8 @@ def _judge(
 
     if waiver.expires < day:
         return refused(f"it expired on {waiver.expires}")
+    if waiver.expires > day + LONGEST:
+        return refused(f"it holds until {waiver.expires}: a year is the longest")
     if waiver.requirement is not None:
         if waiver.requirement not in requirements:
             return refused(f"there is no requirement {waiver.requirement!r}")

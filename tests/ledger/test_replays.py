@@ -299,7 +299,8 @@ def test_bench_error_is_repeated_as_often_as_allowed(replay):
     assert (ended.folder / "tries").read_text() == "xxx"
     assert ended.status == 3, ended.output
     assert ended.verdicts() == {"test_bench": "BENCH_ERROR", "test_other": "PASSED"}
-    assert len(list((ended.folder / "results" / "allure").glob("*-result.json"))) == 4
+    # each attempt, and the verdict of the run
+    assert len(list((ended.folder / "results" / "allure").glob("*-result.json"))) == 4 + 1
     assert not [text for text in ended.found.why if "Allure" in text]
 
 
@@ -549,8 +550,9 @@ def test_junit_has_the_requirements(replay):
     )
     assert ended.status == 0, ended.output
     tree = xml.etree.ElementTree.parse(ended.folder / "junit.xml")
-    found = [(one.get("name"), one.get("value")) for one in tree.iter("property")]
-    assert found == [("requirement", known)]
+    (case,) = [one for one in tree.iter("testcase") if one.get("name") == "test_a"]
+    found = {one.get("name"): one.get("value") for one in case.iter("property")}
+    assert found == {"requirement": known, "run": ended.run.name, "verdict": "PASSED"}
 
 
 def test_ordinary_runs_are_left_alone(suite):

@@ -106,9 +106,14 @@ def test_failure_after_a_fault_of_the_bench_is_a_failure():
 def test_cause_by_the_type_of_the_exception():
     assert cause_of(AssertionError()) is Cause.PRODUCT
     assert cause_of(BenchError("x")) is Cause.BENCH
-    assert cause_of(TestTimeout("x")) is Cause.BENCH
     assert cause_of(ServerError("x")) is Cause.BENCH
-    for of_device in (WaitTimeout("x"), ConsoleTimeout("x"), DeviceError("x"), NotReachable("x")):
+    for of_device in (
+        WaitTimeout("x"),
+        ConsoleTimeout("x"),
+        DeviceError("x"),
+        NotReachable("x"),
+        TestTimeout("x"),
+    ):
         assert cause_of(of_device) is Cause.DEVICE
     assert cause_of(ExceptionGroup("g", [BenchError("x"), WaitTimeout("x")])) is Cause.DEVICE
     assert cause_of(Inconclusive("x")) is Cause.OTHER
@@ -133,7 +138,7 @@ def covered(by: Exception) -> Exception:
 def test_assertion_that_a_clean_up_covers_speaks_about_the_product():
     for by in (WaitTimeout("x"), NotReachable("x"), BenchError("x"), NotApplicable("x")):
         assert cause_of(covered(by)) is Cause.PRODUCT
-    assert cause_of(covered(InstrumentError("psu: OCP tripped"))) is Cause.BENCH
+    assert cause_of(covered(InstrumentError("psu: OCP tripped"))) is Cause.DEVICE
     assert cause_of(covered(KeyError())) is Cause.OTHER
 
 

@@ -21,9 +21,23 @@ ROOT = Path(__file__).parents[2]
 FAILS, UNCOVERED = "RIG_FAILS", "RIG_SHOWS_LESS"
 
 CONFTEST = """
+import os
 import pathlib
 import fixtures.keeper
 fixtures.keeper.SOURCES = pathlib.Path(__file__).parent   # of this repository, not of the one in work
+
+# a record for each results folder: what one test does is no attempt at what another does
+fixtures.keeper.record_beside = lambda bench, given: pathlib.Path(os.environ["RIG_RECORD"])
+
+import bench.evidence.sources as sources
+told = sources.Sources.told
+
+def of_this_repository(self, given):
+    row = told(self, given)
+    row["differs"] = [text for text in row["differs"] if not text.startswith(sources.BENCH.name + "/")]
+    return row
+
+sources.Sources.told = of_this_repository
 """
 TESTCASES = f"""
 import os
@@ -112,12 +126,14 @@ class Rig:
         self, *options: str, results: str, env: dict[str, str] | None = None, bench: str = "bench/bench.toml"
     ) -> Path:
         """Run the testcases; returns the folder of the run."""
+        record = str(self.folder / results / "bench.runs.sqlite")
+        (self.folder / results).mkdir(exist_ok=True)
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_suite.py"]
         command += [f"--rootdir={self.folder}", "--bench", bench, "--results", results, "--pictures=none"]
         done = subprocess.run(
             [*command, "--alluredir", f"{results}/allure", *options],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "RIG_RECORD": record, **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

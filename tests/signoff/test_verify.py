@@ -155,14 +155,15 @@ def test_no_go_that_holds_does_not_end_with_0(failing, key, allowed, tmp_path):
 def test_sign_off_with_all_there_is_holds(failing, healthy_run, key, allowed, waiver, tmp_path):
     """Waivers, a comparison: all of it is computed again."""
     (places,) = places_given(failing)
+    day = f"{datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=90):%Y-%m-%d}"
     file = waiver(
         id='"W-1"',
         test='"test_suite.py::test_version[two]"',
         serial='"SN-2"',
         firmware=f'"{read_run(places).boards["two"].product.update}"',
         approver='"R. Manager"',
-        expires="2099-12-31",
-        reason='"known"',
+        expires=day,
+        reason='"known, harmless, mended in 2.0.1"',
     )
     sign_off(failing, tmp_path / "out", key=key, waivers=file, against=healthy_run)
     found = verify(tmp_path / "out", allowed)
@@ -170,8 +171,8 @@ def test_sign_off_with_all_there_is_holds(failing, healthy_run, key, allowed, wa
     assert found.exit_status == Decision.WITH_WAIVERS.exit_status
     assert found.since == ()
     later = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
-    assert verify(tmp_path / "out", allowed, later).since == ("waiver W-1 has expired since, on 2099-12-31",)
-    (tmp_path / "out" / "waivers.toml").write_text(file.read_text().replace("2099-12-31", "2098-12-31"))
+    assert verify(tmp_path / "out", allowed, later).since == (f"waiver W-1 has expired since, on {day}",)
+    (tmp_path / "out" / "waivers.toml").write_text(file.read_text().replace(day, "2098-12-31"))
     signature.sign(manifest.write(tmp_path / "out"), key)
     assert any("'waivers' is not" in text for text in verify(tmp_path / "out", allowed).differences)
 
@@ -189,9 +190,9 @@ def test_manifest_that_leads_out_of_the_folder(tmp_path, row):
         "[]",
         "{}",
         '{"decision": "GO"}',
-        '{"decision": "GO", "schema": 1, "made": "2026-01-01T00:00:00+00:00", "runs": 3, "waivers": [1]}',
-        '{"decision": "GO", "schema": 1, "made": 7}',
-        '{"decision": "MAYBE", "schema": 1}',
+        '{"decision": "GO", "schema": 2, "made": "2026-01-01T00:00:00+00:00", "runs": 3, "waivers": [1]}',
+        '{"decision": "GO", "schema": 2, "made": 7}',
+        '{"decision": "MAYBE", "schema": 2}',
     ],
 )
 def test_json_that_is_nonsense(tmp_path, text):

@@ -15,6 +15,7 @@ from bench.signoff.folder import places_given
 from bench.signoff.run import read_run
 from bench.signoff.waivers import load
 
+NEXT_QUARTER = f"{datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=90):%Y-%m-%d}"
 TEST = '"test_suite.py::test_version[two]"'
 
 
@@ -33,7 +34,7 @@ def keys(run):
         "serial": '"SN-2"',
         "firmware": f'"{run.boards["two"].product.update}"',
         "approver": '"R. Manager"',
-        "expires": "2099-12-31",
+        "expires": NEXT_QUARTER,
         "reason": '"known, harmless, mended in 2.0.1"',
     }
 
@@ -47,7 +48,7 @@ def test_waived_failure_is_no_plain_go(failing, waiver, keys, tmp_path):
     shown = {row["node"]: (row["verdict"], row["shown"], row["waiver"]) for row in told["tests"]}
     assert shown["test_suite.py::test_version[two]"] == ("FAILED", "WAIVED", "W-1")
     (row,) = told["waivers"]
-    assert (row["approver"], row["expires"], row["state"]) == ("R. Manager", "2099-12-31", "used")
+    assert (row["approver"], row["expires"], row["state"]) == ("R. Manager", NEXT_QUARTER, "used")
 
 
 def test_waiver_holds_on_its_last_day_and_not_on_the_next(failing, waiver, keys, tmp_path):
@@ -78,6 +79,11 @@ def test_waiver_holds_on_its_last_day_and_not_on_the_next(failing, waiver, keys,
         ({"approver": None}, "approver: Field required"),
         ({"approver": '" "'}, "approver: "),
         ({"reason": '""'}, "reason: "),
+        ({"expires": "2099-12-31"}, "a year is the longest"),
+        ({"approver": '"TBD"'}, "is nobody: give a person's name"),
+        ({"approver": '"n/a"'}, "is nobody: give a person's name"),
+        ({"approver": '"..."'}, "is nobody: give a person's name"),
+        ({"reason": '"ok"'}, "says nothing: say what fails"),
         ({"id": None}, "id: Field required"),
         ({"until": '"ever"'}, "until: Extra inputs"),
         ({"test": None, "requirement": '"NONE-1"'}, "there is no requirement 'NONE-1'"),
