@@ -18,7 +18,7 @@ from bench.power_cuts.report import CutResult, as_json, as_table, describe, fail
 from bench.power_cuts.sweep import Sweep
 from bench.station import Station
 from bench.sweep import Order, sweep
-from bench.virtual.boot.mcuboot_slot import Slot
+from bench.virtual.boot.mcuboot import swap_move
 from bench.virtual.firmware.settings import Settings
 
 FILE = Path(__file__).parents[2] / "boards" / "virtual.toml"
@@ -54,7 +54,7 @@ def test_a_healthy_board_survives_and_twice_the_same(board: str) -> None:
 
 def test_a_bootloader_that_forgets_how_far_it_was_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     with prepared("nrf9160") as made:
-        monkeypatch.setattr(Slot, "steps_done", lambda self: 0)
+        monkeypatch.setattr(swap_move, "last_written", lambda area: 0)
         problems = failed(outcomes(made, 97, "swap"))
     assert any("did not boot and register" in result.problem for result in problems)
     assert {result.booted for result in problems} == {"nothing"}
