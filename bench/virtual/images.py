@@ -34,6 +34,7 @@ from bench.virtual.esp32_signing import RSA_KEY, key_digest, signed
 HEADER_SIZE = 0x200
 SLOT_SIZE = 0x70000
 DEFAULT_SIZE = {"nrf9160": 150_000, "esp32": 200_000}
+SMALLER_SIZE = 130_000
 NRF_SLOT0 = 0x10000
 RAM_TOP = 0x20040000
 
@@ -97,11 +98,22 @@ def build_set(board: str, out: Path, mcuboot: Mapping[str, object] | None = None
         factory=_nrf_factory(out, mcuboot or MCUBOOTS[kind]) if board == "nrf9160" else _esp32_factory(out),
         variants={
             "wrong-board": OTHER_BOARD[board](out / "wrong-board.bin"),
-            **{name: build(board, "1.1.0", t, out=out / f"{name}.bin") for name, t in ODD_BUILDS.items()},
+            **_odd_builds(board, out),
         },
         components=build_packages(out) if board == "nrf9160" else {},
         signing_key=_key_file(board, out / "signing-key.pem"),
     )
+
+
+def _odd_builds(board: str, out: Path) -> dict[str, Path]:
+    built = {name: build(board, "1.1.0", t, out=out / f"{name}.bin") for name, t in ODD_BUILDS.items()}
+    if board == "nrf9160":  # smaller and of a higher counter: the way back from it is the harder one
+        name = "self-test-fails"
+        counter = SECURITY_COUNTER + 1
+        _build_mcuboot(
+            board, "1.1.0", ODD_BUILDS[name], SMALLER_SIZE, SIGNING_KEY, built[name], counter=counter
+        )
+    return built
 
 
 def build(
@@ -151,6 +163,8 @@ def _build_mcuboot(
     size: int,
     key: ec.EllipticCurvePrivateKey,
     out: Path,
+    *,
+    counter: int = SECURITY_COUNTER,
 ) -> Path:
     body = _cortex_m_body(
         NRF_SLOT0 + HEADER_SIZE, TRAITS_MAGIC, traits, size - HEADER_SIZE, f"{board}/{version}"
@@ -161,7 +175,7 @@ def _build_mcuboot(
         pad_header=True,
         align=4,
         slot_size=SLOT_SIZE,
-        security_counter=SECURITY_COUNTER,
+        security_counter=counter,
     )
     with tempfile.TemporaryDirectory(prefix="bench-build-") as work:
         source = Path(work) / "body.bin"
@@ -180,8 +194,8 @@ def _build_for_other_nrf(out: Path) -> Path:
 MCUBOOTS: Mapping[str, Mapping[str, object]] = {
     "": {"version": "main", "upgrade": "move", "by_counter": True},
     "offset": {"version": "main", "upgrade": "offset", "by_counter": True},
-    "scratch": {"version": "2.1.0", "upgrade": "scratch", "by_version": True},
-    "v2.1.0": {"version": "2.1.0", "upgrade": "move", "by_counter": True},
+    "scratch": {"version": "2.1.0", "upgrade": "scratch", "by_counter": True},
+    "v2.1.0": {"version": "2.1.0", "upgrade": "move", "by_version": True},
 }
 """Options of the bootloaders of the board types `virtual-nrf9160` and `virtual-nrf9160-...`."""
 
