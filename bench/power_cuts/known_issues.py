@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from bench.config.board_type import FirmwareSettings
 from bench.firmware.mcuboot import parse_trailer
 
 TAIL = 0x640
@@ -23,13 +24,14 @@ _SECTOR = 0x1000
 
 @dataclass(frozen=True, slots=True)
 class KnownIssue:
-    """`versions` are those of the bootloader that have it."""
+    """`versions` are those of the bootloader that have it, with a security counter where it `needs_counter`."""
 
     name: str
     versions: tuple[str, ...]
     mark: str
     text: str
     source: str
+    needs_counter: bool
 
     def __str__(self) -> str:
         return f"{self.name}: {self.text} ({self.source})"
@@ -40,7 +42,14 @@ def known_issues() -> Mapping[str, KnownIssue]:
     """All of them, by name."""
     text = files("bench.power_cuts").joinpath("known_issues.toml").read_text("utf-8")
     return {
-        name: KnownIssue(name, tuple(entry["versions"]), entry["mark"], entry["text"], entry["source"])
+        name: KnownIssue(
+            name,
+            tuple(entry["versions"]),
+            entry["mark"],
+            entry["text"],
+            entry["source"],
+            entry.get("counter", False),
+        )
         for name, entry in tomllib.loads(text).items()
     }
 
@@ -91,10 +100,12 @@ MARKS: Mapping[str, Callable[[bytes, bytes], bool]] = {
 """What each looks for in the last `TAIL` bytes of the primary and of the secondary slot."""
 
 
-def marked(version: str | None, primary: bytes, secondary: bytes) -> list[str]:
-    """The names of the issues of this version whose marks the slots' ends bear."""
+def marked(firmware: FirmwareSettings, primary: bytes, secondary: bytes) -> list[str]:
+    """The names of the issues of this board's bootloader whose marks the slots' ends bear, in their order."""
     return [
         name
         for name, issue in known_issues().items()
-        if version in issue.versions and MARKS[issue.mark](primary, secondary)
+        if firmware.mcuboot in issue.versions
+        and (firmware.counter is not None or not issue.needs_counter)
+        and MARKS[issue.mark](primary, secondary)
     ]

@@ -17,7 +17,7 @@ from bench.errors import BenchError, PlantError, WaitTimeout
 from bench.firmware.image import FirmwareImage
 from bench.firmware_update.service import UpdateService
 from bench.firmware_update.states import Delivery, Result, State, Transport
-from bench.power_cuts.known_issues import TAIL, marked
+from bench.power_cuts.known_issues import TAIL, known_issues, marked
 from bench.power_cuts.phases import phase_at, windows
 from bench.power_cuts.report import Cut, CutResult
 from bench.power_cuts.stage import FlashOperation, FlashStage
@@ -120,13 +120,13 @@ class Sweep:
         if firmware.mcuboot is None:
             return []
         ends = [self._stage.end(slot, TAIL) for slot in firmware.slots[:2]]
-        return marked(firmware.mcuboot, *ends)
+        return marked(firmware, *ends)
 
     def _explained(self, marks: Sequence[str]) -> str | None:
         """The known issue that has kept the new image where the old one was due, None when none has."""
         due = self._result is not Result.SUCCESS
         stays = self._stage.content(self._dut.type.firmware.slots[0], self._image.size) == self._image.data
-        return marks[0] if marks and due and stays else None
+        return next((name for name in known_issues() if name in marks), None) if due and stays else None
 
     def _restore(self, cut: Cut) -> None:
         self._stage.put(cut.operation, cut.share, f"{self._seed}/cut {cut.number}")
@@ -144,7 +144,7 @@ class Sweep:
         while count:
             operation, share = rng.randrange(count), round(rng.random(), 4)
             if self._is_cut(operation, share):
-                return (operation, share), list(dict.fromkeys([*marks, *self._marks()]))
+                return (operation, share), marks + self._marks()
             count = self._stage.counted  # from the torn operation it is less than from before it
             self._restore(cut)
         return None, marks

@@ -11,7 +11,11 @@ from tests_boot_machine import Machine
 
 from bench.firmware import mcuboot as container
 from bench.virtual.boot.mcuboot.application import McubootSlots
+from bench.virtual.boot.mcuboot.boot_state import BootState
 from bench.virtual.boot.mcuboot.bootloader import boot as mcuboot_boot
+from bench.virtual.boot.mcuboot.bootloader import options_of
+from bench.virtual.boot.mcuboot.request import set_pending
+from bench.virtual.boot.mcuboot.validation import Keys
 from bench.virtual.boot.traits import BOARD_TLV
 from bench.virtual.images import build_mcuboot_bootloader
 from bench.virtual.machine import Region, RunningImage
@@ -38,12 +42,22 @@ def boot(machine: Machine) -> RunningImage | None:
     return result
 
 
-def offer(machine: Machine, running: RunningImage, image: bytes) -> McubootSlots:
+def write(machine: Machine, running: RunningImage, image: bytes) -> McubootSlots:
     slots = McubootSlots(machine, running)
     machine.run(slots.erase())
     machine.run(slots.write(0, image))
-    machine.run(slots.request_upgrade())
     return slots
+
+
+def ask(machine: Machine) -> None:
+    """For what is in the secondary slot, as an application without a second thought does."""
+    state = BootState(machine, options_of(machine), Keys(b""))
+    machine.run(set_pending(state.secondary, state.options))
+
+
+def offer(machine: Machine, running: RunningImage, image: bytes) -> None:
+    write(machine, running, image)
+    ask(machine)
 
 
 def slot(machine: Machine, name: str, length: int) -> bytes:
@@ -143,6 +157,9 @@ def test_another_boards_image_is_refused_by_the_application_alone(
         "nrf5340", "1.1.0", {}, 20_000, images.SIGNING_KEY, tmp_path / "other.bin"
     ).read_bytes()
     assert container.parse(other).tlvs[BOARD_TLV] == b"nrf5340"
-    slots = offer(machine, running, other)
-    assert machine.run(slots.check(len(other))) == "unsupported"
+    slots = write(machine, running, other)
+    assert machine.run(slots.check(len(other))) == "ok"
+    assert machine.run(slots.request_upgrade()) == "it is for another board"
+    assert getattr(boot(machine), "version", None) == "1.0.0"
+    ask(machine)
     assert getattr(boot(machine), "version", None) == "1.1.0"

@@ -8,6 +8,7 @@ from mcuboot_machine import Machine, options_of
 from recordings import records
 from test_mcuboot_bootutil import cut, traces
 
+from bench.config.board_type import FirmwareSettings
 from bench.power_cuts.known_issues import MARKS, TAIL, known_issues, marked
 
 TRIALS = {
@@ -21,6 +22,13 @@ NOT_RECORDED = {"MCUBOOT-2282"}
 """The counters of the recorded images are equal; and its mark is that of every interrupted swap."""
 WITH_SMALLER_IMAGE = {"MCUBOOT-OFFSET-LAST-SECTORS"}
 """The ends of the slots do not show how large the images are."""
+
+FIRMWARE = {
+    version: FirmwareSettings(
+        container="mcuboot", slots=("slot0", "slot1"), swap=True, counter="counters", mcuboot=version
+    )
+    for version in ("2.1.0", "main")
+}
 
 
 def old_image(trace: str, scenario: str) -> str | None:
@@ -47,7 +55,7 @@ def test_every_way_back_that_is_lost_is_known() -> None:
         lost = after.get("image") != old_image(record["trace"], scenario)
         machine = Machine(options_of(trace["build"]))
         cut(machine, trace, record["op"], record["tear"])
-        found = set(marked(machine.options.version, *ends_of(machine))) - NOT_RECORDED
+        found = set(marked(FIRMWARE[machine.options.version], *ends_of(machine))) - NOT_RECORDED
         assert bool(found) if lost else found <= WITH_SMALLER_IMAGE, f"{case}: {found}, lost: {lost}"
         if lost:
             seen.update(found)

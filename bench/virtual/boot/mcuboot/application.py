@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 from bench.virtual.boot import slots as checks
 from bench.virtual.boot.mcuboot import package_check
@@ -60,28 +61,20 @@ class McubootSlots:
 
     def package(self) -> tuple[str, str]:
         header = header_at(self._other, self._start)
-        board = package_check.board_of(package_check.protected_of(self._other, self._start))
+        board = package_check.board_of(self._protected())
         return (board, header.version) if header.is_image else ("", "")
 
     def write(self, offset: int, data: bytes) -> Steps:
         yield from self._other.write(self._start + offset, data)
 
     def check(self, length: int) -> Steps:
-        """Magic, sizes and hash, then what MCUboot does not look at; the signature is MCUboot's to judge."""
+        """Magic, sizes and hash; the signature is the bootloader's to judge."""
         yield length / HASH_RATE
         header = header_at(self._other, self._start)
         if not header.is_image:
             return checks.UNSUPPORTED
-        if not fits(header, self._other, is_main=True) or not self._is_whole(header):
-            return checks.INTEGRITY
-        protected = package_check.protected_of(self._other, self._start)
-        board = package_check.board_of(package_check.protected_of(self._own, 0))
-        refused = (
-            not package_check.is_for(protected, board)
-            or package_check.is_older(header, header_at(self._own))
-            or package_check.needs_another(header, protected)
-        )
-        return checks.UNSUPPORTED if refused else checks.OK
+        whole = fits(header, self._other, is_main=True) and self._is_whole(header)
+        return checks.OK if whole else checks.INTEGRITY
 
     def _is_whole(self, header: Header) -> bool:
         try:
@@ -95,8 +88,26 @@ class McubootSlots:
             return False
 
     def request_upgrade(self) -> Steps:
+        """Refuses what MCUboot does not look at, before it is asked for."""
+        objection = self._objection()
+        if objection is not None:
+            return objection
         asked = yield from set_pending(self._other, self._state.options)
         return None if asked else f"the trailer of {self._other.name} is damaged"
+
+    def _objection(self) -> str | None:
+        header, protected = header_at(self._other, self._start), self._protected()
+        own = package_check.board_of(package_check.protected_of(self._own, 0))
+        if not package_check.is_for(protected, own):
+            return "it is for another board"
+        if package_check.is_older(header, header_at(self._own)):
+            return "its version is too low"
+        if package_check.needs_another(header, protected):
+            return "what it depends on is not there"
+        return None
+
+    def _protected(self) -> Mapping[int, bytes]:
+        return package_check.protected_of(self._other, self._start)
 
     def confirm(self) -> Steps:
         yield from set_confirmed(self._own, self._state.options)
