@@ -24,7 +24,7 @@ _SECTOR = 0x1000
 
 @dataclass(frozen=True, slots=True)
 class KnownIssue:
-    """`versions` are those of the bootloader that have it, with a security counter where it `needs_counter`."""
+    """`versions` are those of the bootloader that have it; `needs_counter`: only with a security counter."""
 
     name: str
     versions: tuple[str, ...]

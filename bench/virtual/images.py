@@ -194,7 +194,7 @@ def _build_for_other_nrf(out: Path) -> Path:
 MCUBOOTS: Mapping[str, Mapping[str, object]] = {
     "": {"version": "main", "upgrade": "move", "by_counter": True},
     "offset": {"version": "main", "upgrade": "offset", "by_counter": True},
-    "scratch": {"version": "2.1.0", "upgrade": "scratch", "by_counter": True},
+    "scratch": {"version": "main", "upgrade": "scratch", "by_counter": True},
     "v2.1.0": {"version": "2.1.0", "upgrade": "move", "by_version": True},
 }
 """Options of the bootloaders of the board types `virtual-nrf9160` and `virtual-nrf9160-...`."""
