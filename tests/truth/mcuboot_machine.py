@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from recordings import records
 
 from bench.virtual.boot.mcuboot.area import Unreachable
 from bench.virtual.boot.mcuboot.boot_state import BootState, Panic
+from bench.virtual.boot.mcuboot.bootloader import loader_of
 from bench.virtual.boot.mcuboot.image import Malformed
-from bench.virtual.boot.mcuboot.options import Options, Upgrade, Version
-from bench.virtual.boot.mcuboot.swap_loader import SwapLoader
+from bench.virtual.boot.mcuboot.options import Options, Upgrade, Version, options_from
 from bench.virtual.boot.mcuboot.validation import Keys
 from bench.virtual.flash import Flash, FlashTiming
 from bench.virtual.machine import Region
@@ -31,7 +32,8 @@ PLACES = {
         "scratch": Region(0xEC000, 0x4000),
     },
 }
-PLACES["offset"] = PLACES["move"]
+for _other in ("offset", "overwrite-only", "direct-xip"):
+    PLACES[_other] = PLACES["move"]
 Call = tuple[str, int, int | bytes]
 
 _FIRST, *_IMAGES = records("mcuboot_images")
@@ -49,6 +51,26 @@ def content(spec: str) -> bytes:
     name, offset = what.split("+")
     start, size = int(offset, 16), int(length, 16)
     return IMAGES[name][start : start + size].ljust(size, b"\xff")
+
+
+MODES: Mapping[str, Mapping[str, object]] = {
+    "movebs": {"upgrade": "move", "by_counter": True, "bootstrap": True},
+    "movecnt": {"upgrade": "move", "by_version": True, "by_image_counter": True},
+    "over": {"upgrade": "overwrite-only", "by_version": True},
+    "overhw": {"upgrade": "overwrite-only", "by_counter": True},
+    "overbs": {"upgrade": "overwrite-only", "bootstrap": True},
+    "overver": {"upgrade": "overwrite-only"},
+    "xip": {"upgrade": "direct-xip", "by_counter": True},
+    "xiprev": {"upgrade": "direct-xip", "by_counter": True, "revert": True},
+}
+"""Options of the builds of `mcuboot_modes`."""
+
+
+def options_of_mode(build: str) -> Options:
+    """Those of a build of `mcuboot_modes`; none has an allow-list where it is an option."""
+    version, mode = build.split("_")
+    options = options_from({"version": "main" if version == "main" else "2.1.0", **MODES[mode]})
+    return replace(options, allow_list=False)
 
 
 def options_of(build: str) -> Options:
@@ -115,6 +137,7 @@ class Machine:
         self.flash = CountedFlash()
         self.regions = PLACES[options.upgrade]
         self.lines: list[str] = []
+        self.started: int | None = None  # the slot that the last boot has started
 
     def now(self) -> float:
         return 0.0
@@ -147,10 +170,10 @@ class Machine:
         kept = PlatformCounter(counter)
         state.counter = kept  # type: ignore[assignment]
         try:
-            slot = run(SwapLoader(state).run())
+            self.started = run(loader_of(state).run())
         except (Panic, Unreachable, Malformed):
             return Outcome("panic", kept.value)
-        return Outcome(slot is not None, kept.value)
+        return Outcome(self.started is not None, kept.value)
 
     # ---- what is seen of it
 

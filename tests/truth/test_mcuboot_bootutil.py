@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import random
 from functools import cache
 from typing import Any
@@ -19,11 +20,14 @@ from mcuboot_machine import (
     content,
     elementary,
     options_of,
+    options_of_mode,
     run,
 )
 from recordings import Agreement, records
 
+from bench.virtual.boot.mcuboot.boot_state import SLOT_NAMES
 from bench.virtual.boot.mcuboot.request import set_confirmed, set_pending
+from bench.virtual.boot.mcuboot.slot_check import SlotCheck
 from bench.virtual.boot.mcuboot.trailer import TRAILER_MAGIC
 
 BUILDS = ("main_move", "v210_move", "main_scratch", "v210_scratch", "main_offset")
@@ -215,4 +219,30 @@ def test_acceptance() -> None:
             erased = machine.is_erased("slot1")
             agreement.compare("secondary erased", case, erased, result["secondary_erased"])
             agreement.compare("log", case, machine.lines, result["log"])
+    agreement.whole()
+
+
+# ---- other ways to upgrade
+
+
+def test_modes(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks_address = SlotCheck._is_for_primary
+    agreement = Agreement()
+    for record in records("mcuboot_modes"):
+        case, result = record["id"], record["result"]
+        machine = Machine(options_of_mode(record["build"]))
+        looks = checks_address if "overver" in record["build"] else lambda self: True
+        monkeypatch.setattr(SlotCheck, "_is_for_primary", looks)
+        machine.load(record["start"])
+        found = machine.boot(record["counter"])
+        agreement.compare("decision", case, found.boots, result["boots"])
+        if result["boots"] == "panic":
+            continue
+        slot = None if machine.started is None else SLOT_NAMES[machine.started]
+        agreement.compare("slot", case, slot, result["slot"])
+        agreement.compare("counter", case, found.counter, result["counter"])
+        agreement.compare("number of operations", case, machine.flash.operations, result["ops"])
+        slots = machine.flash.read(SLOT0, 2 * 0x70000)
+        agreement.compare("slots", case, hashlib.sha256(slots).hexdigest()[:16], record["after"])
+        agreement.compare("log", case, machine.lines, record["log"])
     agreement.whole()

@@ -1,7 +1,7 @@
 """Direct-xip: the highest version runs where it lies; with revert, an unconfirmed one is erased.
 
-Source: MCUboot design document, "Direct-xip"; loader.c of both versions. No recording:
-`docs/virtual-bench.md` says so.
+Source: MCUboot design document, "Direct-xip"; recorded of both versions by `tests/truth`
+(mcuboot_modes).
 """
 
 from __future__ import annotations

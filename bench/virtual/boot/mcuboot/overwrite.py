@@ -1,7 +1,7 @@
 """Overwrite-only: the update is copied over the primary image, and there is no way back.
 
 Source: MCUboot design document, "Overwrite-only"; loader.c of both versions with
-MCUBOOT_OVERWRITE_ONLY_FAST, as Zephyr builds it. No recording: `docs/virtual-bench.md` says so.
+MCUBOOT_OVERWRITE_ONLY_FAST, as Zephyr builds it; recorded by `tests/truth` (mcuboot_modes).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from bench.virtual.boot.mcuboot.area import SECTOR, WORD, copy
 from bench.virtual.boot.mcuboot.boot_state import PRIMARY, SECONDARY, BootState
 from bench.virtual.boot.mcuboot.image import header_at, image_size, sectors_of
 from bench.virtual.boot.mcuboot.options import Upgrade
-from bench.virtual.boot.mcuboot.slot_check import SlotCheck, raise_counter
+from bench.virtual.boot.mcuboot.slot_check import SlotCheck, protects_from_rollback, raise_counter
 from bench.virtual.boot.mcuboot.trailer import SwapType, write_magic
 from bench.virtual.process import Steps
 
@@ -45,9 +45,7 @@ class OverwriteLoader:
         elif not boot.headers[PRIMARY].is_image:
             boot.log("E", f"bad image magic {boot.headers[PRIMARY].magic:#x}; Image=0")
             return None
-        if boot.options.by_counter and not (
-            yield from raise_counter(boot, boot.primary, boot.headers[PRIMARY], 0)
-        ):
+        if not (yield from protects_from_rollback(boot)):
             return None
         return PRIMARY
 
@@ -63,20 +61,29 @@ class OverwriteLoader:
 
 
 def copy_image(boot: BootState, size: int) -> Steps:
-    """The image of `size` bytes in the secondary slot over the one in the primary slot."""
+    """The image of `size` bytes in the secondary slot over the one in the primary slot.
+
+    The whole slot, where a bootloader that swaps fills an empty primary slot: but main does not with
+    swaps by moving and with an offset.
+    """
     primary, secondary = boot.primary, boot.secondary
+    in_parts = boot.options.is_main and boot.options.upgrade in (Upgrade.MOVE, Upgrade.OFFSET)
+    fast = in_parts or boot.options.upgrade is Upgrade.OVERWRITE
     boot.log("I", "Image 0 upgrade secondary slot -> primary slot")
     boot.log("I", "Erasing the primary slot")
-    for sector in range(sectors_of(size)):
+    for sector in range(sectors_of(size) if fast else primary.sectors):
         yield from primary.erase(sector * SECTOR, SECTOR)
-    trailer = primary.trailer_sector * SECTOR
-    yield from boot.erase_range(primary, trailer, primary.size - trailer)
-    copied = size + WORD - size % WORD
+    copied = primary.size
+    if fast:
+        trailer = primary.trailer_sector * SECTOR
+        yield from boot.erase_range(primary, trailer, primary.size - trailer)
+        copied = size + WORD - size % WORD
     boot.log("I", f"Image 0 copying the secondary slot to the primary slot: {copied:#x} bytes")
     yield from copy(secondary, boot.secondary_start, primary, 0, copied)
-    yield from write_magic(primary)
+    if fast:
+        yield from write_magic(primary)
     if boot.options.by_counter:
         yield from raise_counter(boot, primary, boot.headers[SECONDARY], 0)
-    if boot.options.upgrade not in (Upgrade.MOVE, Upgrade.OFFSET) or not boot.options.is_main:
+    if not in_parts:
         yield from secondary.erase(0, SECTOR)
     yield from secondary.erase((secondary.sectors - 1) * SECTOR, SECTOR)

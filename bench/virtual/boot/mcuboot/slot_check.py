@@ -19,7 +19,7 @@ from bench.virtual.boot.mcuboot.image import (
 )
 from bench.virtual.boot.mcuboot.options import Upgrade
 from bench.virtual.boot.mcuboot.swap_status import SwapStatus
-from bench.virtual.boot.mcuboot.trailer import SwapType
+from bench.virtual.boot.mcuboot.trailer import Flag, Magic, SwapType, swap_state
 from bench.virtual.boot.mcuboot.validation import Validator
 from bench.virtual.process import Steps
 
@@ -77,8 +77,8 @@ class SlotCheck:
             if slot == SECONDARY or boot.options.upgrade is Upgrade.DIRECT_XIP:
                 yield from boot.erase_slot(area)
             return False
-        if slot == SECONDARY and boot.options.upgrade is Upgrade.OVERWRITE and not self._is_for_primary():
-            boot.log("E", self._WRONG_ADDRESS[boot.options.is_main])
+        if slot == SECONDARY and not self._is_for_primary():
+            boot.log("E", "Binary in secondary slot of image 0 is not designated for the primary slot")
             boot.log("E", "Erasing image from secondary slot")
             yield from boot.erase_slot(area)
             return False
@@ -116,14 +116,14 @@ class SlotCheck:
         primary = boot.headers[PRIMARY]
         return is_downgrade(boot.headers[SECONDARY], primary) and not is_erased_header(primary)
 
-    _WRONG_ADDRESS = (
-        "Binary in secondary slot is not designated for the primary slot",
-        "Binary in secondary slot of image 0 is not designated for the primary slot",
-    )
-
     def _is_for_primary(self) -> bool:
-        """By the address of its first instruction (MCUBOOT_VERIFY_IMG_ADDRESS, on for overwrite-only)."""
+        """By the address of its first instruction (MCUBOOT_VERIFY_IMG_ADDRESS, on for overwrite-only).
+
+        2.1.0 looks only where there are several images.
+        """
         boot = self._boot
+        if boot.options.upgrade is not Upgrade.OVERWRITE or not boot.options.is_main:
+            return True
         at = boot.headers[SECONDARY].header_size + _RESET_VECTOR
         (address,) = struct.unpack("<I", boot.secondary.read(at, 4))
         return bool(boot.primary.start <= address < boot.primary.start + boot.primary.size)
@@ -152,6 +152,32 @@ def _has_lower_counter(boot: BootState) -> bool:
         for slot in (PRIMARY, SECONDARY)
     )
     return running is not None and (candidate is None or running > candidate)
+
+
+def protects_from_rollback(boot: BootState) -> Steps:
+    """Raises the platform's counter to that of an image that stays; the value is False on failure.
+
+    2.1.0 takes an image for one that stays when this boot has swapped nothing, which is also so when it
+    has ended an interrupted swap (mcu-tools/mcuboot#2282).
+    """
+    if not boot.options.by_counter:
+        return True
+    if boot.options.is_main:
+        state = swap_state(boot.primary)
+        stays = state.magic is not Magic.GOOD or state.image_ok is Flag.SET
+    else:
+        stays = boot.swap_type == SwapType.NONE
+    if stays and not (yield from raise_counter(boot, boot.primary, boot.headers[PRIMARY], 0)):
+        boot.log("E", counter_failed(boot, "image 0 validation"))
+        return False
+    return True
+
+
+def counter_failed(boot: BootState, after: str) -> str:
+    """The line of each version."""
+    if boot.options.is_main:
+        return f"Security counter update failed after {after}: -1"
+    return f"Security counter update failed after {after.replace(' 0', '')}."
 
 
 def raise_counter(boot: BootState, area: Area, header: Header, start: int) -> Steps:

@@ -14,7 +14,9 @@ from bench.virtual.boot.mcuboot.options import Upgrade
 from bench.virtual.boot.mcuboot.overwrite import copy_image
 from bench.virtual.boot.mcuboot.slot_check import (
     SlotCheck,
+    counter_failed,
     is_erased_header,
+    protects_from_rollback,
     raise_counter,
     refuses_downgrade,
 )
@@ -29,13 +31,10 @@ from bench.virtual.boot.mcuboot.swap_status import (
     fresh,
 )
 from bench.virtual.boot.mcuboot.trailer import (
-    Flag,
-    Magic,
     SwapType,
     set_image_ok,
     swap_info_of,
     swap_size_of,
-    swap_state,
     write_copy_done,
 )
 from bench.virtual.process import Steps
@@ -72,7 +71,7 @@ class SwapLoader:
             return None
         if not (yield from self._primary_is_good()):
             return None
-        if not (yield from self._protect_from_rollback()):
+        if not (yield from protects_from_rollback(boot)):
             return None
         return PRIMARY
 
@@ -187,7 +186,7 @@ class SwapLoader:
         if boot.options.by_counter and kind == SwapType.PERMANENT:
             counted = yield from raise_counter(boot, boot.primary, boot.headers[SECONDARY], 0)
         if not counted:
-            boot.log("E", self._counter_failed("image upgrade"))
+            boot.log("E", counter_failed(boot, "image upgrade"))
         yield from write_copy_done(boot.primary)
         if not counted:
             boot.log("E", "panic!")
@@ -210,30 +209,6 @@ class SwapLoader:
         if boot.options.validate_primary:
             return (yield from self._check.passes(PRIMARY))
         return is_there(boot)
-
-    def _protect_from_rollback(self) -> Steps:
-        """Raises the platform's counter to that of an image that stays; the value is False on failure.
-
-        2.1.0 takes an image for one that stays when this boot has swapped nothing, which is also so
-        when it has ended an interrupted swap (mcu-tools/mcuboot#2282).
-        """
-        boot = self._boot
-        if not boot.options.by_counter:
-            return True
-        if boot.options.is_main:
-            state = swap_state(boot.primary)
-            stays = state.magic is not Magic.GOOD or state.image_ok is Flag.SET
-        else:
-            stays = boot.swap_type == SwapType.NONE
-        if stays and not (yield from raise_counter(boot, boot.primary, boot.headers[PRIMARY], 0)):
-            boot.log("E", self._counter_failed("image 0 validation" if boot.options.is_main else ""))
-            return False
-        return True
-
-    def _counter_failed(self, after: str) -> str:
-        if self._boot.options.is_main:
-            return f"Security counter update failed after {after}: -1"
-        return f"Security counter update failed after {after or 'image validation'}."
 
 
 def is_there(boot: BootState) -> bool:
