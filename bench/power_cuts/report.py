@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
+from bench.power_cuts.known_issues import known_issues
+
 PHASES = ("download", "swap", "first boot", "confirm")
 """Of one update, in order."""
 
@@ -31,7 +33,8 @@ class CutResult:
 
     `second` says where the second cut was: number of the flash operation since power-on, and share.
     `proved_by` is the number of the cut with whose state of the memory an update was accepted: its
-    own, or an earlier one that left exactly the same.
+    own, or an earlier one that left exactly the same. `known` names the issue of the bootloader
+    (`known_issues.toml`) that explains the problem, None when none does.
     """
 
     cut: Cut
@@ -39,6 +42,7 @@ class CutResult:
     second: tuple[int, float] | None = None
     proved_by: int | None = None
     problem: str = ""
+    known: str | None = None
 
 
 def as_json(board: str, seed: int, results: Sequence[CutResult]) -> str:
@@ -55,12 +59,30 @@ def _rest(result: CutResult) -> dict[str, object]:
 
 
 def failed(results: Iterable[CutResult]) -> list[CutResult]:
-    return [result for result in results if result.problem]
+    """With a problem that nothing known explains."""
+    return [result for result in results if result.problem and result.known is None]
+
+
+def expected(results: Iterable[CutResult]) -> dict[str, list[CutResult]]:
+    """Those that a known issue explains, by its name."""
+    found: dict[str, list[CutResult]] = {}
+    for result in results:
+        if result.known is not None:
+            found.setdefault(result.known, []).append(result)
+    return found
+
+
+def told(results: Iterable[CutResult]) -> list[str]:
+    """A line for each known issue that showed: how often, what it is, and a cut that repeats it."""
+    return [
+        f"known issue, {len(cuts)} cuts (--cut {cuts[0].cut.number}): {known_issues()[name]}"
+        for name, cuts in expected(results).items()
+    ]
 
 
 def as_table(results: Sequence[CutResult]) -> str:
-    """A row for each phase: operations, cuts, second cuts, what booted, failures."""
-    columns = ("phase", "operations", "cuts", "double", "old", "new", "failed")
+    """A row for each phase: operations, cuts, second cuts, what booted, known issues, failures."""
+    columns = ("phase", "operations", "cuts", "double", "old", "new", "known", "failed")
     rows: list[tuple[str, ...]] = [columns]
     for phase in [p for p in PHASES if any(r.cut.phase == p for r in results)]:
         mine = [r for r in results if r.cut.phase == phase]
@@ -83,6 +105,7 @@ def _row(name: str, results: Sequence[CutResult]) -> tuple[str, ...]:
         sum(r.second is not None for r in results),
         sum(r.booted == "old" for r in results),
         sum(r.booted == "new" for r in results),
+        sum(r.known is not None for r in results),
         len(failed(results)),
     )
     return (name, *map(str, numbers))

@@ -58,6 +58,10 @@ class FlashStage(Protocol):
         """What the array holds at the start of a region."""
         ...
 
+    def end(self, region: str, length: int) -> bytes:
+        """What the array holds at the end of a region."""
+        ...
+
     def digest(self) -> str:
         """Of everything that survives without power."""
         ...

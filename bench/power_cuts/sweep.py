@@ -17,6 +17,7 @@ from bench.errors import BenchError, PlantError, WaitTimeout
 from bench.firmware.image import FirmwareImage
 from bench.firmware_update.service import UpdateService
 from bench.firmware_update.states import Delivery, Result, State, Transport
+from bench.power_cuts.known_issues import TAIL, known_issues, marked
 from bench.power_cuts.phases import phase_at, windows
 from bench.power_cuts.report import Cut, CutResult
 from bench.power_cuts.stage import FlashOperation, FlashStage
@@ -38,6 +39,7 @@ class Sweep:
         self._proved: dict[str, int] = {}
         self._recoveries: dict[int, int] = {}  # operation -> how many the recovery from a cut before it has
         self._image = dut.images.update
+        self._result = Result.SUCCESS
         self._transport = Transport.HTTP if "http" in dut.type.profile.transports else None
         self.operations: Sequence[FlashOperation] = ()
         self.cuts: list[Cut] = []
@@ -47,7 +49,7 @@ class Sweep:
     def prepare(self, delivery: Delivery, image: FirmwareImage, result: Result = Result.SUCCESS) -> None:
         """Do the one update, which must have `result`, and lay out the cuts. The board ends switched off."""
         dut, clock = self._dut, self._clock
-        self._image = image
+        self._image, self._result = image, result
         dut.install(dut.images.baseline)
         self._server.commission(dut)
         clock.sleep(QUIET, "the board comes to rest")
@@ -89,12 +91,14 @@ class Sweep:
         """What comes of it. The board ends switched off."""
         dut, stage = self._dut, self._stage
         second = None
+        marks: list[str] = []
         try:
             if cut.again:
-                second = self._cut_recovery(cut)
+                second, marks = self._cut_recovery(cut)
                 booted, problem = self._judge()
             else:
                 self._restore(cut)
+                marks = self._marks()
                 stage.count()
                 booted, problem = self._judge()
                 if booted != "nothing":
@@ -102,31 +106,48 @@ class Sweep:
             proved_by = None
             if not problem:
                 proved_by, problem = self._prove(cut)
-            return CutResult(cut, booted, second, proved_by, problem)
+            known = self._explained(marks) if problem else None
+            return CutResult(cut, booted, second, proved_by, problem, known)
         except BenchError as fault:  # as much a part of the outcome as anything
             return CutResult(cut, "nothing", second, None, fault.message)
         finally:
             stage.count()
             dut.power_off()
 
+    def _marks(self) -> list[str]:
+        """Of known issues, on the flash as it is."""
+        firmware = self._dut.type.firmware
+        if firmware.mcuboot is None:
+            return []
+        ends = [self._stage.end(slot, TAIL) for slot in firmware.slots[:2]]
+        return marked(firmware, *ends)
+
+    def _explained(self, marks: Sequence[str]) -> str | None:
+        """The known issue that has kept the new image where the old one was due, None when none has."""
+        due = self._result is not Result.SUCCESS
+        stays = self._stage.content(self._dut.type.firmware.slots[0], self._image.size) == self._image.data
+        return next((name for name in known_issues() if name in marks), None) if due and stays else None
+
     def _restore(self, cut: Cut) -> None:
         self._stage.put(cut.operation, cut.share, f"{self._seed}/cut {cut.number}")
 
-    def _cut_recovery(self, cut: Cut) -> tuple[int, float] | None:
+    def _cut_recovery(self, cut: Cut) -> tuple[tuple[int, float] | None, list[str]]:
         """Let the board recover from the cut, and cut it in the middle of that.
 
-        None, with the board switched off as after the first cut, when the recovery writes nothing.
+        None, with the board switched off as after the first cut, when the recovery writes nothing. With
+        it the marks of known issues after either cut.
         """
         rng = random.Random(f"{self._seed}/second cut {cut.number}")
         count = self._recovery(cut)
         self._restore(cut)
+        marks = self._marks()
         while count:
             operation, share = rng.randrange(count), round(rng.random(), 4)
             if self._is_cut(operation, share):
-                return operation, share
+                return (operation, share), marks + self._marks()
             count = self._stage.counted  # from the torn operation it is less than from before it
             self._restore(cut)
-        return None
+        return None, marks
 
     def _is_cut(self, operation: int, share: float) -> bool:
         """Cut the board off in this operation of its recovery; whether it came to that. It ends off."""

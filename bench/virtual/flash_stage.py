@@ -135,6 +135,10 @@ class BoardFlashStage:
     def content(self, region: str, length: int) -> bytes:
         return self._flash.read(self._board.regions[region].offset, length)
 
+    def end(self, region: str, length: int) -> bytes:
+        place = self._board.regions[region]
+        return self._flash.read(place.offset + place.size - length, length)
+
     def digest(self) -> str:
         return hashlib.sha256(self._flash.view).hexdigest()
 

@@ -26,6 +26,7 @@ from imgtool import version as imgtool_version
 from imgtool.image import Image
 from imgtool.keys import ECDSA256P1
 
+from bench.virtual.boot.mcuboot.options import options_from
 from bench.virtual.boot.traits import BOARD_TLV, BOOTLOADER_MAGIC, DESCRIPTOR_OFFSET, TRAITS_MAGIC, packed
 from bench.virtual.component_images import build_packages
 from bench.virtual.esp32_signing import RSA_KEY, key_digest, signed
@@ -33,6 +34,7 @@ from bench.virtual.esp32_signing import RSA_KEY, key_digest, signed
 HEADER_SIZE = 0x200
 SLOT_SIZE = 0x70000
 DEFAULT_SIZE = {"nrf9160": 150_000, "esp32": 200_000}
+SMALLER_SIZE = 130_000
 NRF_SLOT0 = 0x10000
 RAM_TOP = 0x20040000
 
@@ -83,24 +85,35 @@ SECURITY_COUNTER = 1
 """Of every build unless told otherwise: MCUboot's security counter, or the ESP32's secure version."""
 
 
-def build_set(board: str, out: Path) -> Build:
+def build_set(board: str, out: Path, mcuboot: Mapping[str, object] | None = None) -> Build:
     """Baseline 1.0.0, update 1.1.0, its variants and the factory parts of the named virtual board type.
 
-    The bootloader of a "virtual-nrf9160-scratch" or "-offset" swaps by that, otherwise by moving.
+    `mcuboot` are the options of a nRF9160's bootloader; without them they follow from the name (`MCUBOOTS`).
     """
     out.mkdir(parents=True, exist_ok=True)
-    board, _, swap = board.removeprefix("virtual-").partition("-")
+    board, _, kind = board.removeprefix("virtual-").partition("-")
     return Build(
         baseline=build(board, "1.0.0", out=out / "baseline.bin"),
         update=build(board, "1.1.0", out=out / "update.bin"),
-        factory=_nrf_factory(out, swap or "move") if board == "nrf9160" else _esp32_factory(out),
+        factory=_nrf_factory(out, mcuboot or MCUBOOTS[kind]) if board == "nrf9160" else _esp32_factory(out),
         variants={
             "wrong-board": OTHER_BOARD[board](out / "wrong-board.bin"),
-            **{name: build(board, "1.1.0", t, out=out / f"{name}.bin") for name, t in ODD_BUILDS.items()},
+            **_odd_builds(board, out),
         },
         components=build_packages(out) if board == "nrf9160" else {},
         signing_key=_key_file(board, out / "signing-key.pem"),
     )
+
+
+def _odd_builds(board: str, out: Path) -> dict[str, Path]:
+    built = {name: build(board, "1.1.0", t, out=out / f"{name}.bin") for name, t in ODD_BUILDS.items()}
+    if board == "nrf9160":  # smaller and of a higher counter: the way back from it is the harder one
+        name = "self-test-fails"
+        counter = SECURITY_COUNTER + 1
+        _build_mcuboot(
+            board, "1.1.0", ODD_BUILDS[name], SMALLER_SIZE, SIGNING_KEY, built[name], counter=counter
+        )
+    return built
 
 
 def build(
@@ -150,6 +163,8 @@ def _build_mcuboot(
     size: int,
     key: ec.EllipticCurvePrivateKey,
     out: Path,
+    *,
+    counter: int = SECURITY_COUNTER,
 ) -> Path:
     body = _cortex_m_body(
         NRF_SLOT0 + HEADER_SIZE, TRAITS_MAGIC, traits, size - HEADER_SIZE, f"{board}/{version}"
@@ -160,7 +175,7 @@ def _build_mcuboot(
         pad_header=True,
         align=4,
         slot_size=SLOT_SIZE,
-        security_counter=SECURITY_COUNTER,
+        security_counter=counter,
     )
     with tempfile.TemporaryDirectory(prefix="bench-build-") as work:
         source = Path(work) / "body.bin"
@@ -176,26 +191,35 @@ def _build_for_other_nrf(out: Path) -> Path:
     return _build_mcuboot("nrf5340", "1.1.0", {}, DEFAULT_SIZE["nrf9160"], SIGNING_KEY, out)
 
 
+MCUBOOTS: Mapping[str, Mapping[str, object]] = {
+    "": {"version": "main", "upgrade": "move", "by_counter": True},
+    "offset": {"version": "main", "upgrade": "offset", "by_counter": True},
+    "scratch": {"version": "main", "upgrade": "scratch", "by_counter": True},
+    "v2.1.0": {"version": "2.1.0", "upgrade": "move", "by_version": True},
+}
+"""Options of the bootloaders of the board types `virtual-nrf9160` and `virtual-nrf9160-...`."""
+
+
 def build_mcuboot_bootloader(
     board: str,
     out: Path,
     key: ec.EllipticCurvePrivateKey = SIGNING_KEY,
-    swap: str = "move",
-    refuses_older: bool = False,
+    options: Mapping[str, object] = MCUBOOTS[""],
 ) -> Path:
-    """The bootloader for address 0: its descriptor holds the public key, the board and the swap algorithm.
+    """The bootloader for address 0: its descriptor holds the public key and the options it is built with.
 
-    `refuses_older` builds it with downgrade prevention: no lower version than the running one.
+    See `bench.virtual.boot.mcuboot.options`; raises `ConfigError` for options that do not go together.
     """
-    public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    descriptor = {"public_key": public, "board": board, "swap": swap, "refuses_older": refuses_older}
+    options_from(options)
+    public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    descriptor = {"public_key": public, **options}
     out.write_bytes(_cortex_m_body(0, BOOTLOADER_MAGIC, descriptor, 0x8000, f"{board}/mcuboot"))
     return out
 
 
-def _nrf_factory(out: Path, swap: str) -> tuple[Part, ...]:
+def _nrf_factory(out: Path, options: Mapping[str, object]) -> tuple[Part, ...]:
     out /= "mcuboot.bin"
-    return (Part(0x0, build_mcuboot_bootloader("nrf9160", out, swap=swap, refuses_older=True)),)
+    return (Part(0x0, build_mcuboot_bootloader("nrf9160", out, options=options)),)
 
 
 # ---- ESP32 ----------------------------------------------------------------------------------------

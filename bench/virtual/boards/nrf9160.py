@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench.virtual.boards.board import SupplyInput, VirtualBoard
-from bench.virtual.boot import mcuboot
+from bench.virtual.boot.mcuboot.application import McubootSlots
+from bench.virtual.boot.mcuboot.bootloader import boot
 from bench.virtual.boot.slots import UpdateSlots
 from bench.virtual.clock import VirtualLoop
 from bench.virtual.firmware.application import DeviceIdentity
@@ -67,10 +68,10 @@ class VirtualNrf9160(VirtualBoard):
         self.chip.power(on)
 
     def _load(self) -> Steps:
-        running = yield from mcuboot.boot(self)
+        running = yield from boot(self)
         if running is not None:
             self.chip.core.enter(APPLICATION)
         return running
 
     def _slots(self, running: RunningImage) -> UpdateSlots:
-        return mcuboot.McubootSlots(self, running)
+        return McubootSlots(self, running)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.virtual.boot import esp32, esp32_image, esp32_otadata, mcuboot, mcuboot_image, swap
+from bench.virtual.boot import esp32, esp32_image, esp32_otadata
 from bench.virtual.boot import slots as checks
 from bench.virtual.boot.esp32 import EspOtaSlots
-from bench.virtual.boot.mcuboot import McubootSlots
-from bench.virtual.boot.mcuboot_slot import DONE, SwapType
+from bench.virtual.boot.mcuboot import boot_state, package_check, swap_move, validation
+from bench.virtual.boot.mcuboot.application import McubootSlots
+from bench.virtual.boot.mcuboot.area import SECTOR
+from bench.virtual.boot.mcuboot.trailer import SwapType, write_image_ok
 from bench.virtual.defects.defect import ESP32, NRF9160, Area, Patch, always
 from bench.virtual.firmware.application import Application
 from bench.virtual.firmware.update.object5 import UpdateObject
@@ -45,7 +47,7 @@ def package_not_checked_after_the_download(healthy: Any) -> Any:
     source="GHSA-gcxh-546h-phg4 and others",
     boards=NRF9160,
     hints=("test_corrupted_image",),
-    also=(Patch(mcuboot_image, "hash_fits", always(lambda slot, header, plain: True)),),
+    also=(Patch(validation, "hash_fits", always(lambda named, digest: True)),),
 )
 def hash_never_checked(healthy: Any) -> Any:
     """Neither the application nor the bootloader looks at the hash of the image."""
@@ -53,15 +55,15 @@ def hash_never_checked(healthy: Any) -> Any:
 
 
 @BOOT(
-    mcuboot_image,
-    "_is_for",
+    package_check,
+    "is_for",
     source="own",
     boards=NRF9160,
     hints=("test_image_for_another_board",),
 )
 def board_not_checked(healthy: Any) -> Any:
     """A correctly signed image for another board is booted."""
-    return lambda protected, keys: True
+    return lambda protected, board: True
 
 
 @BOOT(esp32_image, "_is_for_this_chip", source="own", boards=ESP32, hints=("test_image_for_another_board",))
@@ -70,23 +72,23 @@ def chip_not_checked(healthy: Any) -> Any:
     return lambda header, revision, log: True
 
 
-@BOOT(mcuboot, "_wanted_swap", source="esp-idf#7859", boards=NRF9160, hints=REVERTS)
+@BOOT(boot_state, "wanted_swap", source="esp-idf#7859", boards=NRF9160, hints=REVERTS)
 def never_reverts(healthy: Any) -> Any:
     """An image that was not confirmed is booted again."""
 
-    def wanted(primary: Any, secondary: Any) -> SwapType:
-        kind: SwapType = healthy(primary, secondary)
+    def wanted(primary: Any, secondary: Any, options: Any) -> SwapType:
+        kind: SwapType = healthy(primary, secondary, options)
         return SwapType.NONE if kind is SwapType.REVERT else kind
 
     return wanted
 
 
-@BOOT(mcuboot, "_wanted_swap", source="esp-idf#7859", boards=NRF9160, hints=REVERTS)
+@BOOT(boot_state, "wanted_swap", source="esp-idf#7859", boards=NRF9160, hints=REVERTS)
 def every_upgrade_is_permanent(healthy: Any) -> Any:
     """A new image counts as confirmed from its first start on."""
 
-    def wanted(primary: Any, secondary: Any) -> SwapType:
-        kind: SwapType = healthy(primary, secondary)
+    def wanted(primary: Any, secondary: Any, options: Any) -> SwapType:
+        kind: SwapType = healthy(primary, secondary, options)
         return SwapType.PERMANENT if kind is SwapType.TEST else kind
 
     return wanted
@@ -113,7 +115,7 @@ def confirmed_in_the_wrong_slot(healthy: Any) -> Any:
     """The confirm flag is written to the trailer of the other slot."""
 
     def confirm(self: McubootSlots) -> Any:
-        yield from self._secondary.write_at(self._secondary.flag_offsets[0], DONE)
+        yield from write_image_ok(self._other)
 
     return confirm
 
@@ -188,17 +190,17 @@ def trial_never_ends(healthy: Any) -> Any:
     return trial
 
 
-@BOOT(swap, "_do", source="mcuboot#829", boards=NRF9160, hints=PUSH_OK)
+@BOOT(swap_move, "transfer", source="mcuboot#829", boards=NRF9160, hints=PUSH_OK)
 def swap_leaves_out_a_sector(healthy: Any) -> Any:
     """One sector of the swap is erased and not copied."""
 
-    def do(copy: Any) -> Any:
-        if copy.source is not copy.target and copy.number == 7:
-            yield from copy.target.erase_sector(copy.into)
+    def transfer(source: Any, number: int, target: Any, into: int) -> Any:
+        if source is not target and number == 7:
+            yield from target.erase(into * SECTOR, SECTOR)
         else:
-            yield from healthy(copy)
+            yield from healthy(source, number, target, into)
 
-    return do
+    return transfer
 
 
 @BOOT(

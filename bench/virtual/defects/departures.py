@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.virtual.boot import mcuboot
-from bench.virtual.boot.mcuboot import McubootSlots
-from bench.virtual.boot.mcuboot_slot import SECTOR
+from bench.virtual.boot.mcuboot.application import McubootSlots
+from bench.virtual.boot.mcuboot.area import SECTOR
+from bench.virtual.boot.mcuboot.swap_loader import SwapLoader, is_there
 from bench.virtual.defects.defect import ESP32, NRF9160, Area, Patch
 from bench.virtual.firmware import coap_message as coap
 from bench.virtual.firmware.application import Application
@@ -188,15 +188,20 @@ def application_in_33629(healthy: Any) -> Any:
 
 
 @DEPARTURES(
-    mcuboot,
-    "primary_is_good",
+    SwapLoader,
+    "_primary_is_good",
     source="MCUboot without MCUBOOT_VALIDATE_PRIMARY_SLOT",
     boards=NRF9160,
     hints=("test_hostile_image_in_the_primary_slot_does_not_run",),
 )
 def primary_slot_not_validated(healthy: Any) -> Any:
     """What is in the primary slot is started without another look."""
-    return lambda primary, keys: primary.header() is not None
+
+    def primary_is_good(self: SwapLoader) -> Any:
+        yield 0.0
+        return is_there(self._boot)
+
+    return primary_is_good
 
 
 @DEPARTURES(
@@ -208,4 +213,4 @@ def primary_slot_not_validated(healthy: Any) -> Any:
 )
 def package_may_fill_the_slot(healthy: Any) -> Any:
     """A package may reach into the trailer at the end of its slot."""
-    return property(lambda self: self._secondary.sectors * SECTOR)
+    return property(lambda self: self._other.sectors * SECTOR)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
-from bench.virtual.boot import esp32, esp32_image, mcuboot, mcuboot_image, mcuboot_slot
+from bench.virtual.boot import esp32, esp32_image
+from bench.virtual.boot.mcuboot import package_check, swap_move, validation
 from bench.virtual.defects.defect import NRF9160, Area, Patch, always
 from bench.virtual.firmware.update.object5 import UpdateObject
 
@@ -15,38 +15,38 @@ SWEEP = ("test_power_cut_at_every_flash_operation[",)
 
 
 @SECURE(
-    mcuboot_image,
-    "_is_signed",
+    validation,
+    "is_signed",
     source="GHSA-gcxh-546h-phg4",
     hints=HOSTILE,
     also=(Patch(esp32_image, "signature_holds", always(lambda read, length, trusted: True)),),
 )
 def signature_not_checked(healthy: Any) -> Any:
     """Any image with a right hash boots, whoever signed it."""
-    return lambda slot, header, plain, keys: True
+    return lambda kind, keys, digest, signature: True
 
 
 @SECURE(
-    mcuboot_image,
+    validation,
     "hash_fits",
     source="own",
     boards=NRF9160,
     hints=HOSTILE,
-    also=(Patch(mcuboot_image, "_is_signed", always(lambda slot, header, plain, keys: True)),),
+    also=(Patch(validation, "is_signed", always(lambda kind, keys, digest, signature: True)),),
 )
 def only_the_header_is_checked(healthy: Any) -> Any:
     """Hash and signature count for the header alone; the body may be anything."""
-    return lambda slot, header, plain: len(plain.get(0x10, b"")) == hashlib.sha256().digest_size
+    return lambda named, digest: len(named) == len(digest)
 
 
-@SECURE(mcuboot, "is_downgrade", source="own", boards=NRF9160, hints=("test_no_way_back",))
+@SECURE(package_check, "is_older", source="own", boards=NRF9160, hints=("test_no_way_back",))
 def downgrade_accepted(healthy: Any) -> Any:
     """A lower version replaces a higher one."""
     return lambda candidate, running: False
 
 
 @SECURE(
-    mcuboot_image,
+    validation,
     "counter_allows",
     source="MCUboot notes",
     hints=("test_counter_of_a_confirmed_image", *HOSTILE),
@@ -54,10 +54,10 @@ def downgrade_accepted(healthy: Any) -> Any:
 )
 def security_counter_not_checked(healthy: Any) -> Any:
     """An image with a lower security counter, or secure version, boots."""
-    return lambda machine, protected: True
+    return lambda value, least: True
 
 
-@SECURE(mcuboot, "needs_another", source="own", boards=NRF9160, hints=HOSTILE)
+@SECURE(package_check, "needs_another", source="own", boards=NRF9160, hints=HOSTILE)
 def dependency_not_checked(healthy: Any) -> Any:
     """An image boots although what it depends on is not there."""
     return lambda candidate, protected: False
@@ -80,7 +80,7 @@ def confirmed_before_it_attaches(healthy: Any) -> Any:
     return settle
 
 
-@SECURE(mcuboot_slot.Slot, "steps_done", source="mcuboot#1588", boards=NRF9160, hints=SWEEP)
+@SECURE(swap_move, "last_written", source="mcuboot#1588", boards=NRF9160, hints=SWEEP)
 def interrupted_swap_starts_over(healthy: Any) -> Any:
     """After a cut in the middle of a swap, the swap begins again from its first sector."""
-    return lambda self: 0
+    return lambda area: 0

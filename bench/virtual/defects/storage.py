@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.virtual.boot.esp32 import EspOtaSlots
-from bench.virtual.boot.mcuboot import McubootSlots
+from bench.virtual.boot.mcuboot.application import McubootSlots
 from bench.virtual.defects.defect import Area, Patch
 from bench.virtual.firmware.application import Application
 from bench.virtual.firmware.settings import Settings

@@ -90,7 +90,7 @@ class Application:
         yield START_TIME
         self._machine.print(f"*** Booting application v{self._running.version} ***")
         yield from start_of(self._machine, self._running.traits, self._reset_reason)
-        if self._running.arrival == "test" and not self._slots.confirmed:
+        if not self._slots.confirmed:
             self._machine.cpu.after(TRIAL_LIMIT, self._give_up_trial)
         if self._running.traits.get("settings") != "elsewhere":
             self._settings.load()

@@ -94,6 +94,8 @@ class UpdateMachine:
     last_change: int = 0
     tried: bool = False
     """The new image has run, on trial."""
+    wanted: str = ""
+    """The version of the package that is being installed."""
     length: int = 0
     """Bytes of a complete package."""
     progress: Progress = field(default_factory=Progress)
@@ -104,6 +106,7 @@ class UpdateMachine:
         self.state = int(held.get("state", IDLE))
         self.result = int(held.get("result", INITIAL))
         self.tried = bool(held.get("tried", False))
+        self.wanted = str(held.get("wanted", ""))
         self.length = int(held.get("length", 0))
         self.progress = Progress(*held.get("progress", ("", b"", 0)))
 
@@ -118,6 +121,7 @@ class UpdateMachine:
             "state": self.state,
             "result": self.result,
             "tried": self.tried,
+            "wanted": self.wanted,
             "length": self.length,
             "progress": [progress.uri, progress.etag, progress.offset],
         }

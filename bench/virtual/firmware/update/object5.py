@@ -107,13 +107,17 @@ class UpdateObject:
         if fota.state == DOWNLOADING:
             yield from self.reception.settle()
         elif fota.state == UPDATING:
-            if self._running.arrival == "test" and not self._slots.confirmed:
+            if not self._slots.confirmed:
                 self.on_trial = fota.tried = True
-            elif self._slots.confirmed and fota.tried and self._running.arrival != "revert":
+            elif fota.tried and self._running.arrival != "revert" and self._is_asked_for():
                 fota.event("succeeded")  # the confirmation was written, its record was not
             else:
                 yield from self._fail()
             yield from fota.keep()
+
+    def _is_asked_for(self) -> bool:
+        """Whether what runs is the package's version: a bootloader may take a way back for a way on."""
+        return self._running.version == self.fota.wanted
 
     def _fail(self) -> Steps:
         """The installation came to nothing: the package goes too, so that nobody tries it again."""
@@ -150,7 +154,7 @@ class UpdateObject:
             self._machine.cpu.spawn(self._install())
 
     def _install(self) -> Steps:
-        self.fota.tried = False
+        self.fota.tried, self.fota.wanted = False, self._slots.package()[1]
         yield from self.fota.keep()
         objection = yield from self._slots.request_upgrade()
         if objection is not None:
