@@ -16,7 +16,7 @@ TOKEN = 4
 KNOWN_ELECTIVE = {coap.ETAG, coap.OBSERVE, coap.LOCATION_PATH, coap.CONTENT_FORMAT, coap.SIZE2, coap.SIZE1}
 
 
-@MESSAGES(CoapEngine, "_heard", source="own", hints=())
+@MESSAGES(CoapEngine, "_heard", source="own", hints=("test_coap.py::test_ping",))
 def ping_acknowledged(healthy: Any) -> Any:
     """A ping is answered with an empty acknowledgement, not with Reset."""
 
@@ -30,20 +30,20 @@ def ping_acknowledged(healthy: Any) -> Any:
     return heard
 
 
-@MESSAGES(Message, "unknown_critical", source="own", hints=())
+@MESSAGES(Message, "unknown_critical", source="own", hints=("test_coap.py::test_unknown_critical_option",))
 def unknown_critical_option_ignored(healthy: Any) -> Any:
     """A critical option that is not known is passed over like an elective one."""
     return property(lambda self: False)
 
 
-@MESSAGES(Message, "unknown_critical", source="own", hints=())
+@MESSAGES(Message, "unknown_critical", source="own", hints=("test_coap.py::test_unknown_elective_option",))
 def unknown_elective_option_refused(healthy: Any) -> Any:
     """An elective option that is not known is answered 4.02 like a critical one."""
     known = KNOWN_ELECTIVE | coap._KNOWN_CRITICAL
     return property(lambda self: any(number not in known for number, _ in self.options))
 
 
-@MESSAGES(CoapEngine, "_requested", source="own", hints=())
+@MESSAGES(CoapEngine, "_requested", source="own", hints=("test_coap.py::test_non_confirmable_request",))
 def non_confirmable_request_acknowledged(healthy: Any) -> Any:
     """A non-confirmable request gets an empty acknowledgement beside its response."""
 
@@ -55,7 +55,7 @@ def non_confirmable_request_acknowledged(healthy: Any) -> Any:
     return requested
 
 
-@MESSAGES(CoapEngine, "_requested", source="own", hints=())
+@MESSAGES(CoapEngine, "_requested", source="own", hints=("test_coap.py::test_request_that_comes_twice",))
 def copies_not_answered(healthy: Any) -> Any:
     """A request that comes again, as its answer was lost, is not answered again."""
 
@@ -66,13 +66,13 @@ def copies_not_answered(healthy: Any) -> Any:
     return requested
 
 
-@MESSAGES(Client, "_requested", source="own", hints=())
+@MESSAGES(Client, "_requested", source="own", hints=("test_coap.py::test_unknown_method",))
 def unknown_method_not_answered(healthy: Any) -> Any:
     """A request with a method that the device does not have is acknowledged, and never answered."""
     return lambda self, request: healthy(self, request) if request.message.code <= coap.DELETE else None
 
 
-@MESSAGES(CoapEngine, "send", source="own", hints=())
+@MESSAGES(CoapEngine, "send", source="own", hints=("test_image_sizes.py::test_full_slot[nrf9160",))
 def message_ids_of_8_bits(healthy: Any) -> Any:
     """The device's message IDs come round after 256 messages."""
 
@@ -119,7 +119,7 @@ def acknowledgement_awaited_too_briefly(healthy: Any) -> Any:
     return 0.2
 
 
-@MESSAGES(Request, "__init__", source="own", hints=())
+@MESSAGES(Request, "__init__", source="own", hints=("test_coap.py::test_token_is_repeated",))
 def tokens_cut_to_four_bytes(healthy: Any) -> Any:
     """Tokens of more than four bytes come back cut."""
 
@@ -130,7 +130,7 @@ def tokens_cut_to_four_bytes(healthy: Any) -> Any:
     return init
 
 
-@MESSAGES(Request, "respond", source="own", hints=())
+@MESSAGES(Request, "respond", source="own", hints=("test_coap.py::test_token_is_repeated",))
 def empty_token_not_taken_for_one(healthy: Any) -> Any:
     """A request without a token is answered with one of the device's own."""
 

@@ -27,7 +27,9 @@ def _changed(healthy: Any, change: Any) -> Any:
     return resources
 
 
-@COMPONENTS(ComponentObject, "_resources", source="own", boards=NRF9160, hints=())
+@COMPONENTS(
+    ComponentObject, "_resources", source="own", boards=NRF9160, hints=("test_components.py::test_cancel",)
+)
 def cancel_takes_every_component(healthy: Any) -> Any:
     """Cancel of one component cancels the others too."""
 
@@ -44,7 +46,13 @@ def cancel_takes_every_component(healthy: Any) -> Any:
     return _changed(healthy, change)
 
 
-@COMPONENTS(components, "together", source="own", boards=NRF9160, hints=())
+@COMPONENTS(
+    components,
+    "together",
+    source="own",
+    boards=NRF9160,
+    hints=("test_components.py::test_linked_component_alone",),
+)
 def arguments_of_update_ignored(healthy: Any) -> Any:
     """Update takes along what is linked, whatever its argument says."""
 
@@ -54,13 +62,17 @@ def arguments_of_update_ignored(healthy: Any) -> Any:
     return together
 
 
-@COMPONENTS(Component, "version", source="own", boards=NRF9160, hints=())
+@COMPONENTS(
+    Component, "version", source="own", boards=NRF9160, hints=("test_components.py::test_one_component",)
+)
 def component_version_of_the_factory(healthy: Any) -> Any:
     """Current Version of a component is that which it left the factory with."""
     return property(lambda self: self.kind.version)
 
 
-@COMPONENTS(ComponentObject, "_resources", source="own", boards=NRF9160, hints=())
+@COMPONENTS(
+    ComponentObject, "_resources", source="own", boards=NRF9160, hints=("test_components.py::test_inventory",)
+)
 def linked_instances_as_designed(healthy: Any) -> Any:
     """Linked Instances lists all that belong together, Downloaded or not."""
 
@@ -70,7 +82,13 @@ def linked_instances_as_designed(healthy: Any) -> Any:
     return _changed(healthy, change)
 
 
-@COMPONENTS(ComponentObject, "_resources", source="own", boards=NRF9160, hints=())
+@COMPONENTS(
+    ComponentObject,
+    "_resources",
+    source="own",
+    boards=NRF9160,
+    hints=("test_components.py::test_conflicting_components",),
+)
 def conflicting_instances_not_named(healthy: Any) -> Any:
     """Conflicting Instances is empty after result 12 and 13."""
 
@@ -80,20 +98,25 @@ def conflicting_instances_not_named(healthy: Any) -> Any:
     return _changed(healthy, change)
 
 
-@COMPONENTS(Client, "_post", source="own", boards=NRF9160, hints=())
+@COMPONENTS(
+    Client, "_post", source="own", boards=NRF9160, hints=("test_components.py::test_instances_are_fixed",)
+)
 def create_answered_as_done(healthy: Any) -> Any:
-    """Create of an instance of object 33629 is answered 2.01."""
+    """Create of an instance of object 33629 is answered 2.01, with a location, and makes none."""
 
     def post(self: Client, request: Any, path: Any) -> None:
         if path == (OBJECT,):
-            request.respond(coap.CREATED)
+            location = [(coap.LOCATION_PATH, b"33629"), (coap.LOCATION_PATH, b"7")]
+            request.respond(coap.CREATED, options=location)
         else:
             healthy(self, request, path)
 
     return post
 
 
-@COMPONENTS(Client, "_delete", source="own", boards=NRF9160, hints=())
+@COMPONENTS(
+    Client, "_delete", source="own", boards=NRF9160, hints=("test_components.py::test_instances_are_fixed",)
+)
 def delete_takes_the_instance(healthy: Any) -> Any:
     """Delete of an instance of object 33629 is answered 2.02, and takes it out of the object."""
 
@@ -107,7 +130,14 @@ def delete_takes_the_instance(healthy: Any) -> Any:
     return delete
 
 
-@COMPONENTS(ComponentObject, "_install", source="own", boards=NRF9160, hints=())
+@COMPONENTS(
+    ComponentObject,
+    "_install",
+    source="own",
+    boards=NRF9160,
+    hints=(),
+    equivalent="only a package that goes bad between its check and its installation shows it",
+)
 def components_installed_one_by_one(healthy: Any) -> Any:
     """Components that are updated together are installed each for itself, sound or not the others."""
 
@@ -118,7 +148,13 @@ def components_installed_one_by_one(healthy: Any) -> Any:
     return install
 
 
-@COMPONENTS(ComponentObject, "_unpack", source="own", boards=NRF9160, hints=())
+@COMPONENTS(
+    ComponentObject,
+    "_unpack",
+    source="own",
+    boards=NRF9160,
+    hints=("test_components.py::test_one_package_for_several_components",),
+)
 def bundle_unpacked_for_one_alone(healthy: Any) -> Any:
     """Of a package for several components only the one it was written to becomes Downloaded."""
 
@@ -129,7 +165,13 @@ def bundle_unpacked_for_one_alone(healthy: Any) -> Any:
     return unpack
 
 
-@COMPONENTS(ComponentObject, "_judge", source="own", boards=NRF9160, hints=())
+@COMPONENTS(
+    ComponentObject,
+    "_judge",
+    source="own",
+    boards=NRF9160,
+    hints=("test_components.py::test_package_of_another_component",),
+)
 def package_of_another_component_taken(healthy: Any) -> Any:
     """A package is Downloaded whichever component it is for."""
 
@@ -143,7 +185,13 @@ def package_of_another_component_taken(healthy: Any) -> Any:
     return judge
 
 
-@COMPONENTS(ComponentObject, "settle", source="own", boards=NRF9160, hints=())
+@COMPONENTS(
+    ComponentObject,
+    "settle",
+    source="own",
+    boards=NRF9160,
+    hints=("test_components.py::test_linked_component_alone",),
+)
 def update_of_one_drops_the_others(healthy: Any) -> Any:
     """After the update of one component the others that were Downloaded are Idle."""
 
@@ -157,7 +205,13 @@ def update_of_one_drops_the_others(healthy: Any) -> Any:
     return settle
 
 
-@COMPONENTS(ComponentObject, "_unmet", source="own", boards=NRF9160, hints=())
+@COMPONENTS(
+    ComponentObject,
+    "_unmet",
+    source="own",
+    boards=NRF9160,
+    hints=("test_components.py::test_components_of_the_servers_choice",),
+)
 def requirements_looked_up_in_what_was_installed(healthy: Any) -> Any:
     """What a package requires is looked for in what runs, not in what is updated along with it."""
 

@@ -13,7 +13,7 @@ from bench.virtual.firmware.observe import Attributes, Observations
 OBSERVING = Area("observations, attributes and Send")
 
 
-@OBSERVING(Observations, "effective", source="own", hints=())
+@OBSERVING(Observations, "effective", source="own", hints=("test_observe.py::test_change_within_pmin",))
 def pmin_kept_and_ignored(healthy: Any) -> Any:
     """pmin is taken, shown by Discover, and delays nothing."""
 
@@ -25,7 +25,7 @@ def pmin_kept_and_ignored(healthy: Any) -> Any:
     return effective
 
 
-@OBSERVING(Observations, "changed", source="own", hints=())
+@OBSERVING(Observations, "changed", source="own", hints=("test_observe.py::test_change_within_pmin",))
 def change_within_pmin_forgotten(healthy: Any) -> Any:
     """A change within pmin is not told when pmin is over, but with the next change."""
 
@@ -39,13 +39,17 @@ def change_within_pmin_forgotten(healthy: Any) -> Any:
     return changed
 
 
-@OBSERVING(Observations, "effective", source="own", hints=())
+@OBSERVING(
+    Observations, "effective", source="own", hints=("test_observe.py::test_attributes_of_an_instance",)
+)
 def attributes_of_an_instance_not_inherited(healthy: Any) -> Any:
     """Attributes of an object or an instance do not hold for its resources."""
     return lambda self, path: self.attributes.get(path, Attributes())
 
 
-@OBSERVING(Client, "_write_attributes", source="own", hints=())
+@OBSERVING(
+    Client, "_write_attributes", source="own", hints=("test_observe.py::test_attributes_of_an_instance",)
+)
 def attributes_never_unset(healthy: Any) -> Any:
     """An attribute without a value, which unsets it, is answered 2.04 and changes nothing."""
 
@@ -56,13 +60,23 @@ def attributes_never_unset(healthy: Any) -> Any:
     return write_attributes
 
 
-@OBSERVING(Observations, "attributes_changed", source="own", hints=())
+@OBSERVING(
+    Observations,
+    "attributes_changed",
+    source="own",
+    hints=("test_observe.py::test_attributes_of_an_instance",),
+)
 def attributes_for_later_observations_alone(healthy: Any) -> Any:
     """pmax that is written while a resource is observed waits for the next change of it."""
     return lambda self, path: None
 
 
-@OBSERVING(Observations, "_notify", source="own", hints=())
+@OBSERVING(
+    Observations,
+    "_notify",
+    source="own",
+    hints=("test_resources.py::test_state_is_observed_within_pmin_and_pmax",),
+)
 def told_once_after_pmax(healthy: Any) -> Any:
     """When pmax has passed the value is told once, and then no more until it changes."""
 
@@ -75,7 +89,9 @@ def told_once_after_pmax(healthy: Any) -> Any:
     return notify
 
 
-@OBSERVING(Client, "_at_location", source="own", hints=())
+@OBSERVING(
+    Client, "_at_location", source="own", hints=("test_observe.py::test_observation_outlasts_an_update",)
+)
 def observations_end_with_a_registration_update(healthy: Any) -> Any:
     """Each Update of the registration ends all observations, as Register does."""
 
@@ -87,7 +103,7 @@ def observations_end_with_a_registration_update(healthy: Any) -> Any:
     return at_location
 
 
-@OBSERVING(Observations, "remove", source="own", hints=())
+@OBSERVING(Observations, "remove", source="own", hints=("test_observe.py::test_end_of_another_observation",))
 def one_end_ends_every_observation(healthy: Any) -> Any:
     """A Reset or a Cancel for one resource ends the observations of all others too."""
 
@@ -99,13 +115,13 @@ def one_end_ends_every_observation(healthy: Any) -> Any:
     return remove
 
 
-@OBSERVING(Observations, "add", source="own", hints=())
+@OBSERVING(Observations, "add", source="own", hints=("test_observe.py::test_format_of_notifications",))
 def notifications_in_a_format_of_their_own(healthy: Any) -> Any:
     """The first answer is in the format that was asked for, notifications are in the client's own."""
     return lambda self, path, token, source, accept=None: healthy(self, path, token, source)
 
 
-@OBSERVING(Observations, "_notify", source="own", hints=())
+@OBSERVING(Observations, "_notify", source="own", hints=("test_observe.py::test_many_notifications",))
 def sequence_of_8_bits(healthy: Any) -> Any:
     """The number of a notification wraps at 256, so that the one after looks older."""
 
@@ -117,7 +133,7 @@ def sequence_of_8_bits(healthy: Any) -> Any:
     return notify
 
 
-@OBSERVING(Observations, "changed", source="own", hints=())
+@OBSERVING(Observations, "changed", source="own", hints=("test_observe.py::test_observed_instance",))
 def instances_observed_in_vain(healthy: Any) -> Any:
     """Whoever observes an instance is told nothing when one of its resources changes."""
 
@@ -132,7 +148,7 @@ def instances_observed_in_vain(healthy: Any) -> Any:
     return changed
 
 
-@OBSERVING(Request, "respond", source="own", hints=())
+@OBSERVING(Request, "respond", source="own", hints=("test_coap.py::test_reset_ends_an_observation",))
 def observation_not_confirmed(healthy: Any) -> Any:
     """The answer to Observe has no Observe option, though notifications follow."""
 
@@ -158,7 +174,7 @@ def _renewed(healthy: Any) -> Any:
     "_notify",
     source="own",
     also=(Patch(Observations, "add", _renewed),),
-    hints=(),
+    hints=("test_observe.py::test_observed_once_more",),
 )
 def second_observe_makes_two(healthy: Any) -> Any:
     """A resource that is observed once more, with the same token, is told twice."""
@@ -171,7 +187,7 @@ def second_observe_makes_two(healthy: Any) -> Any:
     return notify
 
 
-@OBSERVING(Client, "report", source="own", hints=())
+@OBSERVING(Client, "report", source="own", hints=("test_reporting.py::test_send_instead_of_notifications",))
 def send_without_the_result(healthy: Any) -> Any:
     """Send tells State alone, not the Update Result of the same moment."""
     return lambda self, paths: healthy(self, [path for path in paths if path[2] != 5])

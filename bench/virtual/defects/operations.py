@@ -14,7 +14,9 @@ from bench.virtual.firmware.update.reception import Reception
 OPERATIONS = Area("operations and codecs")
 
 
-@OPERATIONS(model, "integer_bytes", source="own", hints=())
+@OPERATIONS(
+    model, "integer_bytes", source="own", hints=("test_operations.py::test_integers_near_their_borders",)
+)
 def integers_without_room_for_the_sign(healthy: Any) -> Any:
     """In TLV 200 is one byte and 40000 two, which read as negative numbers."""
 
@@ -27,7 +29,7 @@ def integers_without_room_for_the_sign(healthy: Any) -> Any:
     return integer_bytes
 
 
-@OPERATIONS(model, "from_binary", source="own", hints=())
+@OPERATIONS(model, "from_binary", source="own", hints=("test_operations.py::test_integer_in_tlv",))
 def integers_of_eight_bytes_refused(healthy: Any) -> Any:
     """Integers of eight bytes in TLV are answered 4.00."""
 
@@ -39,7 +41,7 @@ def integers_of_eight_bytes_refused(healthy: Any) -> Any:
     return from_binary
 
 
-@OPERATIONS(model, "from_binary", source="own", hints=())
+@OPERATIONS(model, "from_binary", source="own", hints=("test_operations.py::test_integer_in_tlv",))
 def integers_read_without_their_sign(healthy: Any) -> Any:
     """Integers that are written in TLV are taken for unsigned: -1 is 255."""
 
@@ -50,7 +52,7 @@ def integers_read_without_their_sign(healthy: Any) -> Any:
     return from_binary
 
 
-@OPERATIONS(model, "senml", source="own", hints=())
+@OPERATIONS(model, "senml", source="own", hints=("test_operations.py::test_instance_in_each_format",))
 def senml_base_name_without_its_slash(healthy: Any) -> Any:
     """The base name of an instance in SenML ends without a slash: /5/0 and 3 make /5/03."""
 
@@ -65,7 +67,7 @@ def senml_base_name_without_its_slash(healthy: Any) -> Any:
     return senml
 
 
-@OPERATIONS(Client, "_payload_of", source="own", hints=())
+@OPERATIONS(Client, "_payload_of", source="own", hints=("test_coap.py::test_format_that_nobody_knows",))
 def format_asked_for_ignored(healthy: Any) -> Any:
     """A format that the device does not speak is answered in one that it does, not 4.06."""
 
@@ -78,7 +80,7 @@ def format_asked_for_ignored(healthy: Any) -> Any:
     return payload_of
 
 
-@OPERATIONS(Client, "_value", source="own", hints=())
+@OPERATIONS(Client, "_value", source="own", hints=("test_coap.py::test_format_that_nobody_knows",))
 def unknown_format_read_as_text(healthy: Any) -> Any:
     """A value that is written in an unknown format is taken for text, not answered 4.15."""
 
@@ -91,7 +93,7 @@ def unknown_format_read_as_text(healthy: Any) -> Any:
     return value
 
 
-@OPERATIONS(Client, "_value", source="own", hints=())
+@OPERATIONS(Client, "_value", source="own", hints=("test_operations.py::test_tlv_of_another_resource",))
 def tlv_of_another_resource_taken(healthy: Any) -> Any:
     """The number in the TLV of a Write is not looked at."""
 
@@ -103,7 +105,7 @@ def tlv_of_another_resource_taken(healthy: Any) -> Any:
     return value
 
 
-@OPERATIONS(model, "tlv_instance", source="own", hints=())
+@OPERATIONS(model, "tlv_instance", source="own", hints=("test_operations.py::test_instance_in_each_format",))
 def zeros_left_out_of_an_instance(healthy: Any) -> Any:
     """In the TLV of an instance integers of value 0 are left out."""
 
@@ -114,7 +116,12 @@ def zeros_left_out_of_an_instance(healthy: Any) -> Any:
     return tlv_instance
 
 
-@OPERATIONS(Client, "_discover", source="own", hints=())
+@OPERATIONS(
+    Client,
+    "_discover",
+    source="own",
+    hints=("test_resources.py::test_discover_names_the_mandatory_resources",),
+)
 def discover_leaves_out_what_cannot_be_read(healthy: Any) -> Any:
     """Discover lists readable resources alone: neither Package nor Update."""
 
@@ -135,7 +142,12 @@ def discover_leaves_out_what_cannot_be_read(healthy: Any) -> Any:
     return discover
 
 
-@OPERATIONS(Reception, "resources", source="own", hints=())
+@OPERATIONS(
+    Reception,
+    "resources",
+    source="own",
+    hints=("test_coap.py::test_operation_that_a_resource_does_not_have",),
+)
 def state_can_be_written(healthy: Any) -> Any:
     """State takes a Write, and shows what was written."""
 
@@ -152,7 +164,12 @@ def state_can_be_written(healthy: Any) -> Any:
     return resources
 
 
-@OPERATIONS(Reception, "resources", source="own", hints=())
+@OPERATIONS(
+    Reception,
+    "resources",
+    source="own",
+    hints=("test_coap.py::test_operation_that_a_resource_does_not_have",),
+)
 def result_write_answered_as_done(healthy: Any) -> Any:
     """A Write to Update Result is answered 2.04, without effect."""
 
@@ -164,7 +181,12 @@ def result_write_answered_as_done(healthy: Any) -> Any:
     return resources
 
 
-@OPERATIONS(Reception, "resources", source="own", hints=())
+@OPERATIONS(
+    Reception,
+    "resources",
+    source="own",
+    hints=("test_coap.py::test_operation_that_a_resource_does_not_have",),
+)
 def package_can_be_read(healthy: Any) -> Any:
     """Package can be read, and is empty."""
 
@@ -176,13 +198,13 @@ def package_can_be_read(healthy: Any) -> Any:
     return resources
 
 
-@OPERATIONS(Client, "_exists", source="own", hints=())
+@OPERATIONS(Client, "_exists", source="own", hints=("test_coap.py::test_resource_that_is_not_there",))
 def missing_resource_answered_as_not_allowed(healthy: Any) -> Any:
     """What is asked of a resource that an instance does not have is answered 4.05, not 4.04."""
     return lambda self, path: healthy(self, path) or (len(path) == 3 and healthy(self, path[:2]))
 
 
-@OPERATIONS(Client, "_post", source="own", hints=())
+@OPERATIONS(Client, "_post", source="own", hints=("test_operations.py::test_execute_of_what_cannot_be",))
 def execute_of_an_instance_answered_as_done(healthy: Any) -> Any:
     """Execute of an object instance is answered 2.04."""
 
@@ -195,7 +217,7 @@ def execute_of_an_instance_answered_as_done(healthy: Any) -> Any:
     return post
 
 
-@OPERATIONS(Client, "_post", source="own", hints=())
+@OPERATIONS(Client, "_post", source="own", hints=("test_operations.py::test_execute_of_what_cannot_be",))
 def execute_of_anything_answered_as_done(healthy: Any) -> Any:
     """Execute of a resource that cannot be executed is answered 2.04."""
 
@@ -209,7 +231,7 @@ def execute_of_anything_answered_as_done(healthy: Any) -> Any:
     return post
 
 
-@OPERATIONS(Request, "respond", source="own", hints=())
+@OPERATIONS(Request, "respond", source="own", hints=("test_coap.py::test_read_tells_its_format",))
 def payload_without_its_format(healthy: Any) -> Any:
     """What is read comes without its Content-Format."""
 

@@ -40,7 +40,7 @@ def _following_dropped(healthy: Any) -> Any:
     "_first_block",
     source="seen in a client's source",
     also=(Patch(PushReceiver, "_next_block", _following_dropped),),
-    hints=(),
+    hints=("test_push_forms.py::test_announced_size",),
 )
 def package_without_size1_dropped(healthy: Any) -> Any:
     """Without Size1 every block is answered as taken, and none is."""
@@ -55,7 +55,7 @@ def package_without_size1_dropped(healthy: Any) -> Any:
     return first_block
 
 
-@TRANSFER(PushReceiver, "_take", source="own", hints=())
+@TRANSFER(PushReceiver, "_take", source="own", hints=("test_push_forms.py::test_announced_size",))
 def package_ends_at_the_announced_size(healthy: Any) -> Any:
     """A PUSH is over when the bytes that Size1 announced are there, whatever the M bit says."""
 
@@ -68,7 +68,12 @@ def package_ends_at_the_announced_size(healthy: Any) -> Any:
     return take
 
 
-@TRANSFER(PushReceiver, "_next_block", source="seen in a client's source", hints=())
+@TRANSFER(
+    PushReceiver,
+    "_next_block",
+    source="seen in a client's source",
+    hints=("test_push_forms.py::test_blocks_become_smaller",),
+)
 def offset_by_the_first_block_size(healthy: Any) -> Any:
     """When the block size changes midway, block numbers are multiplied by the size of the first block."""
 
@@ -76,7 +81,7 @@ def offset_by_the_first_block_size(healthy: Any) -> Any:
         before = self._last[0].exponent if self._last is not None else block.exponent
         first = self.__dict__.setdefault("_first", {}).setdefault(self._owner.attempt, before)
         if block.exponent != first and request.source == self.source and self._fota.state == DOWNLOADING:
-            self._store.received = block.number * (16 << first) - self._skip
+            self._store.received = (block.number * (16 << first) - self._skip) % self._store.capacity
             self._machine.cpu.spawn(self._take(request, block, self._owner.attempt))
         else:
             healthy(self, request, block)
@@ -84,7 +89,9 @@ def offset_by_the_first_block_size(healthy: Any) -> Any:
     return next_block
 
 
-@TRANSFER(PushReceiver, "write_package", source="own", hints=())
+@TRANSFER(
+    PushReceiver, "write_package", source="own", hints=("test_push_forms.py::test_blocks_become_smaller",)
+)
 def smallest_blocks_refused(healthy: Any) -> Any:
     """Blocks of 16 bytes are answered 4.00: their size exponent 0 is taken for none."""
 
@@ -98,7 +105,7 @@ def smallest_blocks_refused(healthy: Any) -> Any:
     return write_package
 
 
-@TRANSFER(PushReceiver, "write_package", source="own", hints=())
+@TRANSFER(PushReceiver, "write_package", source="own", hints=("test_coap.py::test_reserved_block_size",))
 def reserved_block_size_taken(healthy: Any) -> Any:
     """The reserved size exponent 7 is taken for blocks of 1024 bytes."""
 
@@ -113,7 +120,12 @@ def reserved_block_size_taken(healthy: Any) -> Any:
     return write_package
 
 
-@TRANSFER(PushReceiver, "_take", source="wakaama#668215e", hints=())
+@TRANSFER(
+    PushReceiver,
+    "_take",
+    source="wakaama#668215e",
+    hints=("test_successful_update.py::test_push_succeeds[esp32",),
+)
 def full_last_block_waits_for_another(healthy: Any) -> Any:
     """A last block that is full is answered 2.04, and a shorter one is waited for."""
 
@@ -130,7 +142,12 @@ def full_last_block_waits_for_another(healthy: Any) -> Any:
     return take
 
 
-@TRANSFER(PackageStore, "append", source="own", hints=())
+@TRANSFER(
+    PackageStore,
+    "append",
+    source="own",
+    hints=("test_image_sizes.py::test_last_block[nrf9160-push-one-byte-more",),
+)
 def bytes_behind_the_last_word_not_written(healthy: Any) -> Any:
     """The flash is written by words, and what does not fill the last one is left out."""
 
@@ -141,7 +158,7 @@ def bytes_behind_the_last_word_not_written(healthy: Any) -> Any:
     return append
 
 
-@TRANSFER(PackageStore, "append", source="zephyr#26448", hints=())
+@TRANSFER(PackageStore, "append", source="zephyr#26448", hints=("test_image_sizes.py::test_full_slot",))
 def length_of_18_bits(healthy: Any) -> Any:
     """Packages of more than 256 KiB wrap round and overwrite their own beginning."""
 
@@ -154,7 +171,7 @@ def length_of_18_bits(healthy: Any) -> Any:
     return append
 
 
-@TRANSFER(Block, "offset", source="own", hints=())
+@TRANSFER(Block, "offset", source="own", hints=("test_image_sizes.py::test_full_slot[esp32",))
 def block_number_of_9_bits(healthy: Any) -> Any:
     """Block numbers are kept in nine bits: block 512 is taken for block 0."""
     return property(lambda self: (self.number & 0x1FF) * self.size)
@@ -175,7 +192,7 @@ def _esp32_erases_a_part(healthy: Any) -> Any:
     "erase",
     source="Anjay-zephyr",
     also=(Patch(EspOtaSlots, "erase", _esp32_erases_a_part),),
-    hints=(),
+    hints=("test_image_sizes.py::test_full_slot",),
 )
 def only_the_first_256_kib_erased(healthy: Any) -> Any:
     """Before a download no more than 256 KiB of the slot are erased, and its trailer."""
@@ -191,13 +208,15 @@ def only_the_first_256_kib_erased(healthy: Any) -> Any:
     return erase
 
 
-@TRANSFER(PushReceiver, "_first_block", source="zephyr#85000", hints=())
+@TRANSFER(
+    PushReceiver, "_first_block", source="zephyr#85000", hints=("test_push_forms.py::test_package_in_tlv",)
+)
 def tlv_header_in_the_image(healthy: Any) -> Any:
     """Of a package in TLV the header is written too, in front of the image."""
     return lambda self, request, block, skip: healthy(self, request, block, 0)
 
 
-@TRANSFER(PushReceiver, "write_package", source="own", hints=())
+@TRANSFER(PushReceiver, "write_package", source="own", hints=("test_push_forms.py::test_package_in_tlv",))
 def package_in_tlv_refused(healthy: Any) -> Any:
     """A package in TLV is answered 4.15, though the registration says that TLV is spoken."""
 
@@ -210,13 +229,13 @@ def package_in_tlv_refused(healthy: Any) -> Any:
     return write_package
 
 
-@TRANSFER(push, "PUSH_SILENCE", source="own", hints=())
+@TRANSFER(push, "PUSH_SILENCE", source="own", hints=("test_push_forms.py::test_slow_push",))
 def pause_of_fifteen_seconds_ends_a_push(healthy: Any) -> Any:
     """A PUSH is given up after 15 s without a block, less than a server's retransmissions may take."""
     return 15.0
 
 
-@TRANSFER(PushReceiver, "_first_block", source="own", hints=())
+@TRANSFER(PushReceiver, "_first_block", source="own", hints=("test_push_forms.py::test_slow_push",))
 def whole_push_limited_to_three_minutes(healthy: Any) -> Any:
     """A PUSH is given up three minutes after its first block, however well it goes."""
 
@@ -233,7 +252,9 @@ def whole_push_limited_to_three_minutes(healthy: Any) -> Any:
     return first_block
 
 
-@TRANSFER(coap_engine, "REMEMBERED", source="node-coap#391", hints=())
+@TRANSFER(
+    coap_engine, "REMEMBERED", source="node-coap#391", hints=("test_coap.py::test_request_that_comes_twice",)
+)
 def late_duplicates_worked_on_again(healthy: Any) -> Any:
     """Only the last message is remembered: a copy that comes after another message is worked on again."""
     return 1

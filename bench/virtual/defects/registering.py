@@ -21,13 +21,17 @@ def _ignores_trigger(server: Any) -> Any:
     return server
 
 
-@REGISTERING(Application, "_server_instance", source="own", hints=())
+@REGISTERING(
+    Application, "_server_instance", source="own", hints=("test_coap.py::test_request_that_comes_twice",)
+)
 def update_trigger_ignored(healthy: Any) -> Any:
     """Registration Update Trigger (/1/0/8) is answered 2.04, and no Update follows."""
     return lambda self: _ignores_trigger(healthy(self))
 
 
-@REGISTERING(Application, "_server_instance", source="own", hints=())
+@REGISTERING(
+    Application, "_server_instance", source="own", hints=("test_coap.py::test_request_that_comes_twice",)
+)
 def update_trigger_leads_to_a_register(healthy: Any) -> Any:
     """Registration Update Trigger (/1/0/8) makes the client register anew."""
 
@@ -46,7 +50,12 @@ def update_trigger_leads_to_a_register(healthy: Any) -> Any:
     return instance
 
 
-@REGISTERING(Client, "_exchange", source="own", hints=())
+@REGISTERING(
+    Client,
+    "_exchange",
+    source="own",
+    hints=("test_rollback.py::test_settings_and_identity_survive_a_rollback",),
+)
 def new_lifetime_not_told(healthy: Any) -> Any:
     """The Update after a changed lifetime does not tell it."""
 
@@ -58,7 +67,7 @@ def new_lifetime_not_told(healthy: Any) -> Any:
     return exchange
 
 
-@REGISTERING(Client, "deregister", source="own", hints=())
+@REGISTERING(Client, "deregister", source="own", hints=("test_reboot.py::test_reboot_in_idle",))
 def farewell_at_the_wrong_location(healthy: Any) -> Any:
     """De-registration goes to /rd, not to the location of the registration."""
 
@@ -69,7 +78,13 @@ def farewell_at_the_wrong_location(healthy: Any) -> Any:
     return deregister
 
 
-@REGISTERING(Client, "deregister", source="own", hints=())
+@REGISTERING(
+    Client,
+    "deregister",
+    source="own",
+    hints=(),
+    equivalent="no clause asks for it: LwM2M 1.0, 5.3.3 recommends it to who will not be back",
+)
 def leaves_without_a_farewell(healthy: Any) -> Any:
     """An orderly restart does not de-register."""
 
@@ -79,7 +94,12 @@ def leaves_without_a_farewell(healthy: Any) -> Any:
     return deregister
 
 
-@REGISTERING(Client, "_at_location", source="own", hints=())
+@REGISTERING(
+    Client,
+    "_at_location",
+    source="own",
+    hints=("test_identity.py::test_registration_after_it_was_forgotten",),
+)
 def updates_go_to_the_first_location(healthy: Any) -> Any:
     """After a second Register the Updates still go to the location of the first."""
 
@@ -93,37 +113,53 @@ def updates_go_to_the_first_location(healthy: Any) -> Any:
     return at_location
 
 
-@REGISTERING(client, "RETRY_FIRST", source="own", also=(Patch(client, "RETRY_MOST", always(0.2)),), hints=())
+@REGISTERING(
+    client,
+    "RETRY_FIRST",
+    source="own",
+    also=(Patch(client, "RETRY_MOST", always(0.2)),),
+    hints=(),
+    equivalent="no clause says how soon a Register that was answered with an error may be sent again",
+)
 def register_refused_and_tried_without_pause(healthy: Any) -> Any:
     """A Register that was refused is sent again five times a second."""
     return 0.2
 
 
-@REGISTERING(client, "UPDATE_SHARE", source="own", hints=())
+@REGISTERING(
+    client,
+    "UPDATE_SHARE",
+    source="own",
+    hints=("test_update_current.py::test_floor_after_an_update_that[nrf9160-succeeds",),
+)
 def registration_renewed_all_the_time(healthy: Any) -> Any:
     """An Update of the registration is sent fifty times within its lifetime."""
     return 0.02
 
 
-@REGISTERING(Client, "_links", source="own", hints=())
+@REGISTERING(Client, "_links", source="own", hints=("test_coap.py::test_what_a_registration_says",))
 def security_object_listed(healthy: Any) -> Any:
     """The list of objects in Register has the Security object."""
     return lambda self: healthy(self) + ",</0/0>"
 
 
-@REGISTERING(Client, "_links", source="own", hints=())
+@REGISTERING(Client, "_links", source="own", hints=("test_coap.py::test_what_a_registration_says",))
 def device_object_not_listed(healthy: Any) -> Any:
     """The list of objects in Register leaves out Device, which is there."""
     return lambda self: healthy(self).replace(",</3/0>", "")
 
 
-@REGISTERING(Client, "_links", source="own", boards=ESP32, hints=())
+@REGISTERING(
+    Client, "_links", source="own", boards=ESP32, hints=("test_coap.py::test_what_a_registration_says",)
+)
 def object_version_not_listed(healthy: Any) -> Any:
     """Object 5 has resources of version 1.1, and the list of objects does not say so."""
     return lambda self: ",".join(link for link in healthy(self).split(",") if ";ver=" not in link)
 
 
-@REGISTERING(Client, "_register_message", source="own", hints=())
+@REGISTERING(
+    Client, "_register_message", source="own", hints=("test_coap.py::test_what_a_registration_says",)
+)
 def register_without_the_lwm2m_version(healthy: Any) -> Any:
     """Register does not say which version of LwM2M it is for."""
 
@@ -135,7 +171,7 @@ def register_without_the_lwm2m_version(healthy: Any) -> Any:
     return register_message
 
 
-@REGISTERING(Application, "_provision", source="own", hints=())
+@REGISTERING(Application, "_provision", source="own", hints=("test_bootstrap.py::test_account_is_learned",))
 def lifetime_of_the_bootstrap_ignored(healthy: Any) -> Any:
     """A client that was bootstrapped registers with a lifetime of its own, not that of its Server object."""
 
@@ -146,7 +182,13 @@ def lifetime_of_the_bootstrap_ignored(healthy: Any) -> Any:
     return provision
 
 
-@REGISTERING(Bootstrap, "_server_of_accounts", source="own", hints=())
+@REGISTERING(
+    Bootstrap,
+    "_server_of_accounts",
+    source="own",
+    hints=(),
+    equivalent="a bootstrap server's account has no Short Server ID, which a Server instance could go with",
+)
 def account_of_the_bootstrap_server_registered_with(healthy: Any) -> Any:
     """The first Security instance is registered with, also where it is the bootstrap server's."""
 
@@ -158,7 +200,13 @@ def account_of_the_bootstrap_server_registered_with(healthy: Any) -> Any:
     return server_of_accounts
 
 
-@REGISTERING(Bootstrap, "_server_of_accounts", source="own", hints=())
+@REGISTERING(
+    Bootstrap,
+    "_server_of_accounts",
+    source="own",
+    hints=(),
+    equivalent="no board file says that a device takes two accounts, and one has no order",
+)
 def accounts_paired_by_their_order(healthy: Any) -> Any:
     """Security and Server instances are put together by their order, not by the Short Server ID."""
 
@@ -172,7 +220,9 @@ def accounts_paired_by_their_order(healthy: Any) -> Any:
     return server_of_accounts
 
 
-@REGISTERING(Application, "_tree", source="own", hints=())
+@REGISTERING(
+    Application, "_tree", source="own", hints=("test_bootstrap.py::test_account_outlasts_an_update",)
+)
 def account_of_the_bootstrap_lost_by_the_update(healthy: Any) -> Any:
     """The new version does not find the account that was bootstrapped, and asks for it again."""
 
@@ -187,13 +237,19 @@ def account_of_the_bootstrap_lost_by_the_update(healthy: Any) -> Any:
 # ---- requests of others
 
 
-@REGISTERING(Client, "_knows", source="seen in a running client", hints=())
+@REGISTERING(Client, "_knows", source="seen in a running client", hints=("test_strangers.py::test_stranger",))
 def strangers_are_served(healthy: Any) -> Any:
     """Requests are served from wherever they come."""
     return lambda self, source: True
 
 
-@REGISTERING(Client, "_knows", source="seen in a running client", boards=ESP32, hints=())
+@REGISTERING(
+    Client,
+    "_knows",
+    source="seen in a running client",
+    boards=ESP32,
+    hints=("test_strangers.py::test_stranger",),
+)
 def served_in_the_clear(healthy: Any) -> Any:
     """A device that talks DTLS to its server serves whoever asks it in the clear."""
     return lambda self, source: (
@@ -201,7 +257,9 @@ def served_in_the_clear(healthy: Any) -> Any:
     )
 
 
-@REGISTERING(SecureLink, "_receive", source="own", boards=ESP32, hints=())
+@REGISTERING(
+    SecureLink, "_receive", source="own", boards=ESP32, hints=("test_strangers.py::test_server_in_the_clear",)
+)
 def clear_message_taken_beside_dtls(healthy: Any) -> Any:
     """What comes in the clear from the server's own address is taken for a message of the session."""
 
@@ -214,7 +272,12 @@ def clear_message_taken_beside_dtls(healthy: Any) -> Any:
     return receive
 
 
-@REGISTERING(Client, "_knows", source="own", hints=())
+@REGISTERING(
+    Client,
+    "_knows",
+    source="own",
+    hints=("test_identity.py::test_requests_before_the_registration_is_acknowledged",),
+)
 def served_before_the_registration(healthy: Any) -> Any:
     """The server is served before it has acknowledged the registration."""
     return lambda self, source: source == self.account.server

@@ -26,7 +26,12 @@ LEAK = 3072
 """Bytes; a receive buffer and its bookkeeping."""
 
 
-@UPDATING_AND_AFTER(UpdateObject, "_execute_update", source="own", hints=())
+@UPDATING_AND_AFTER(
+    UpdateObject,
+    "_execute_update",
+    source="own",
+    hints=("test_while_updating.py::test_asked_while_updating[update",),
+)
 def second_update_answered_as_done(healthy: Any) -> Any:
     """Update while Updating is answered 2.04, and asks the bootloader once more."""
 
@@ -39,7 +44,12 @@ def second_update_answered_as_done(healthy: Any) -> Any:
     return execute_update
 
 
-@UPDATING_AND_AFTER(Reception, "_write_uri", source="own", hints=())
+@UPDATING_AND_AFTER(
+    Reception,
+    "_write_uri",
+    source="own",
+    hints=("test_while_updating.py::test_asked_while_updating[package-uri",),
+)
 def uri_starts_a_download_while_updating(healthy: Any) -> Any:
     """A URI written while Updating is fetched, over the package that is being installed."""
 
@@ -51,7 +61,9 @@ def uri_starts_a_download_while_updating(healthy: Any) -> Any:
     return write_uri
 
 
-@UPDATING_AND_AFTER(Reception, "_write_uri", source="own", hints=())
+@UPDATING_AND_AFTER(
+    Reception, "_write_uri", source="own", hints=("test_reset.py::test_reset_while_updating[empty-uri",)
+)
 def empty_uri_taken_while_updating(healthy: Any) -> Any:
     """An empty URI while Updating takes the state to Idle; the installation goes on."""
 
@@ -64,7 +76,9 @@ def empty_uri_taken_while_updating(healthy: Any) -> Any:
     return write_uri
 
 
-@UPDATING_AND_AFTER(PushReceiver, "_reset", source="own", hints=())
+@UPDATING_AND_AFTER(
+    PushReceiver, "_reset", source="own", hints=("test_reset.py::test_reset_while_updating[null-package",)
+)
 def null_package_taken_while_updating(healthy: Any) -> Any:
     """The NULL package while Updating throws away what is being installed."""
 
@@ -76,7 +90,12 @@ def null_package_taken_while_updating(healthy: Any) -> Any:
     return reset
 
 
-@UPDATING_AND_AFTER(PushReceiver, "_first_block", source="own", hints=())
+@UPDATING_AND_AFTER(
+    PushReceiver,
+    "_first_block",
+    source="own",
+    hints=("test_while_updating.py::test_asked_while_updating[package-",),
+)
 def package_taken_while_updating(healthy: Any) -> Any:
     """A package that is pushed while Updating is written over the one that is being installed."""
 
@@ -88,7 +107,7 @@ def package_taken_while_updating(healthy: Any) -> Any:
     return first_block
 
 
-@UPDATING_AND_AFTER(Reception, "cancel", source="own", hints=())
+@UPDATING_AND_AFTER(Reception, "cancel", source="own", hints=("test_cancel.py::test_cancel_while_updating",))
 def cancel_taken_while_updating(healthy: Any) -> Any:
     """Cancel while Updating is answered 2.04 and has no effect: the image is installed."""
 
@@ -98,7 +117,9 @@ def cancel_taken_while_updating(healthy: Any) -> Any:
     return cancel
 
 
-@UPDATING_AND_AFTER(Application, "_reboot", source="own", hints=())
+@UPDATING_AND_AFTER(
+    Application, "_reboot", source="own", hints=("test_reboot.py::test_reboot_when_downloaded",)
+)
 def reboot_installs_what_is_downloaded(healthy: Any) -> Any:
     """Reboot (/3/0/4) when Downloaded installs the package, which nobody asked for."""
 
@@ -112,7 +133,9 @@ def reboot_installs_what_is_downloaded(healthy: Any) -> Any:
     return reboot
 
 
-@UPDATING_AND_AFTER(Application, "_reboot", source="own", hints=())
+@UPDATING_AND_AFTER(
+    Application, "_reboot", source="own", hints=("test_reboot.py::test_reboot_while_downloading",)
+)
 def reboot_refused_during_an_update(healthy: Any) -> Any:
     """Reboot (/3/0/4) is answered 4.05 whenever the update is not Idle."""
 
@@ -123,7 +146,7 @@ def reboot_refused_during_an_update(healthy: Any) -> Any:
     return reboot
 
 
-@UPDATING_AND_AFTER(Application, "_reboot", source="own", hints=())
+@UPDATING_AND_AFTER(Application, "_reboot", source="own", hints=("test_reboot.py::test_reboot_in_idle",))
 def reboot_registers_and_does_not_restart(healthy: Any) -> Any:
     """Reboot (/3/0/4) is answered 2.04 and only renews the registration."""
 
@@ -135,7 +158,9 @@ def reboot_registers_and_does_not_restart(healthy: Any) -> Any:
     return reboot
 
 
-@UPDATING_AND_AFTER(UpdateObject, "settle", source="zephyr#42584", hints=())
+@UPDATING_AND_AFTER(
+    UpdateObject, "settle", source="zephyr#42584", hints=("test_reboot.py::test_reboot_when_downloaded",)
+)
 def downloaded_without_its_package_after_a_restart(healthy: Any) -> Any:
     """A restart when Downloaded erases the package, and the state stays Downloaded."""
 
@@ -147,7 +172,12 @@ def downloaded_without_its_package_after_a_restart(healthy: Any) -> Any:
     return settle
 
 
-@UPDATING_AND_AFTER(UpdateObject, "settle", source="mender#116", hints=())
+@UPDATING_AND_AFTER(
+    UpdateObject,
+    "settle",
+    source="mender#116",
+    hints=("test_failed_update.py::test_new_image_fails_its_self_test",),
+)
 def failure_becomes_success_at_the_next_restart(healthy: Any) -> Any:
     """Each start looks whether the image is confirmed, and takes that for a success of the last update."""
 
@@ -160,7 +190,9 @@ def failure_becomes_success_at_the_next_restart(healthy: Any) -> Any:
     return settle
 
 
-@UPDATING_AND_AFTER(UpdateObject, "settle", source="own", hints=())
+@UPDATING_AND_AFTER(
+    UpdateObject, "settle", source="own", hints=("test_successful_update.py::test_push_succeeds",)
+)
 def success_becomes_failure_at_the_next_restart(healthy: Any) -> Any:
     """A start that is no trial's is taken for a rollback: result 1 turns into 8."""
 
@@ -173,7 +205,7 @@ def success_becomes_failure_at_the_next_restart(healthy: Any) -> Any:
     return settle
 
 
-@UPDATING_AND_AFTER(Reception, "drop", source="own", hints=())
+@UPDATING_AND_AFTER(Reception, "drop", source="own", hints=("test_resources.py::test_package_uri_written",))
 def package_uri_stands_after_an_empty_one(healthy: Any) -> Any:
     """After an empty URI was written, Package URI still reads as the one before."""
 
@@ -187,7 +219,9 @@ def package_uri_stands_after_an_empty_one(healthy: Any) -> Any:
     return drop
 
 
-@UPDATING_AND_AFTER(UpdateMachine, "become", source="own", hints=())
+@UPDATING_AND_AFTER(
+    UpdateMachine, "become", source="own", hints=("test_resources.py::test_last_state_change_is_told",)
+)
 def last_change_told_too_late(healthy: Any) -> Any:
     """State changes first, and Last State Change Time with the change after it."""
 
@@ -201,7 +235,9 @@ def last_change_told_too_late(healthy: Any) -> Any:
     return become
 
 
-@UPDATING_AND_AFTER(UpdateObject, "_write_severity", source="own", hints=())
+@UPDATING_AND_AFTER(
+    UpdateObject, "_write_severity", source="own", hints=("test_resources.py::test_resources_of_version_1_1",)
+)
 def severity_zero_taken_for_unset(healthy: Any) -> Any:
     """Severity 0 (critical) is answered 2.04, and reads as the default."""
 
@@ -213,13 +249,20 @@ def severity_zero_taken_for_unset(healthy: Any) -> Any:
     return write_severity
 
 
-@UPDATING_AND_AFTER(UpdateObject, "_write_max_defer", source="own", hints=())
+@UPDATING_AND_AFTER(
+    UpdateObject,
+    "_write_max_defer",
+    source="own",
+    hints=("test_resources.py::test_resources_of_version_1_1",),
+)
 def defer_period_of_eight_bits(healthy: Any) -> Any:
     """Maximum Defer Period is kept in a byte: 300 s are 44 s."""
     return lambda self, value: healthy(self, value if value < 0 else value & 0xFF)
 
 
-@UPDATING_AND_AFTER(Reception, "drop", source="own", hints=())
+@UPDATING_AND_AFTER(
+    Reception, "drop", source="own", hints=("test_deferral.py::test_deferral_ends_with_its_package",)
+)
 def deferral_outlives_its_package(healthy: Any) -> Any:
     """When a deferred package is cancelled, its period runs on, and installs the next one unasked."""
 
@@ -231,13 +274,15 @@ def deferral_outlives_its_package(healthy: Any) -> Any:
     return drop
 
 
-@UPDATING_AND_AFTER(User, "accept", source="own", hints=())
+@UPDATING_AND_AFTER(User, "accept", source="own", hints=("test_deferral.py::test_deferred_until_accepted",))
 def accepted_update_forgotten(healthy: Any) -> Any:
     """What a user who deferred an update says later is not listened to; only the period ends it."""
     return lambda self: healthy(self) if self._limit is not None else None
 
 
-@UPDATING_AND_AFTER(Reception, "drop", source="own", hints=())
+@UPDATING_AND_AFTER(
+    Reception, "drop", source="own", hints=("test_soak.py::test_many_downloads_that_come_to_nothing",)
+)
 def heap_lost_with_each_failed_download(healthy: Any) -> Any:
     """Each download that fails leaves a buffer of 3 KiB behind; after twenty there is no room for one."""
 
@@ -249,7 +294,9 @@ def heap_lost_with_each_failed_download(healthy: Any) -> Any:
     return drop
 
 
-@UPDATING_AND_AFTER(Reception, "drop", source="own", hints=())
+@UPDATING_AND_AFTER(
+    Reception, "drop", source="own", hints=("test_soak.py::test_many_downloads_that_come_to_nothing",)
+)
 def heap_lost_with_each_cancel(healthy: Any) -> Any:
     """Each download that is cancelled or reset leaves a buffer of 3 KiB behind."""
 
@@ -261,7 +308,9 @@ def heap_lost_with_each_cancel(healthy: Any) -> Any:
     return drop
 
 
-@UPDATING_AND_AFTER(UpdateObject, "end_trial", source="own", hints=())
+@UPDATING_AND_AFTER(
+    UpdateObject, "end_trial", source="own", hints=("test_successful_update.py::test_push_succeeds",)
+)
 def result_of_a_success_not_kept(healthy: Any) -> Any:
     """Success is shown before it is kept, and is not kept: the next restart finds Updating, and fails it."""
 

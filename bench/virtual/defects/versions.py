@@ -16,7 +16,12 @@ ROOM = 5
 """Characters of "1.1.0", for which somebody made room."""
 
 
-@VERSIONS(Application, "_device_instance", source="own", hints=())
+@VERSIONS(
+    Application,
+    "_device_instance",
+    source="own",
+    hints=("test_versions.py::test_minor_version_of_two_digits",),
+)
 def version_cut_to_five_characters(healthy: Any) -> Any:
     """Firmware Version is told from a buffer that "1.1.0" just fits in: 1.10.0 reads as "1.10."."""
 
@@ -28,7 +33,7 @@ def version_cut_to_five_characters(healthy: Any) -> Any:
     return instance
 
 
-@VERSIONS(UpdateObject, "_judge", source="own", hints=())
+@VERSIONS(UpdateObject, "_judge", source="own", hints=("test_versions.py::test_minor_version_of_two_digits",))
 def later_version_refused_as_text(healthy: Any) -> Any:
     """A package is refused as older when its version is so as text: 1.10.0 before 1.9.0."""
 
@@ -42,7 +47,12 @@ def later_version_refused_as_text(healthy: Any) -> Any:
     return judge
 
 
-@VERSIONS(UpdateObject, "_update_now", source="own", hints=())
+@VERSIONS(
+    UpdateObject,
+    "_update_now",
+    source="own",
+    hints=("test_versions.py::test_another_build_of_the_same_version",),
+)
 def equal_version_skipped(healthy: Any) -> Any:
     """A package of the version that runs is not installed, and result 1 is reported for it."""
 
@@ -57,13 +67,19 @@ def equal_version_skipped(healthy: Any) -> Any:
     return update_now
 
 
-@VERSIONS(components, "version_key", source="own", boards=NRF9160, hints=())
+@VERSIONS(
+    components,
+    "version_key",
+    source="own",
+    boards=NRF9160,
+    hints=("test_components.py::test_dependency",),
+)
 def component_versions_compared_as_text(healthy: Any) -> Any:
     """What a component requires is compared as text: 1.10.0 is not enough for 1.9.0."""
     return lambda version: version
 
 
-@VERSIONS(Application, "_device_instance", source="own", hints=())
+@VERSIONS(Application, "_device_instance", source="own", hints=("test_resources.py::test_package_written",))
 def version_of_the_package_told_when_downloaded(healthy: Any) -> Any:
     """Firmware Version is the package's as soon as that is downloaded, before it runs."""
 
