@@ -85,6 +85,7 @@ APART, WHOLE_SECONDS = 30, 2
 
 @pytest.mark.requirement("OMA-5-12-before-state")
 @pytest.mark.object5("1.1", "1.2")
+@pytest.mark.delivery("push")
 def test_last_state_change_is_told(dut, server, images, object5, clock):
     """Last State Change Time, where it has one, is that of the change to the State that is shown."""
     if object5.read().get(12) is None:
