@@ -84,7 +84,7 @@ def message_ids_of_8_bits(healthy: Any) -> Any:
     return send
 
 
-@MESSAGES(CoapEngine, "_again", source="own", hints=())
+@MESSAGES(CoapEngine, "_again", source="own", hints=("test_coap.py::test_retransmission",))
 def retransmission_is_a_new_message(healthy: Any) -> Any:
     """A message that is sent again has another message ID each time."""
 
@@ -101,7 +101,7 @@ def retransmission_is_a_new_message(healthy: Any) -> Any:
     return again
 
 
-@MESSAGES(CoapEngine, "_again", source="own", hints=())
+@MESSAGES(CoapEngine, "_again", source="own", hints=("test_coap.py::test_retransmission",))
 def retransmissions_without_back_off(healthy: Any) -> Any:
     """A message is sent again and again after the same time."""
 
@@ -113,7 +113,7 @@ def retransmissions_without_back_off(healthy: Any) -> Any:
     return again
 
 
-@MESSAGES(coap_engine, "ACK_TIMEOUT", source="own", hints=())
+@MESSAGES(coap_engine, "ACK_TIMEOUT", source="own", hints=("test_coap.py::test_retransmission",))
 def acknowledgement_awaited_too_briefly(healthy: Any) -> Any:
     """A message is sent again after 0.2 s, a tenth of the standard's ACK_TIMEOUT."""
     return 0.2
