@@ -25,20 +25,6 @@ def pmin_kept_and_ignored(healthy: Any) -> Any:
     return effective
 
 
-@OBSERVING(Observations, "changed", source="own", hints=("test_observe.py::test_change_within_pmin",))
-def change_within_pmin_forgotten(healthy: Any) -> Any:
-    """A change within pmin is not told when pmin is over, but with the next change."""
-
-    def changed(self: Observations, path: Any) -> None:
-        healthy(self, path)
-        for observer in self._observers.values():
-            if observer.timer is not None:
-                observer.timer.cancel()
-                observer.timer = None
-
-    return changed
-
-
 @OBSERVING(
     Observations, "effective", source="own", hints=("test_observe.py::test_attributes_of_an_instance",)
 )

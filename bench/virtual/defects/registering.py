@@ -54,7 +54,7 @@ def update_trigger_leads_to_a_register(healthy: Any) -> Any:
     Client,
     "_exchange",
     source="own",
-    hints=("test_rollback.py::test_settings_and_identity_survive_a_rollback",),
+    hints=("test_rollback.py::test_settings_survive_a_rollback",),
 )
 def new_lifetime_not_told(healthy: Any) -> Any:
     """The Update after a changed lifetime does not tell it."""
