@@ -45,6 +45,17 @@ def test_account_is_learned(dut, server, bootstrapped):
     assert account() == wanted, f"the account at {held}, after a power cycle"
 
 
+@pytest.mark.requirement("LwM2M-1.0-5.2.2-account", "FOTA-IDENTITY")
+def test_account_outlasts_an_update(dut, server, images, bootstrapped, clock):
+    """The new version registers by the account that was learned, and does not ask for another one."""
+    clock.sleep(1, "the bootstrap is a thing of the past")
+    since = clock.now()
+    assert server.update(dut, images.update).failure == ""
+    again = server.bootstraps(dut, since)
+    assert again == [], f"after the update it asked its bootstrap server again: {', '.join(again)}"
+    assert server.client(dut).registration.lifetime == bootstrapped.lifetime
+
+
 @pytest.mark.requirement("LwM2M-1.0-5.2.4-falls-back")
 def test_server_that_refuses_it(dut, server, bootstrapped, clock):
     """It can register with no server it knows: it asks its bootstrap server, and registers when it may."""

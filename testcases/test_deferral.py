@@ -2,6 +2,7 @@
 
 import pytest
 
+from bench.errors import NotApplicable
 from bench.firmware_update.states import Result, State
 
 pytestmark = [pytest.mark.object5("1.1", "1.2"), pytest.mark.capability("defer")]
@@ -50,3 +51,29 @@ def test_deferral_forbidden(dut, server, images, object5):
         update = server.update(dut, images.update)
     assert update.violations == []
     assert update.ended(Result.SUCCESS)
+
+
+@pytest.mark.requirement("OMA-5-13-installs", "OMA-5-10-cancels", "OMA-5-2-only-when-downloaded")
+def test_deferral_ends_with_its_package(dut, server, images, object5, clock):
+    """Cancelled while it is deferred: the period of that one does not install the next one."""
+    period = 60
+    if "downloaded" not in dut.type.profile.cancels_in:
+        raise NotApplicable("by its board file the device does not cancel what is Downloaded")
+    assert object5.write(13, period).taken
+    with server.begin(dut, images.update) as update:
+        update.deliver()
+        assert update.await_downloaded()
+        with dut.using("defer"):
+            assert update.execute()
+            assert update.await_pair(State.DOWNLOADED, Result.DEFERRED, timeout=dut.type.timeouts.boot)
+            assert object5.cancel().taken
+            assert update.await_pair(State.IDLE, Result.CANCELLED, timeout=dut.type.timeouts.boot)
+            begun = clock.now()
+            with server.begin(dut, images.update) as another:
+                another.deliver()
+                assert another.await_downloaded()
+                clock.sleep(max(0, begun + 2 * period - clock.now()), "the period is long over")
+                another.look()
+                assert another.record.shows(State.DOWNLOADED, Result.INITIAL), (
+                    "nobody has asked for its installation"
+                )

@@ -5,7 +5,7 @@ OMA LightweightM2M-1.0-int-779 (unsuccessful firmware update).
 
 import pytest
 
-from bench.firmware_update.states import Result, State
+from bench.firmware_update.states import Result, State, in_words
 
 
 def assert_rolled_back(dut, server, images, update):
@@ -19,6 +19,10 @@ def assert_old_version_stays(dut, server, images):
     assert server.version_of(dut) == images.baseline.version
     server.restart(dut)
     assert server.version_of(dut) == images.baseline.version, "the old version did not stay"
+    stands = server.state_of(dut)
+    assert stands[1] is not Result.SUCCESS, (
+        f"after a power cycle it reads {in_words(*stands)}: nothing succeeded"
+    )
     dut.assert_running(images.baseline)
 
 

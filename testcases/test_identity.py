@@ -45,6 +45,21 @@ def test_registration_is_kept(dut, server, clock):
     assert {"updated", "registered"} & set(events), "not renewed in two lifetimes"
 
 
+@pytest.mark.requirement("LwM2M-T-6.4.3-update", "LwM2M-1.0-5.3-expired")
+def test_registration_after_it_was_forgotten(dut, server, clock):
+    """It registers anew, and its Updates go to the new location: it is not forgotten once more."""
+    lifetime = server.client(dut).registration.lifetime or dut.type.lifetime
+    server.lwm2m.expire(dut.endpoint)
+    forgotten = clock.now()
+    while (registration := server.lwm2m.registration(dut.endpoint)) is None:
+        # it notices at its next Update
+        assert clock.now() < forgotten + lifetime + dut.type.timeouts.registration, "it never registered anew"
+        clock.sleep(1, f"{dut.endpoint} registers anew")
+    clock.sleep(2 * lifetime, "two lifetimes")
+    _, *events = server.registrations(dut, since=registration.registered_at)
+    assert "registered" not in events, f"registered {events.count('registered')} times more in two lifetimes"
+
+
 @pytest.mark.requirement("LwM2M-1.0-5.4-not-before")
 def test_requests_before_the_registration_is_acknowledged(dut, server, object5, clock):
     """The server asks before it has answered the Register: ignored, and served afterwards."""

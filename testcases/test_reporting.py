@@ -1,5 +1,7 @@
 """How the outcome reaches the server when notifications do not: by reading, by Send, by registering anew."""
 
+import contextlib
+
 import pytest
 
 from bench.errors import NotApplicable
@@ -116,11 +118,27 @@ def test_notifications_lost_over_the_restart(dut, server, images):
     assert update.record.ended(Result.SUCCESS)
 
 
+@contextlib.contextmanager
+def listening(server, heard):
+    """`heard(endpoint, values)` for each Send inside the block."""
+    stop = server.lwm2m.listen_reports(heard)
+    try:
+        yield
+    finally:
+        stop()
+
+
 @pytest.mark.requirement("LwM2M-1.1-send")
 @pytest.mark.capability("send")
 def test_send_instead_of_notifications(dut, server, images, delivery):
     """State and result come by LwM2M Send, together; each state that lasts is seen, up to the restart."""
-    with server.begin(dut, images.update, delivery) as update:
+    reports = []
+
+    def reported(endpoint, values):
+        if endpoint == dut.endpoint:
+            reports.append(values)
+
+    with server.begin(dut, images.update, delivery) as update, listening(server, reported):
         update.stop_observing()
         with dut.using("send"):
             update.deliver()
@@ -129,6 +147,11 @@ def test_send_instead_of_notifications(dut, server, images, delivery):
             lasted = [State.UPDATING] if update.await_updating() else []
         update.await_finish()
 
+    both = {update.object5.state_path, update.object5.result_path}
+    lacking = [
+        sorted(both - values.keys()) for values in reports if both & values.keys() and both - values.keys()
+    ]
+    assert lacking == [], f"a Send of one moment lacks {lacking[0]}"
     sent = [transition.state for transition in update.record.transitions if transition.origin == "send"]
     hidden = update.record.rules.hidden
     assert sent == [s for s in (State.DOWNLOADING, State.DOWNLOADED, *lasted) if s not in hidden]

@@ -6,7 +6,7 @@ the device fetches it from the Package URI).
 
 import pytest
 
-from bench.firmware_update.states import Delivery, Result, State
+from bench.firmware_update.states import Delivery, Result, State, in_words
 
 WHOLE_CYCLE = (State.DOWNLOADING, State.DOWNLOADED, State.UPDATING, State.IDLE)
 
@@ -86,4 +86,7 @@ def assert_runs_and_stays(dut, server, image):
     assert server.version_of(dut) == image.version
     server.restart(dut)
     assert server.version_of(dut) == image.version, "the new version did not survive a power cycle"
+    stands = server.state_of(dut)
+    kept = {(State.IDLE, Result.SUCCESS), (State.IDLE, Result.INITIAL)}
+    assert stands in kept, f"after a power cycle the update that succeeded reads {in_words(*stands)}"
     dut.assert_running(image)

@@ -17,6 +17,12 @@ VariantName = Literal[
     "hangs",
     "cannot-attach",
     "loses-settings",
+    "other-build",
+    "minor-nine",
+    "minor-ten",
+    "largest",
+    "whole-blocks",
+    "one-byte-more",
     "corrupted",
     "unsupported",
     "oversized",
@@ -29,10 +35,18 @@ VARIANTS = (
     "hangs",
     "cannot-attach",
     "loses-settings",
+    "other-build",
+    "minor-nine",
+    "minor-ten",
+    "largest",
+    "whole-blocks",
+    "one-byte-more",
 )
 """Builds that cannot be derived from a good one: for another board; failing its own self-test; registering
 without confirming itself; faulting, or standing still, as it starts; never reaching the network; not
-finding the settings of the build before."""
+finding the settings of the build before. Good builds of another kind: the update's version once more, with
+other content; x.9.y and x.10.y; filling a slot to within a page; of a multiple of 1024 bytes, and of one
+byte more."""
 DERIVED = ("corrupted", "unsupported", "oversized")
 """Packages that are derived from the update unless they are given."""
 

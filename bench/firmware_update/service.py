@@ -22,6 +22,7 @@ from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.firmware_update.update import Cycle, Update
 from bench.lwm2m.client import Client, CoapError, NotReachable
 from bench.lwm2m.interfaces.bootstrap import Account, Plan, Security
+from bench.lwm2m.management.push import USUAL, Form
 from bench.lwm2m.server import LwM2mServer
 from bench.packages.certificates import Shown
 from bench.packages.server import PackageServer
@@ -119,9 +120,13 @@ class UpdateService:
         """Wait until a bootstrap that ends later than `after` (bench seconds) has finished."""
 
         def said() -> list[str]:
-            return [entry.text for entry in self._told(dut, "bootstrap", after)]
+            return self.bootstraps(dut, after)
 
         return self._happens(lambda: "finished" in said(), within, f"{dut.endpoint}: a bootstrap", said)
+
+    def bootstraps(self, dut: Dut, since: float) -> list[str]:
+        """How each bootstrap of the board has ended since then (bench seconds): "finished", or why not."""
+        return [entry.text for entry in self._told(dut, "bootstrap", since)]
 
     def await_registration(self, dut: Dut, event: str, *, after: float, within: float) -> Met:
         """Wait until this has happened to the board's registration since `after`: see `registrations`."""
@@ -194,7 +199,10 @@ class UpdateService:
         return self.lwm2m.wait_registered(dut.endpoint, timeout=timeout, after=after, gone=lambda: dut.gone)
 
     def keep_registered_for(self, dut: Dut, lifetime: int) -> Client:
-        """Have the device register for so many seconds (/1/0/1), and wait for what it sends about it."""
+        """Have the device register for so many seconds (/1/0/1), and wait for what it sends about it.
+
+        One that does not tell fails the test (`AssertionError`).
+        """
         path = LIFETIME.format(instance=self.account_of(dut))
         try:
             self.client(dut).patient.write(path, lifetime)
@@ -206,9 +214,10 @@ class UpdateService:
             registration = server.registration(endpoint)
             return registration is not None and registration.lifetime == lifetime
 
-        self._clock.wait_for(
-            told, timeout=dut.type.timeouts.registration, reason=f"{endpoint}: lifetime {lifetime}"
-        )
+        due = self._clock.now() + dut.type.timeouts.registration
+        while not told() and self._clock.now() < due:
+            self._clock.sleep(ASKING, f"{endpoint}: lifetime {lifetime}")
+        assert told(), f"{path}: {lifetime} s were written, and no Update has told so"
         return self.client(dut)
 
     def identity_of(self, dut: Dut) -> dict[str, Any]:
@@ -350,12 +359,14 @@ class UpdateService:
         delivery: Delivery | None = None,
         transport: Transport | None = None,
         *,
+        push: Form = USUAL,
         patience: float = 1.0,
         within: float | None = None,
         form: UriForm = plain,
     ) -> Iterator[Update]:
         """An update to be taken step by step inside the block; `patience` and `within` as for `update`.
 
+        `push` is how the package is written, where it is (PUSH).
         `form` is how the Package URI is written (PULL).
 
         Raises `InstrumentError` at the end of the block when the board's supply has cut it off.
@@ -365,7 +376,7 @@ class UpdateService:
         cycle = self._cycle(dut, rules_for(profile, delivery), profile.instance, patience)
         if within is not None:
             cycle = replace(cycle, update_timeout=within)
-        update = Update(cycle, image.data, delivery, transport or self.transport_of(dut), form)
+        update = Update(cycle, image.data, delivery, transport or self.transport_of(dut), form, push)
         with dut.supply_checked(), _running(update):
             yield update
 

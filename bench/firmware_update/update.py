@@ -23,7 +23,7 @@ from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.firmware_update.watch import Watch
 from bench.lwm2m.client import Client, CoapError, NotReachable
 from bench.lwm2m.management import busy
-from bench.lwm2m.management.push import BlockPush, Outcome
+from bench.lwm2m.management.push import USUAL, BlockPush, Form, Outcome
 from bench.lwm2m.server import LwM2mServer
 from bench.packages.misbehaviour import Slow
 from bench.packages.shelf import Package
@@ -77,9 +77,15 @@ class Update:
     """One running update. The methods are called in order, from the test thread."""
 
     def __init__(
-        self, cycle: Cycle, data: bytes, delivery: Delivery, transport: Transport, form: UriForm = plain
+        self,
+        cycle: Cycle,
+        data: bytes,
+        delivery: Delivery,
+        transport: Transport,
+        form: UriForm = plain,
+        push: Form = USUAL,
     ) -> None:
-        """`form` is how the Package URI is written (PULL)."""
+        """`form` is how the Package URI is written (PULL), `push` how the package is (PUSH)."""
         self._cycle = cycle
         self._clock, self._timeline, self._endpoint = cycle.clock, cycle.timeline, cycle.endpoint
         self._data = data
@@ -88,6 +94,7 @@ class Update:
             cycle.server, cycle.endpoint, cycle.instance, cycle.rules, cycle.clock, cycle.timeline
         )
         self._push: BlockPush | None = None
+        self._push_form = push
         self._package: Package | None = None
         self.uri = ""
         """The Package URI, once the package is on the shelf."""
@@ -145,6 +152,7 @@ class Update:
             self._push = self._client().push(
                 self.object5.package,
                 self._data,
+                self._push_form,
                 exponent=self._cycle.push_block.bit_length() - 5,  # 16 << exponent bytes
                 on_progress=self._pushed,
             )

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from bench.lwm2m.codecs import link_format
+from bench.lwm2m.codecs.names import path_of
 from bench.lwm2m.codecs.values import Value
 from bench.lwm2m.interfaces.registration import Registration
 from bench.lwm2m.management.busy import LIMIT, until_free
@@ -13,8 +14,9 @@ from bench.lwm2m.management.composite import CompositeOperations
 from bench.lwm2m.management.exchange import Exchange
 from bench.lwm2m.management.observation import Observation
 from bench.lwm2m.management.operations import Operations
-from bench.lwm2m.management.push import BlockPush
+from bench.lwm2m.management.push import USUAL, BlockPush, Form
 from bench.lwm2m.management.requests import REQUEST_LIMIT, CoapError, NotReachable, Requester
+from bench.lwm2m.model import content
 
 __all__ = ["Client", "CoapError", "NotReachable", "Observation"]
 
@@ -149,6 +151,10 @@ class Client:
         """`heard({path: value})` gets the first values and every notification."""
         return await self._composite.observe(paths, heard)
 
-    def push(self, path: str, data: bytes, **options: Any) -> BlockPush:
+    def push(self, path: str, data: bytes, form: Form = USUAL, **options: Any) -> BlockPush:
         """A Block1 transfer to `path`, to be run on the loop."""
-        return BlockPush(self._exchange, self.registration, self._requester.parts(path), data, **options)
+        body, base = data, path_of(path)
+        if form.content_format != content.OPAQUE:
+            body = content.encode(form.content_format, base, {base: data})
+        parts = self._requester.parts(path)
+        return BlockPush(self._exchange, self.registration, parts, body, form=form, **options)

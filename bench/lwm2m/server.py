@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from aiocoap import Context, Message
@@ -318,6 +319,24 @@ class LwM2mServer:
         finally:
             self._messages.separate = None
 
+    @contextlib.contextmanager
+    def stranger(self, endpoint: str, address: Address | None = None) -> Iterator[ByHand]:
+        """Messages to the registered device, in the clear, from a port that is not the server's.
+
+        They go to `address`, or else to where it registered from; a NAT in between drops them. Raises as
+        `client`.
+        """
+        registration = self.client(endpoint).registration
+        host = self.address[0]
+        opened = self.clock.run(
+            UdpEndpoint.open(None, self._trace, host, 0), timeout=10, reason="open a stranger's port"
+        )
+        peer = opened.peer(address or registration.remote.address)
+        try:
+            yield ByHand(self.clock, self.capture, replace(registration, remote=peer))
+        finally:
+            self.clock.run(opened.shutdown(), timeout=10, reason="close a stranger's port")
+
     def registration(self, endpoint: str) -> Registration | None:
         return self._directory.by_endpoint.get(endpoint) if self._directory else None
 
@@ -331,6 +350,18 @@ class LwM2mServer:
             self._messages.restarted(registration.remote)
 
         self.clock.run(forget(), timeout=10, reason=f"forget the messages of {endpoint}")
+
+    def asked_by(self, registration: Registration, since: float) -> list[tuple[float, Message]]:
+        """The requests from where this registration came from, since then, in order, with bench seconds.
+
+        Each once, by its first copy.
+        """
+        remote = registration.remote
+        found: dict[bytes, tuple[float, Message]] = {}
+        for frame in self.capture.frames:
+            if frame.from_device and frame.device == remote.address and frame.time >= since:
+                found.setdefault(frame.data, (frame.time, wire.decode(frame.data, remote)))
+        return [(time, message) for time, message in found.values() if message.code.is_request()]
 
     @contextlib.contextmanager
     def holding_acknowledgements(self, endpoint: str) -> Iterator[None]:

@@ -143,6 +143,12 @@ class NetworkPath(Impaired):
         self._clock.run(rebind(), timeout=10, reason=f"rebind {self.name}")
 
     @property
+    def device(self) -> Address | None:
+        """Where the device itself was heard last, on its own side of the path; None before that."""
+        heard = [relay.last_client for relay in self._relays]
+        return next((address for address in reversed(heard) if address is not None), None)
+
+    @property
     def counters(self) -> dict[str, Counters]:
         """What has happened so far, by direction."""
         return {way.name: Counters(**asdict(way.counters)) for way in (self.up, self.down)}

@@ -92,6 +92,11 @@ class Relay:
         with contextlib.suppress(OSError):
             self._elsewhere.sendto(data, client)
 
+    @property
+    def last_client(self) -> Address | None:
+        """Who was heard last, by the address that it speaks from; None before anybody was."""
+        return next(reversed(self._bindings), None)
+
     def rebind(self) -> None:
         """From now on the server sees every client at a new port; what it sends to the old one is lost."""
         for binding in self._bindings.values():

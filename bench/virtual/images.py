@@ -33,6 +33,13 @@ from bench.virtual.esp32_signing import RSA_KEY, key_digest, signed
 
 HEADER_SIZE = 0x200
 SLOT_SIZE = 0x70000
+RESERVED = 0x2000
+"""Bytes of a slot that no image may take: MCUboot's trailer, and the spare sector of a swap by moving."""
+TRIES = 100
+SURROUNDINGS = 256
+"""Bytes, more than what an image has around its body."""
+FILLER_TLV = 0xB1
+"""Of the range for vendors: what it holds is nobody's."""
 DEFAULT_SIZE = {"nrf9160": 150_000, "esp32": 200_000}
 SMALLER_SIZE = 130_000
 NRF_SLOT0 = 0x10000
@@ -85,6 +92,12 @@ SECURITY_COUNTER = 1
 """Of every build unless told otherwise: MCUboot's security counter, or the ESP32's secure version."""
 
 
+GOOD_VERSIONS = {"minor-nine": "1.9.0", "minor-ten": "1.10.0"}
+"""Versions of good builds, by variant."""
+WHOLE_BLOCKS = 150 * 1024
+"""Bytes; a multiple of every block size of CoAP."""
+
+
 def build_set(board: str, out: Path, mcuboot: Mapping[str, object] | None = None) -> Build:
     """Baseline 1.0.0, update 1.1.0, its variants and the factory parts of the named virtual board type.
 
@@ -99,6 +112,7 @@ def build_set(board: str, out: Path, mcuboot: Mapping[str, object] | None = None
         variants={
             "wrong-board": OTHER_BOARD[board](out / "wrong-board.bin"),
             **_odd_builds(board, out),
+            **(_good_nrf_builds(out) if board == "nrf9160" else _full_slot(out)),
         },
         components=build_packages(out) if board == "nrf9160" else {},
         signing_key=_key_file(board, out / "signing-key.pem"),
@@ -165,6 +179,7 @@ def _build_mcuboot(
     out: Path,
     *,
     counter: int = SECURITY_COUNTER,
+    filler: int = 0,
 ) -> Path:
     body = _cortex_m_body(
         NRF_SLOT0 + HEADER_SIZE, TRAITS_MAGIC, traits, size - HEADER_SIZE, f"{board}/{version}"
@@ -182,9 +197,37 @@ def _build_mcuboot(
         source.write_bytes(body)
         image.load(str(source))
     with contextlib.redirect_stdout(io.StringIO()):  # imgtool talks while it signs
-        image.create(_signer(key), "hash", None, custom_tlvs={BOARD_TLV: board.encode()})
+        tlvs = {BOARD_TLV: board.encode()} | ({FILLER_TLV: bytes(filler)} if filler else {})
+        image.create(_signer(key), "hash", None, custom_tlvs=tlvs)
     image.save(str(out))
     return out
+
+
+def _good_nrf_builds(out: Path) -> dict[str, Path]:
+    """Of certain versions, of other content, and of certain lengths, to the byte."""
+    lengths = {
+        "largest": SLOT_SIZE - RESERVED - 1,
+        "whole-blocks": WHOLE_BLOCKS,
+        "one-byte-more": WHOLE_BLOCKS + 1,
+    }
+    return {
+        **{name: build("nrf9160", v, out=out / f"{name}.bin") for name, v in GOOD_VERSIONS.items()},
+        "other-build": build("nrf9160", "1.1.0", {"build": 2}, out=out / "other-build.bin"),
+        **{name: _of_length(length, out / f"{name}.bin") for name, length in lengths.items()},
+    }
+
+
+def _of_length(length: int, out: Path) -> Path:
+    """An nRF9160 image of so many bytes. A signature has the length that it has, which takes a few tries."""
+    size, filler = length - SURROUNDINGS, 1
+    for number in range(TRIES):
+        made = _build_mcuboot(
+            "nrf9160", "1.1.0", {"try": number}, size, SIGNING_KEY, out, filler=filler
+        ).stat()
+        if made.st_size == length:
+            return out
+        filler = max(1, filler + length - made.st_size)
+    raise ValueError(f"no image of {length} bytes in {TRIES} tries")
 
 
 def _build_for_other_nrf(out: Path) -> Path:
@@ -228,6 +271,8 @@ DROM = 0x3F400020
 IRAM = 0x40080000
 IROM = 0x400D0020
 DRAM = 0x3FFB0000
+ESP32_FULL = 1_308_000
+"""Bytes of body that fill a slot of 0x180000, signature and all."""
 
 
 def _app_descriptor(version: str, project: str) -> bytes:
@@ -294,6 +339,11 @@ def _build_for_other_esp(out: Path) -> Path:
     struct.pack_into("<H", image, 12, ESP32S2FirmwareImage.ROM_LOADER.IMAGE_CHIP_ID)
     out.write_bytes(signed(bytes(image) + hashlib.sha256(image).digest()))
     return out
+
+
+def _full_slot(out: Path) -> dict[str, Path]:
+    """A signed image is of whole sectors: its last block is always full. Each build takes half a second."""
+    return {"largest": build("esp32", "1.1.0", size=ESP32_FULL, out=out / "largest.bin")}
 
 
 def build_esp32_bootloader(out: Path) -> Path:

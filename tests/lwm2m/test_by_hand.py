@@ -144,3 +144,14 @@ def test_malformed_messages_are_what_they_are_called(
     device.send(Packet(RST, 0, message.mid))
     (answer,) = by_hand.heard(message, 1, 5, 0.0)
     assert answer.mtype.name == "RST"
+
+
+def test_what_was_asked_by_a_device_is_found(device: Device, server: LwM2mServer, clock: Clock) -> None:
+    registration = server.client("dev").registration
+    clock.sleep(1, "after its Register")
+    since = clock.now()
+    device.send(Packet(CON, 4, 1234, b"T", [(11, b"rd"), (11, registration.location.encode())]))
+    clock.sleep(1, "the request")
+    assert [m.opt.uri_path for _, m in server.asked_by(registration, since)] == [
+        ("rd", registration.location)
+    ]

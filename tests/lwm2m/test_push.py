@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from coap_peer import (
@@ -21,7 +22,16 @@ from coap_peer import (
     uint,
 )
 
-from bench.lwm2m.management.push import MAX_BUSY, MAX_HALVINGS, MAX_RESTARTS, BlockPush, Outcome, PushResult
+from bench.lwm2m.management.push import (
+    MAX_BUSY,
+    MAX_HALVINGS,
+    MAX_RESTARTS,
+    BlockPush,
+    Form,
+    Outcome,
+    PushResult,
+)
+from bench.lwm2m.model.content import TLV
 from bench.lwm2m.server import LwM2mServer
 
 IMAGE = bytes(range(256)) * 20 + b"end"
@@ -40,7 +50,7 @@ def device(connect: Connect) -> Device:
     return made
 
 
-def push(server: LwM2mServer, data: bytes = IMAGE, *, timeout: float = 20_000, **how: int) -> PushResult:
+def push(server: LwM2mServer, data: bytes = IMAGE, *, timeout: float = 20_000, **how: Any) -> PushResult:
     transfer = server.client("dev").push("/5/0/0", data, **how)
     return server.clock.run(transfer.run(), timeout=timeout, reason="push")
 
@@ -552,3 +562,34 @@ def test_halving_ends(device: Device, server: LwM2mServer) -> None:
     result = push(server)
     assert result.outcome is Outcome.REFUSED
     assert result.restarts == MAX_HALVINGS
+
+
+# ---- other forms
+
+
+def test_blocks_become_smaller_where_they_are_to(device: Device, server: LwM2mServer) -> None:
+    sink = device.on["/5/0/0"] = PackageSink()
+    result = push(server, form=Form(smaller=((2048, 5), (3000, 2))))
+    assert result.outcome is Outcome.COMPLETE
+    assert bytes(sink.data) == IMAGE
+    assert [(number, exponent) for number, _, exponent in sink.requests][:6] == [
+        *((0, 6), (1, 6), (4, 5), (5, 5)),
+        *((48, 2), (49, 2)),
+    ]
+
+
+@pytest.mark.parametrize(("announced", "told"), [(lambda size: None, None), (lambda size: size // 2, 2561)])
+def test_the_size_is_announced_as_asked_for(
+    device: Device, server: LwM2mServer, announced: Callable[[int], int | None], told: int | None
+) -> None:
+    sink = device.on["/5/0/0"] = PackageSink()
+    assert push(server, form=Form(announced=announced)).complete
+    assert bytes(sink.data) == IMAGE
+    assert sink.size1 == told
+
+
+def test_a_package_in_tlv_has_its_header(device: Device, server: LwM2mServer) -> None:
+    sink = device.on["/5/0/0"] = PackageSink()
+    assert push(server, form=Form(content_format=TLV)).complete
+    size = len(IMAGE).to_bytes(2, "big")
+    assert bytes(sink.data) == b"\xd0\x00" + size + IMAGE  # resource 0, length of 16 bits (LwM2M 1.0, 6.4.3)

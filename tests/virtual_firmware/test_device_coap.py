@@ -12,6 +12,8 @@ from aiocoap import Message
 from aiocoap.numbers import types
 from firmware_rig import Rig, Server, image
 
+from bench.virtual.firmware.client import Client
+
 
 class RawPeer:
     """Sends datagrams to the device and collects what comes back."""
@@ -57,10 +59,41 @@ class RawPeer:
 
 
 @pytest.fixture
-def peer(rig: Rig):
+def stranger(rig: Rig):
+    """A peer that the device is not registered with."""
     made = RawPeer(rig)
     yield made
     made.close()
+
+
+@pytest.fixture
+def peer(stranger: RawPeer, monkeypatch: pytest.MonkeyPatch) -> RawPeer:
+    """A peer that is served like the server."""
+    monkeypatch.setattr(Client, "_knows", lambda self, source: True)
+    return stranger
+
+
+def test_a_stranger_is_answered_nothing_and_changes_nothing(
+    rig: Rig, server: Server, stranger: RawPeer
+) -> None:
+    stranger.send(1, aiocoap.GET, "/3/0/3")
+    stranger.send(2, aiocoap.PUT, "/5/0/0", b"x" * 1024, block1=(0, True, 6), content_format=42)
+    stranger.send(3, aiocoap.POST, "/3/0/4")
+    assert stranger.wait(5.0) == []
+    assert server.fota() == (0, 0)
+    assert rig.boots == 1
+
+
+def test_nobody_is_served_before_the_registration_is_acknowledged(rig: Rig, server: Server) -> None:
+    client = rig.application._client
+    assert client._knows(client.account.server)
+    rig.type("reboot")
+    rig.wait_line("net: attached", since=len(rig.lines))
+    rig.clock.wait_for(lambda: rig.application._client is not None, timeout=60, reason="the client")
+    assert not rig.application._client._knows(client.account.server)
+    rig.clock.wait_for(
+        lambda: rig.application._client._knows(client.account.server), timeout=60, reason="the registration"
+    )
 
 
 def test_repeated_execute_is_done_once_and_answered_alike(rig: Rig, server: Server, peer: RawPeer) -> None:

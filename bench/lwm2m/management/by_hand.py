@@ -67,6 +67,14 @@ class ByHand:
 
         self._clock.run(send(), timeout=10, reason="send a message by hand")
 
+    def send_in_the_clear(self, message: Message) -> None:
+        """Send it once as it is, past the session of a device that is talked to over DTLS."""
+
+        async def send() -> None:
+            message.remote.interface.send_bare(message.encode(), message.remote.address)
+
+        self._clock.run(send(), timeout=10, reason="send a message in the clear")
+
     def ask(self, message: Message, answers: int = 1) -> list[Message]:
         """Send a confirmable message, again until it is answered, and return what answers it: [] for nothing.
 

@@ -34,6 +34,11 @@ class Observation:
         self._fetching: asyncio.Task[None] | None = None
         self._overtaken = False
 
+    @property
+    def token(self) -> bytes:
+        """What the device knows it by."""
+        return self._token
+
     async def start(self) -> None:
         """Ask the device, and have its first response heard. Raises as `Requester.ask`, and as `heard`."""
         message = self._make()

@@ -31,7 +31,7 @@ from bench.lwm2m.interfaces.registration import Registration
 from bench.lwm2m.management import busy
 from bench.lwm2m.management.exchange import Exchange
 
-__all__ = ["BlockPush", "BlockTuning", "Outcome", "PushResult"]
+__all__ = ["USUAL", "BlockPush", "BlockTuning", "Form", "Outcome", "PushResult"]
 
 OCTET_STREAM = 42
 MAX_RESTARTS = 3
@@ -62,6 +62,27 @@ class Outcome(Enum):
     REFUSED = "refused"
     LOST = "no response"
     UNKNOWN = "unknown; read the state"
+
+
+def _whole(size: int) -> int | None:
+    return size
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a package looks like on the wire; unless told otherwise, as most servers send it.
+
+    `announced(size)` is what Size1 says of `size` bytes, None for nothing: the option is an estimate, and may
+    be left out (RFC 7959 section 4). `smaller` are pairs: from this offset on, blocks of 16 << exponent bytes
+    at most, which a client may do at any time (2.3). `content_format` is that of the payload.
+    """
+
+    announced: Callable[[int], int | None] = _whole
+    smaller: tuple[tuple[int, int], ...] = ()
+    content_format: int = OCTET_STREAM
+
+
+USUAL = Form()
 
 
 @dataclass
@@ -129,6 +150,7 @@ class BlockPush:
         data: bytes,
         *,
         exponent: int = 6,
+        form: Form = USUAL,
         on_progress: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         self._exchange = exchange
@@ -136,6 +158,7 @@ class BlockPush:
         self._path = path
         self._data = data
         self._exponent = exponent
+        self._form = form
         self._on_progress = on_progress
         self._untold = 0
         self._rewinds = 0
@@ -175,8 +198,9 @@ class BlockPush:
         return 1 << (self._exponent + 4)
 
     def _next(self, offset: int) -> _Block:
-        last = offset + (1 << (self._exponent + 4)) >= len(self._data)
-        return _Block(offset, self._exponent, last)
+        exponent = min([self._exponent, *(least for start, least in self._form.smaller if offset >= start)])
+        last = offset + (16 << exponent) >= len(self._data)
+        return _Block(offset, exponent, last)
 
     async def _block(self, block: _Block) -> bool:
         """Have one block answered, and move on as the answer says. Returns whether all is done."""
@@ -300,9 +324,10 @@ class BlockPush:
         raise _Break(outcome, f"no response to the block at {block.offset}: {reason}")
 
     def _message(self, block: _Block) -> Message:
-        options: dict[str, Any] = {"content_format": OCTET_STREAM}
-        if block.offset == 0:
-            options["size1"] = len(self._data)
+        options: dict[str, Any] = {"content_format": self._form.content_format}
+        announced = self._form.announced(len(self._data))
+        if block.offset == 0 and announced is not None:
+            options["size1"] = announced
         message = Message(
             code=PUT,
             uri_path=self._path,

@@ -7,17 +7,25 @@ from collections.abc import Mapping
 from bench.errors import ConfigError
 from bench.virtual.defects import (
     boot,
+    coap_layer,
+    components,
     departures,
     identity,
     messages,
     notifications,
+    observing,
+    operations,
     package_uri,
     pull_resume,
     push_blocks,
+    push_transfer,
     radio_power,
+    registering,
     secure_boot,
     state,
     storage,
+    updating,
+    versions,
 )
 from bench.virtual.defects.defect import Defect
 
@@ -33,6 +41,14 @@ AREAS = (
     boot.BOOT,
     secure_boot.SECURE,
     radio_power.RADIO,
+    updating.UPDATING_AND_AFTER,
+    versions.VERSIONS,
+    push_transfer.TRANSFER,
+    observing.OBSERVING,
+    operations.OPERATIONS,
+    coap_layer.MESSAGES,
+    registering.REGISTERING,
+    components.COMPONENTS,
     departures.DEPARTURES,
 )
 

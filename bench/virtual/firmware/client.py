@@ -75,7 +75,7 @@ class Client:
         retry, failures = RETRY_FIRST, 0
         while True:
             account = self.account
-            self._location = ()
+            self._server, self._location = None, ()
             self.observations.clear()  # servers observe anew after a registration
             answer = yield from self._exchange(self._register_message(account), account.server)
             if answer is None or answer.code != coap.CREATED:
@@ -216,8 +216,12 @@ class Client:
         """Whether the server has acknowledged the registration: before, its requests are ignored."""
         return bool(self._location)
 
+    def _knows(self, source: Address) -> bool:
+        """The server it is registered with: no stranger, and nothing in the clear where that one has DTLS."""
+        return self._serves and source == self._server
+
     def _requested(self, request: Request) -> None:
-        if not self._serves:
+        if not self._knows(request.source):
             request.ignore()
             return
         message = request.message
