@@ -6,11 +6,16 @@ from collections.abc import Mapping
 
 from bench.errors import ConfigError
 from bench.virtual.defects import (
+    afterwards,
     boot,
     departures,
     identity,
+    interruptions,
+    large_images,
     messages,
+    neighbours,
     notifications,
+    package_servers,
     package_uri,
     pull_resume,
     push_blocks,
@@ -18,6 +23,8 @@ from bench.virtual.defects import (
     secure_boot,
     state,
     storage,
+    uri_parts,
+    versions,
 )
 from bench.virtual.defects.defect import Defect
 
@@ -33,6 +40,13 @@ AREAS = (
     boot.BOOT,
     secure_boot.SECURE,
     radio_power.RADIO,
+    large_images.LARGE,
+    neighbours.NEIGHBOURS,
+    versions.VERSIONS,
+    interruptions.INTERRUPTIONS,
+    afterwards.AFTERWARDS,
+    uri_parts.PARTS,
+    package_servers.SERVERS,
     departures.DEPARTURES,
 )
 
