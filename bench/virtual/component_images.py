@@ -19,13 +19,16 @@ BODY_SIZE = 1500
 
 
 def build_packages(out: Path) -> dict[str, Path]:
-    """2.0.0 of every component by its name, and "bundle" for two of them at once."""
-    sensors = package("sensors", "2.0.0")
+    """A later version of every component by its name, and "bundle" for two of them at once.
+
+    That of one is later as a number, and not as text, than what another one requires.
+    """
+    sensors = package("sensors", "10.0.0")
     display = package("display", "2.0.0")
     files = {
         "sensors": sensors,
         "display": display,
-        "positioning": package("positioning", "2.0.0", {"sensors": "2.0.0"}),
+        "positioning": package("positioning", "2.0.0", {"sensors": "9.0.0"}),
         "bundle": bundle([sensors, display]),
     }
     paths = {name: out / f"component-{name}.bin" for name in files}

@@ -15,7 +15,13 @@ LEAK = 3072
 ASKS_EVERY = 60.0
 
 
-@AFTERWARDS(Reception, "_pull", source="Anjay changelog", boards=NRF9160, hints=())
+@AFTERWARDS(
+    Reception,
+    "_pull",
+    source="Anjay changelog",
+    boards=NRF9160,
+    hints=("test_floor_after_an_update_that[nrf9160-fails_by_pull",),
+)
 def power_saving_left_off_after_a_failed_pull(healthy: Any) -> Any:
     """Power saving is off for a PULL, and on again only when the package has come."""
 
@@ -30,7 +36,13 @@ def power_saving_left_off_after_a_failed_pull(healthy: Any) -> Any:
     return pull
 
 
-@AFTERWARDS(Reception, "verify", source="own", boards=NRF9160, hints=())
+@AFTERWARDS(
+    Reception,
+    "verify",
+    source="own",
+    boards=NRF9160,
+    hints=("test_floor_after_an_update_that[nrf9160-succeeds_by_pull",),
+)
 def power_saving_lost_by_a_pulled_update(healthy: Any) -> Any:
     """The image that came by PULL starts with power saving switched off."""
 
@@ -43,7 +55,7 @@ def power_saving_lost_by_a_pulled_update(healthy: Any) -> Any:
     return verify
 
 
-@AFTERWARDS(Reception, "verify", source="own", hints=())
+@AFTERWARDS(Reception, "verify", source="own", hints=("test_floor_after_an_update_that[nrf9160-fails",))
 def flash_left_powered_after_a_refused_package(healthy: Any) -> Any:
     """After a package was refused the flash stays powered until the next restart."""
 
@@ -55,7 +67,12 @@ def flash_left_powered_after_a_refused_package(healthy: Any) -> Any:
     return verify
 
 
-@AFTERWARDS(Reception, "_pull", source="own, after sdk-nrf's endless retries", hints=())
+@AFTERWARDS(
+    Reception,
+    "_pull",
+    source="own, after sdk-nrf's endless retries",
+    hints=("test_server_that_is_always_busy",),
+)
 def asks_on_after_a_failed_pull(healthy: Any) -> Any:
     """A PULL that has failed goes on behind the scenes: every minute the server is asked again."""
 
@@ -69,19 +86,7 @@ def asks_on_after_a_failed_pull(healthy: Any) -> Any:
     return pull
 
 
-@AFTERWARDS(Reception, "drop", source="own", hints=())
-def heap_leaked_by_each_failed_download(healthy: Any) -> Any:
-    """Each download that fails leaves a buffer behind: after 19 there is no memory for another."""
-
-    def drop(self: Reception, event: str, result: int | None = None) -> Any:
-        if event == "download failed":
-            self._store._heap.take(LEAK)
-        yield from healthy(self, event, result)
-
-    return drop
-
-
-@AFTERWARDS(Reception, "_pull", source="own", hints=())
+@AFTERWARDS(Reception, "_pull", source="own", hints=("test_reset_while_downloading",))
 def reset_leaves_the_download_running(healthy: Any) -> Any:
     """After a reset or cancel of a PULL all of the package is fetched behind the scenes, and thrown away."""
 

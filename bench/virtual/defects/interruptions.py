@@ -13,7 +13,16 @@ from bench.virtual.defects.defect import NRF9160, Area
 INTERRUPTIONS = Area("interrupted swaps")
 
 
-@INTERRUPTIONS(Slot, "steps_done", source="mcuboot#829", boards=NRF9160, hints=())
+@INTERRUPTIONS(
+    Slot,
+    "steps_done",
+    source="mcuboot#829",
+    boards=NRF9160,
+    hints=(
+        "test_power_cut_at_every_flash_operation",
+        "test_brownout_during_installation",
+    ),
+)
 def swap_goes_on_one_step_too_late(healthy: Any) -> Any:
     """After a cut the step of the swap that was under way counts as done."""
 
@@ -24,7 +33,13 @@ def swap_goes_on_one_step_too_late(healthy: Any) -> Any:
     return steps_done
 
 
-@INTERRUPTIONS(mcuboot, "swap", source="mcuboot PR#2282", boards=NRF9160, hints=())
+@INTERRUPTIONS(
+    mcuboot,
+    "swap",
+    source="mcuboot PR#2282",
+    boards=NRF9160,
+    hints=("test_counter_does_not_rise_with_an_installation_that_was_cut",),
+)
 def resumed_swap_raises_the_counter(healthy: Any) -> Any:
     """A swap that goes on after a cut raises the security counter: the old image cannot come back."""
 
@@ -37,7 +52,13 @@ def resumed_swap_raises_the_counter(healthy: Any) -> Any:
     return resumable
 
 
-@INTERRUPTIONS(swap, "_remember_revert", source="mcuboot#1966", boards=NRF9160, hints=())
+@INTERRUPTIONS(
+    swap,
+    "_remember_revert",
+    source="mcuboot#1966",
+    boards=NRF9160,
+    hints=("test_power_cut_at_every_flash_operation_of_a_revert",),
+)
 def revert_forgotten_by_a_cut(healthy: Any) -> Any:
     """A revert that is cut at its beginning is not taken up again: the image on trial stays for good."""
 
@@ -47,7 +68,13 @@ def revert_forgotten_by_a_cut(healthy: Any) -> Any:
     return remember
 
 
-@INTERRUPTIONS(Slot, "trailer", source="MCUboot main, a torn copy_done", boards=NRF9160, hints=())
+@INTERRUPTIONS(
+    Slot,
+    "trailer",
+    source="MCUboot main, a torn copy_done",
+    boards=NRF9160,
+    hints=("test_power_cut_at_every_flash_operation",),
+)
 def torn_copy_done_never_reverts(healthy: Any) -> Any:
     """A cut while the end of the swap is recorded leaves an image that neither is on trial nor stays."""
 
@@ -58,7 +85,9 @@ def torn_copy_done_never_reverts(healthy: Any) -> Any:
     return trailer
 
 
-@INTERRUPTIONS(mcuboot_image, "tlvs_of", source="MCUboot notes", boards=NRF9160, hints=())
+@INTERRUPTIONS(
+    mcuboot_image, "tlvs_of", source="MCUboot notes", boards=NRF9160, hints=("test_hostile_image_is_refused",)
+)
 def plain_tlvs_count_as_protected(healthy: Any) -> Any:
     """A security counter or dependency outside the signed part takes the place of the signed one."""
 

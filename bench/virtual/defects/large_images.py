@@ -13,8 +13,6 @@ from bench.virtual.firmware import coap_message as coap
 from bench.virtual.firmware.coap_message import Block, Message
 from bench.virtual.firmware.downloads.blocks import CoapBlocks
 from bench.virtual.firmware.downloads.http import HttpDownload
-from bench.virtual.firmware.update.push import PushReceiver
-from bench.virtual.firmware.update.store import PackageStore
 
 LARGE = Area("large and odd images")
 EIGHTEEN_BITS, NINE_BITS = 1 << 18, 1 << 9
@@ -23,20 +21,7 @@ WATCHDOG = 6.0
 """Seconds."""
 
 
-@LARGE(PackageStore, "append", source="own, after zephyr#26448", hints=())
-def length_of_18_bits(healthy: Any) -> Any:
-    """Packages of more than 256 KiB wrap round and overwrite their own beginning."""
-
-    def append(self: PackageStore, data: bytes) -> Any:
-        self._machine.activity("flash")
-        yield from self._place.write(self.received % EIGHTEEN_BITS, data)
-        self._machine.activity("idle")
-        self.received += len(data)
-
-    return append
-
-
-@LARGE(CoapBlocks, "_request", source="own", hints=())
+@LARGE(CoapBlocks, "_request", source="own", hints=("test_last_byte_is_alone",))
 def block_number_of_9_bits_in_a_pull(healthy: Any) -> Any:
     """Behind block 511 a PULL asks for block 0 again."""
 
@@ -49,19 +34,6 @@ def block_number_of_9_bits_in_a_pull(healthy: Any) -> Any:
         return message
 
     return request
-
-
-@LARGE(PushReceiver, "_next_block", source="own", hints=())
-def block_number_of_9_bits_in_a_push(healthy: Any) -> Any:
-    """A PUSH is refused from block 512 on: its number is not the one that the device expects."""
-
-    def next_block(self: PushReceiver, request: Any, block: Block) -> None:
-        if block.number < NINE_BITS:
-            healthy(self, request, block)
-        else:
-            request.respond(coap.INCOMPLETE)
-
-    return next_block
 
 
 def _bitten(healthy: Any) -> Any:
@@ -80,7 +52,7 @@ def _bitten(healthy: Any) -> Any:
     McubootSlots,
     "erase",
     source="MCUboot notes",
-    hints=(),
+    hints=("test_updates_in_a_row",),
     also=(Patch(EspOtaSlots, "erase", _bitten),),
 )
 def watchdog_bites_while_erasing(healthy: Any) -> Any:
@@ -88,7 +60,13 @@ def watchdog_bites_while_erasing(healthy: Any) -> Any:
     return _bitten(healthy)
 
 
-@LARGE(mcuboot, "_complaint", source="own, after BOOT_MAX_IMG_SECTORS", boards=NRF9160, hints=())
+@LARGE(
+    mcuboot,
+    "_complaint",
+    source="own, after BOOT_MAX_IMG_SECTORS",
+    boards=NRF9160,
+    hints=("test_last_byte_is_alone",),
+)
 def bootloader_swaps_64_sectors_at_most(healthy: Any) -> Any:
     """An image of more than 256 KiB is taken and never swapped in."""
 
@@ -100,7 +78,7 @@ def bootloader_swaps_64_sectors_at_most(healthy: Any) -> Any:
     return complaint
 
 
-@LARGE(Slot, "total_size", source="own", boards=NRF9160, hints=())
+@LARGE(Slot, "total_size", source="own", boards=NRF9160, hints=("test_last_byte_is_alone",))
 def swap_counts_no_tlvs(healthy: Any) -> Any:
     """The swap ends with the image's body: where its TLVs begin a page, that page stays behind."""
 
@@ -124,13 +102,13 @@ class _Unmeasured:
         return 0
 
 
-@LARGE(mcuboot, "start_swap", source="own", boards=NRF9160, hints=())
+@LARGE(mcuboot, "start_swap", source="own", boards=NRF9160, hints=("test_longer_image_comes_back_whole",))
 def swap_as_long_as_the_new_image(healthy: Any) -> Any:
     """A swap exchanges as many pages as the new image has: of a longer old one the end is lost."""
     return lambda slots, kind: healthy(slots._replace(primary=_Unmeasured(slots.primary)), kind)
 
 
-@LARGE(CoapBlocks, "_taken", source="own", boards=NRF9160, hints=())
+@LARGE(CoapBlocks, "_taken", source="own", boards=NRF9160, hints=("test_last_byte_is_alone",))
 def last_block_of_one_byte_dropped(healthy: Any) -> Any:
     """A PULL whose last block is one byte loses it."""
 
@@ -141,19 +119,7 @@ def last_block_of_one_byte_dropped(healthy: Any) -> Any:
     return taken
 
 
-@LARGE(PushReceiver, "_take", source="wakaama 668215e", boards=NRF9160, hints=())
-def full_last_block_of_a_push_not_the_last(healthy: Any) -> Any:
-    """A PUSH whose last block is full is never complete: a shorter one is waited for."""
-
-    def take(self: PushReceiver, request: Any, block: Block, attempt: int, skip: int = 0) -> Any:
-        full = bool(block.number) and len(request.message.payload) == block.size
-        more = block.more or full
-        yield from healthy(self, request, Block(block.number, more, block.exponent), attempt, skip)
-
-    return take
-
-
-@LARGE(CoapBlocks, "_taken", source="wakaama 668215e", boards=NRF9160, hints=())
+@LARGE(CoapBlocks, "_taken", source="wakaama 668215e", boards=NRF9160, hints=("test_last_block_is_full",))
 def full_last_block_of_a_pull_not_the_last(healthy: Any) -> Any:
     """A PULL whose last block is full asks for one more, which there is not."""
 
@@ -167,7 +133,7 @@ def full_last_block_of_a_pull_not_the_last(healthy: Any) -> Any:
     return taken
 
 
-@LARGE(HttpDownload, "_chunk", source="own", boards=NRF9160, hints=())
+@LARGE(HttpDownload, "_chunk", source="own", boards=NRF9160, hints=("test_last_block_is_full",))
 def body_of_whole_chunks_never_ends(healthy: Any) -> Any:
     """When a body fills the device's buffer to the last byte, more of it is asked for."""
 
@@ -188,7 +154,7 @@ def _one_page_less(healthy: Any) -> Any:
     McubootSlots,
     "capacity",
     source="own",
-    hints=(),
+    hints=("test_last_byte_is_alone",),
     also=(Patch(EspOtaSlots, "capacity", _one_page_less),),
 )
 def last_page_of_the_slot_not_offered(healthy: Any) -> Any:
@@ -225,21 +191,9 @@ _THE_FIRST_ONES = _erases(lambda number, last: number < FEW_SECTORS)
     McubootSlots,
     "erase",
     source="own",
-    hints=(),
+    hints=("test_last_byte_is_alone",),
     also=(Patch(EspOtaSlots, "erase", lambda healthy: _ALL_BUT_THE_LAST[1]),),
 )
 def last_page_of_the_slot_not_erased(healthy: Any) -> Any:
     """A package that fills the slot is written over the last page of one that did so before."""
     return _ALL_BUT_THE_LAST[0]
-
-
-@LARGE(
-    McubootSlots,
-    "erase",
-    source="own",
-    hints=(),
-    also=(Patch(EspOtaSlots, "erase", lambda healthy: _THE_FIRST_ONES[1]),),
-)
-def no_more_than_64_pages_erased(healthy: Any) -> Any:
-    """Only the first 256 KiB of the slot are erased for a package."""
-    return _THE_FIRST_ONES[0]

@@ -39,7 +39,10 @@ def _esp32_erases_too_far(healthy: Any) -> Any:
     McubootSlots,
     "erase",
     source="own",
-    hints=(),
+    hints=(
+        "test_longer_image_comes_back_whole",
+        "test_update_of_the_application",
+    ),
     also=(Patch(EspOtaSlots, "erase", _esp32_erases_too_far),),
 )
 def page_behind_the_slot_erased(healthy: Any) -> Any:
@@ -53,7 +56,7 @@ def page_behind_the_slot_erased(healthy: Any) -> Any:
     return erase
 
 
-@NEIGHBOURS(EspOtaSlots, "erase", source="own", boards=ESP32, hints=())
+@NEIGHBOURS(EspOtaSlots, "erase", source="own", boards=ESP32, hints=("test_longer_image_comes_back_whole",))
 def page_before_the_slot_erased(healthy: Any) -> Any:
     """Erasing the update slot takes the last page of the region before it along."""
 
@@ -65,7 +68,7 @@ def page_before_the_slot_erased(healthy: Any) -> Any:
     return erase
 
 
-@NEIGHBOURS(Bank, "erase", source="own", boards=NRF9160, hints=())
+@NEIGHBOURS(Bank, "erase", source="own", boards=NRF9160, hints=("test_second_package_of_a_component",))
 def bank_erased_with_its_neighbour(healthy: Any) -> Any:
     """Erasing a component's bank takes the bank behind it along, whosever it is."""
 
@@ -76,13 +79,13 @@ def bank_erased_with_its_neighbour(healthy: Any) -> Any:
     return erase
 
 
-@NEIGHBOURS(Banks, "next", source="own", boards=NRF9160, hints=())
+@NEIGHBOURS(Banks, "next", source="own", boards=NRF9160, hints=("test_second_package_of_a_component",))
 def component_written_over_itself(healthy: Any) -> Any:
     """Every package of a component goes into its first bank, also when that is the one in use."""
     return property(lambda self: 0)
 
 
-@NEIGHBOURS(Settings, "_start_half", source="own", hints=())
+@NEIGHBOURS(Settings, "_start_half", source="own", hints=("test_setting_that_is_changed_often_is_kept",))
 def settings_lost_when_their_log_is_full(healthy: Any) -> Any:
     """When the log of settings turns to its other half, the oldest entry does not come along."""
 
@@ -98,7 +101,9 @@ def settings_lost_when_their_log_is_full(healthy: Any) -> Any:
     return start_half
 
 
-@NEIGHBOURS(Settings, "_start_half", source="own", hints=())
+@NEIGHBOURS(
+    Settings, "_start_half", source="own", hints=("test_power_cut_at_every_flash_operation_of_a_pull",)
+)
 def settings_half_valid_before_it_is_filled(healthy: Any) -> Any:
     """The header of a fresh half is written first: a cut before the entries follow loses them all."""
 
@@ -117,7 +122,7 @@ def settings_half_valid_before_it_is_filled(healthy: Any) -> Any:
     return start_half
 
 
-@NEIGHBOURS(Settings, "load", source="own", hints=())
+@NEIGHBOURS(Settings, "load", source="own", hints=("test_power_cut_at_every_flash_operation",))
 def torn_entry_loses_all_settings(healthy: Any) -> Any:
     """An entry whose writing was cut makes the whole log count as damaged."""
 
@@ -138,7 +143,9 @@ def torn_entry_loses_all_settings(healthy: Any) -> Any:
     return load
 
 
-@NEIGHBOURS(EspOtaSlots, "_write", source="own", boards=ESP32, hints=())
+@NEIGHBOURS(
+    EspOtaSlots, "_write", source="own", boards=ESP32, hints=("test_power_cut_at_every_flash_operation",)
+)
 def ota_data_rewritten_in_place(healthy: Any) -> Any:
     """The choice of the new slot overwrites the one in force, not the older one of the two."""
 
@@ -151,7 +158,16 @@ def ota_data_rewritten_in_place(healthy: Any) -> Any:
     return write
 
 
-@NEIGHBOURS(EspOtaSlots, "_write", source="own", boards=ESP32, hints=())
+@NEIGHBOURS(
+    EspOtaSlots,
+    "_write",
+    source="own",
+    boards=ESP32,
+    hints=(
+        "test_longer_image_comes_back_whole",
+        "test_updates_in_a_row",
+    ),
+)
 def ota_sequence_not_raised(healthy: Any) -> Any:
     """The sequence number is the slot's own: the way back to the first slot is never taken."""
 
@@ -163,7 +179,16 @@ def ota_sequence_not_raised(healthy: Any) -> Any:
     return write
 
 
-@NEIGHBOURS(EspOtaSlots, "__init__", source="own", boards=ESP32, hints=())
+@NEIGHBOURS(
+    EspOtaSlots,
+    "__init__",
+    source="own",
+    boards=ESP32,
+    hints=(
+        "test_longer_image_comes_back_whole",
+        "test_updates_in_a_row",
+    ),
+)
 def update_always_into_the_second_slot(healthy: Any) -> Any:
     """Every package goes into the second slot, also when that is the one that runs."""
 
@@ -176,7 +201,7 @@ def update_always_into_the_second_slot(healthy: Any) -> Any:
     return init
 
 
-@NEIGHBOURS(Reception, "_keep_progress", source="own", hints=())
+@NEIGHBOURS(Reception, "_keep_progress", source="own", hints=("test_wear",))
 def settings_erased_with_each_block_of_a_pull(healthy: Any) -> Any:
     """The progress of a PULL is kept after each block, and each time the settings are erased for it."""
 

@@ -32,19 +32,19 @@ NO_CHECK_TIME = 0x200000
 # ---- moved and busy
 
 
-@SERVERS(HttpDownload, "_redirect", source="own", hints=())
+@SERVERS(HttpDownload, "_redirect", source="own", hints=("test_moved_to_another_server",))
 def redirect_stays_with_its_host(healthy: Any) -> Any:
     """Of a Location only the path is used: the host that redirects is asked again."""
 
     def redirect(self: HttpDownload, location: str) -> None:
-        address = self._source.address
+        before = self._source
         healthy(self, location)
-        self._source = replace(self._source, address=address)
+        self._source = replace(self._source, host=before.host, ip=before.ip, port=before.port)
 
     return redirect
 
 
-@SERVERS(HttpDownload, "_redirect", source="own", hints=())
+@SERVERS(HttpDownload, "_redirect", source="own", hints=("test_two_servers_that_redirect_to_each_other",))
 def redirect_loop_of_two_followed_for_ever(healthy: Any) -> Any:
     """Only a server that redirects to itself is noticed, not two that redirect to each other."""
 
@@ -57,25 +57,27 @@ def redirect_loop_of_two_followed_for_ever(healthy: Any) -> Any:
     return redirect
 
 
-@SERVERS(HttpDownload, "_judge", source="own", hints=())
+@SERVERS(HttpDownload, "_judge", source="own", hints=("test_redirect",))
 def newer_redirects_not_known(healthy: Any) -> Any:
     """307 and 308 are failures; 301 and 302 are followed."""
     return lambda self, status, headers: healthy(self, 400 if status in (307, 308) else status, headers)
 
 
-@SERVERS(BlockwiseDownload, "_try_again", source="own", hints=())
+@SERVERS(BlockwiseDownload, "_try_again", source="own", hints=("test_server_that_is_busy_at_first",))
 def retry_after_taken_for_milliseconds(healthy: Any) -> Any:
     """A busy server is asked again after a thousandth of what its Retry-After says."""
     return lambda self, wait=None: healthy(self, wait / 1000 if wait else wait)
 
 
-@SERVERS(blocks, "PAUSE", source="own, after retries without back-off", hints=())
+@SERVERS(
+    blocks, "PAUSE", source="own, after retries without back-off", hints=("test_server_that_is_always_busy",)
+)
 def no_pause_between_tries(healthy: Any) -> Any:
     """A server that refuses or breaks off is asked again at once, until the tries are used up."""
     return 0.0
 
 
-@SERVERS(HttpDownload, "_judge", source="own", hints=())
+@SERVERS(HttpDownload, "_judge", source="own", hints=("test_package_that_is_not_there",))
 def page_of_a_404_taken_for_the_package(healthy: Any) -> Any:
     """The status of an HTTP response is not looked at: the text of a 404 is the package."""
     return lambda self, status, headers: healthy(self, 200 if status in (404, 410) else status, headers)
@@ -93,7 +95,7 @@ def _no_answer(healthy: Any) -> Any:
     CoapDownload,
     "_ask",
     source="own",
-    hints=(),
+    hints=("test_invalid_uri",),
     also=(Patch(CoapTcpDownload, "_ask", _no_answer),),
 )
 def coap_404_taken_for_no_answer(healthy: Any) -> Any:
@@ -104,27 +106,27 @@ def coap_404_taken_for_no_answer(healthy: Any) -> Any:
 # ---- parts and versions
 
 
-@SERVERS(HttpDownload, "_continues", source="own", hints=())
+@SERVERS(HttpDownload, "_continues", source="own", hints=("test_connection_that_breaks",))
 def content_range_not_read(healthy: Any) -> Any:
     """Any part that the server sends is put behind what is there."""
     return lambda self, headers: headers.get("etag", "").encode() == self.etag
 
 
-@SERVERS(HttpDownload, "_judge", source="own", hints=())
+@SERVERS(HttpDownload, "_judge", source="own", hints=("test_package_replaced_half_way",))
 def whole_package_put_behind_its_part(healthy: Any) -> Any:
     """A server that ignores Range sends everything, and that is put behind what is there."""
 
     def judge(self: HttpDownload, status: int, headers: dict[str, str]) -> Any:
         if status == 200 and self._offset:
             length = headers.get("content-length", "")
-            self._left = int(length) if length.isdigit() else None
+            self._left, self._more = int(length) if length.isdigit() else None, False
         else:
             yield from healthy(self, status, headers)
 
     return judge
 
 
-@SERVERS(HttpDownload, "_range", source="own", hints=())
+@SERVERS(HttpDownload, "_range", source="own", hints=("test_connection_that_breaks",))
 def weak_etag_sent_with_if_range(healthy: Any) -> Any:
     """A weak ETag is good enough to ask for the rest of a package by."""
 
@@ -148,7 +150,7 @@ def _blind_range(healthy: Any) -> Any:
     "resume",
     source="own",
     boards=ESP32,
-    hints=(),
+    hints=("test_package_replaced_during_pull",),
     also=(
         Patch(
             CoapBlocks,
@@ -170,7 +172,7 @@ def etag_not_kept_over_a_restart(healthy: Any) -> Any:
     return lambda self, offset, etag: healthy(self, offset, b"")
 
 
-@SERVERS(CoapBlocks, "_taken", source="own", hints=())
+@SERVERS(CoapBlocks, "_taken", source="own", hints=("test_wrong_size_announced",))
 def end_told_by_size2(healthy: Any) -> Any:
     """A PULL ends with the size that was announced, whether more blocks follow or not."""
 
@@ -184,7 +186,7 @@ def end_told_by_size2(healthy: Any) -> Any:
     return taken
 
 
-@SERVERS(CoapBlocks, "_taken", source="own", hints=())
+@SERVERS(CoapBlocks, "_taken", source="own", hints=("test_pull_succeeds",))
 def block_size_of_the_answer_ignored(healthy: Any) -> Any:
     """A server that answers with smaller blocks is asked in the size of before."""
 
@@ -200,13 +202,13 @@ def block_size_of_the_answer_ignored(healthy: Any) -> Any:
 # ---- messages
 
 
-@SERVERS(coap_engine, "RESPONSE_LIMIT", source="own", hints=())
+@SERVERS(coap_engine, "RESPONSE_LIMIT", source="own", hints=("test_pull_succeeds",))
 def separate_response_not_waited_for(healthy: Any) -> Any:
     """A request that is acknowledged first, and answered later, counts as not answered."""
     return 0.0
 
 
-@SERVERS(CoapEngine, "_acknowledged", source="own", hints=())
+@SERVERS(CoapEngine, "_acknowledged", source="own", hints=("test_pull_succeeds",))
 def token_of_a_response_not_compared(healthy: Any) -> Any:
     """A response in an acknowledgement is taken whatever its token."""
 
@@ -219,25 +221,25 @@ def token_of_a_response_not_compared(healthy: Any) -> Any:
     return acknowledged
 
 
-@SERVERS(coap_tcp, "PING", source="own", hints=())
+@SERVERS(coap_tcp, "PING", source="own", hints=("test_pull_succeeds",))
 def ping_over_tcp_not_answered(healthy: Any) -> Any:
     """A Ping gets no Pong."""
     return 0x1E2  # which no message has
 
 
-@SERVERS(CoapTcpDownload, "_exchange", source="own", hints=())
+@SERVERS(CoapTcpDownload, "_exchange", source="own", hints=("test_pull_succeeds",))
 def no_csm_over_tcp(healthy: Any) -> Any:
     """The first message over a connection is the request: there is no CSM."""
 
     def exchange(self: CoapTcpDownload) -> Any:
         if self._stream is None:
-            self._stream = Stream(self._means, self._source.address, secure=False)
+            self._stream = Stream(self._means, self._source.address, None)
         return (yield from healthy(self))
 
     return exchange
 
 
-@SERVERS(SCHEMES, "coap+tcp", source="own", hints=())
+@SERVERS(SCHEMES, "coap+tcp", source="own", hints=("test_pull_succeeds",))
 def coap_over_tcp_fetched_over_udp(healthy: Any) -> Any:
     """A coap+tcp URI is asked for over UDP."""
     return replace(healthy, make=CoapDownload)
@@ -246,7 +248,7 @@ def coap_over_tcp_fetched_over_udp(healthy: Any) -> Any:
 # ---- who the server is
 
 
-@SERVERS(SecureLink, "_receive", source="own", hints=())
+@SERVERS(SecureLink, "_receive", source="own", hints=("test_pull_succeeds",))
 def clear_response_taken_from_a_secured_server(healthy: Any) -> Any:
     """A response in the clear is taken from an address that is talked to over DTLS."""
 
@@ -260,7 +262,7 @@ def clear_response_taken_from_a_secured_server(healthy: Any) -> Any:
     return receive
 
 
-@SERVERS(HttpDownload, "_ask", source="own", hints=())
+@SERVERS(HttpDownload, "_ask", source="own", hints=("test_bad_certificate",))
 def falls_back_to_http(healthy: Any) -> Any:
     """When the TLS handshake fails, the package is fetched from the same host over http."""
 
@@ -269,7 +271,7 @@ def falls_back_to_http(healthy: Any) -> Any:
             yield from healthy(self)
         except Broken as error:
             if str(error).startswith("TLS: "):
-                self._source = replace(self._source, scheme="http", address=(self._source.address[0], 80))
+                self._source = replace(self._source, scheme="http", port=80)
             raise
 
     return ask
@@ -279,14 +281,14 @@ def _with(verify: Any) -> Any:
     """`Stream` whose TLS is made by a context that `verify(context, means)` has changed."""
 
     def make(healthy: Any) -> Any:
-        def init(self: Stream, means: Means, address: Any, secure: bool) -> None:
-            healthy(self, means, address, secure)
-            if secure:
+        def init(self: Stream, means: Means, address: Any, host: str | None) -> None:
+            healthy(self, means, address, host)
+            if host is not None:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
                 for certificate in means.trusted:
                     context.load_verify_locations(cadata=certificate)
                 verify(context, means)
-                self._tls = context.wrap_bio(self._inward, self._outward, server_hostname=address[0])
+                self._tls = context.wrap_bio(self._inward, self._outward, server_hostname=host)
 
         return init
 
@@ -297,7 +299,7 @@ def _any_time(context: ssl.SSLContext, means: Means) -> None:
     context.verify_flags |= NO_CHECK_TIME
 
 
-@SERVERS(Stream, "__init__", source="own", hints=())
+@SERVERS(Stream, "__init__", source="own", hints=("test_bad_certificate",))
 def expired_certificate_taken(healthy: Any) -> Any:
     """The time of a certificate is not looked at."""
     return _with(_any_time)(healthy)
@@ -327,8 +329,8 @@ def _shakes_hands_by_name(healthy: Any) -> Any:
 def _init_by_name(healthy: Any) -> Any:
     made = _with(_anybody)(healthy)
 
-    def init(self: Any, means: Means, address: Any, secure: bool) -> None:
-        made(self, means, address, secure)
+    def init(self: Any, means: Means, address: Any, host: str | None) -> None:
+        made(self, means, address, host)
         self._means = means
 
     return init
@@ -338,7 +340,7 @@ def _init_by_name(healthy: Any) -> Any:
     Stream,
     "__init__",
     source="own",
-    hints=(),
+    hints=("test_bad_certificate",),
     also=(Patch(Stream, "shake_hands", _shakes_hands_by_name),),
 )
 def issuer_compared_by_its_name_alone(healthy: Any) -> Any:
@@ -350,7 +352,7 @@ def issuer_compared_by_its_name_alone(healthy: Any) -> Any:
     HttpDownload,
     "_redirect",
     source="own",
-    hints=(),
+    hints=("test_moved_to_a_server_that_is_another",),
     also=(
         Patch(
             Stream,
@@ -370,7 +372,7 @@ def server_behind_a_redirect_not_verified(healthy: Any) -> Any:
     return redirect
 
 
-@SERVERS(Application, "_trust", source="own", hints=())
+@SERVERS(Application, "_trust", source="own", hints=("test_bad_certificate",))
 def trust_anchor_lost_over_a_restart(healthy: Any) -> Any:
     """A trust anchor that was told to the device lasts until the next restart."""
 

@@ -24,7 +24,7 @@ from bench.virtual.defects import (
     state,
     storage,
     uri_parts,
-    versions,
+    version_rules,
 )
 from bench.virtual.defects.defect import Defect
 
@@ -42,7 +42,7 @@ AREAS = (
     radio_power.RADIO,
     large_images.LARGE,
     neighbours.NEIGHBOURS,
-    versions.VERSIONS,
+    version_rules.RULES,
     interruptions.INTERRUPTIONS,
     afterwards.AFTERWARDS,
     uri_parts.PARTS,

@@ -31,7 +31,7 @@ def _otherwise(change: Any) -> Any:
     return make
 
 
-@PARTS(schemes, "parse", source="own", hints=())
+@PARTS(schemes, "parse", source="own", hints=("test_percent_encoding",))
 def path_in_small_letters(healthy: Any) -> Any:
     """The whole URI is made lower case, its path with it."""
     return _otherwise(
@@ -39,7 +39,7 @@ def path_in_small_letters(healthy: Any) -> Any:
     )(healthy)
 
 
-@PARTS(CoapBlocks, "_request", source="own", hints=())
+@PARTS(CoapBlocks, "_request", source="own", hints=("test_percent_encoding",))
 def escapes_left_in_uri_path(healthy: Any) -> Any:
     """Uri-Path options carry %20 as it stands in the URI."""
 
@@ -53,7 +53,7 @@ def escapes_left_in_uri_path(healthy: Any) -> Any:
     return request
 
 
-@PARTS(schemes, "parse", source="own", hints=())
+@PARTS(schemes, "parse", source="own", hints=("test_percent_encoding",))
 def escapes_resolved_twice(healthy: Any) -> Any:
     """%2541 becomes A: what an escape stands for is taken for an escape again."""
     return _otherwise(lambda s: replace(s, path=tuple(urllib.parse.unquote(part) for part in s.path)))(
@@ -61,7 +61,7 @@ def escapes_resolved_twice(healthy: Any) -> Any:
     )
 
 
-@PARTS(CoapBlocks, "_request", source="own", hints=())
+@PARTS(CoapBlocks, "_request", source="own", hints=("test_query",))
 def query_sent_as_one_option(healthy: Any) -> Any:
     """Over CoAP all of the query goes into one Uri-Query option."""
 
@@ -76,7 +76,7 @@ def query_sent_as_one_option(healthy: Any) -> Any:
     return request
 
 
-@PARTS(schemes, "parse", source="own", hints=())
+@PARTS(schemes, "parse", source="own", hints=("test_query",))
 def query_escaped_once_more(healthy: Any) -> Any:
     """Over HTTP the % of an escape in the query is escaped itself."""
 
@@ -87,25 +87,25 @@ def query_escaped_once_more(healthy: Any) -> Any:
     return _otherwise(escaped)(healthy)
 
 
-@PARTS(schemes, "parse", source="own", hints=())
+@PARTS(schemes, "parse", source="own", hints=("test_pull_succeeds",))
 def port_of_the_uri_ignored(healthy: Any) -> Any:
     """Whatever port the URI names, the scheme's own is asked."""
     return _otherwise(lambda s: replace(s, port=SCHEMES[s.scheme].port))(healthy)
 
 
-@PARTS(SCHEMES, "http", source="own", hints=())
+@PARTS(SCHEMES, "http", source="own", hints=("test_port",))
 def http_default_port_is_8080(healthy: Any) -> Any:
     """An http URI without a port leads to port 8080."""
     return replace(healthy, port=8080)
 
 
-@PARTS(SCHEMES, "https", source="own", hints=())
+@PARTS(SCHEMES, "https", source="own", hints=("test_port",))
 def https_default_port_is_that_of_http(healthy: Any) -> Any:
     """An https URI without a port leads to port 80."""
     return replace(healthy, port=80)
 
 
-@PARTS(reception, "understand", source="own", hints=())
+@PARTS(reception, "understand", source="own", hints=("test_invalid_uri",))
 def relative_reference_taken_for_coap(healthy: Any) -> Any:
     """//host/path is fetched over CoAP."""
     return lambda uri, has_credentials: healthy(
@@ -113,7 +113,7 @@ def relative_reference_taken_for_coap(healthy: Any) -> Any:
     )
 
 
-@PARTS(schemes, "parse", source="own", hints=())
+@PARTS(schemes, "parse", source="own", hints=("test_percent_encoding",))
 def empty_path_segments_dropped(healthy: Any) -> Any:
     """a//b and a/b/ are fetched as a/b."""
     return _otherwise(

@@ -8,14 +8,12 @@ from bench.virtual.boot import mcuboot, mcuboot_policy
 from bench.virtual.boot.esp32 import EspOtaSlots
 from bench.virtual.boot.mcuboot_slot import PRIMARY, Slot
 from bench.virtual.defects.defect import NRF9160, Area, Patch
-from bench.virtual.firmware.application import Application
-from bench.virtual.firmware.update import components
 from bench.virtual.firmware.update.component import Component
 from bench.virtual.firmware.update.components import ComponentObject
 from bench.virtual.firmware.update.machine import IDLE, SUCCESS, UPDATING
 from bench.virtual.firmware.update.object5 import UpdateObject
 
-VERSIONS = Area("versions and counters")
+RULES = Area("rules of versions and counters")
 SHORT = 5
 """Characters."""
 
@@ -25,18 +23,7 @@ def _build(slot: Slot) -> int:
     return int.from_bytes(slot.read(24, 4), "little")
 
 
-@VERSIONS(mcuboot, "is_downgrade", source="own", boards=NRF9160, hints=())
-def versions_compared_as_text(healthy: Any) -> Any:
-    """1.10.0 counts as lower than 1.9.0, and is refused."""
-
-    def is_downgrade(candidate: Slot, running: Slot) -> bool:
-        new, old = candidate.header(), running.header()
-        return new is not None and old is not None and new.version < old.version
-
-    return is_downgrade
-
-
-@VERSIONS(mcuboot, "is_downgrade", source="own", boards=NRF9160, hints=())
+@RULES(mcuboot, "is_downgrade", source="own", boards=NRF9160, hints=("test_last_number_of_a_version_counts",))
 def revisions_not_compared(healthy: Any) -> Any:
     """1.1.0 replaces 1.1.1: only the first two numbers count."""
 
@@ -49,7 +36,7 @@ def revisions_not_compared(healthy: Any) -> Any:
     return is_downgrade
 
 
-@VERSIONS(mcuboot, "is_downgrade", source="own", boards=NRF9160, hints=())
+@RULES(mcuboot, "is_downgrade", source="own", boards=NRF9160, hints=("test_last_number_of_a_version_counts",))
 def build_numbers_compared_first(healthy: Any) -> Any:
     """A higher version with a lower build number is refused."""
     return lambda candidate, running: (
@@ -59,7 +46,13 @@ def build_numbers_compared_first(healthy: Any) -> Any:
     )
 
 
-@VERSIONS(mcuboot_policy, "_counter_in", source="own", boards=NRF9160, hints=())
+@RULES(
+    mcuboot_policy,
+    "_counter_in",
+    source="own",
+    boards=NRF9160,
+    hints=("test_counter_of_a_confirmed_image_keeps_older_ones_out",),
+)
 def security_counter_of_8_bits(healthy: Any) -> Any:
     """Of the security counter only the lowest byte counts: 256 is below 1."""
 
@@ -80,11 +73,11 @@ def _burned_with_the_request(healthy: Any) -> Any:
     return request_upgrade
 
 
-@VERSIONS(
+@RULES(
     mcuboot,
     "boot",
     source="MCUboot notes",
-    hints=(),
+    hints=("test_counter_rises_only_with_a_confirmed_image",),
     also=(Patch(EspOtaSlots, "request_upgrade", _burned_with_the_request),),
 )
 def counter_raised_before_the_confirmation(healthy: Any) -> Any:
@@ -100,46 +93,13 @@ def counter_raised_before_the_confirmation(healthy: Any) -> Any:
     return boot
 
 
-@VERSIONS(UpdateObject, "_install", source="own", hints=())
-def equal_version_not_installed(healthy: Any) -> Any:
-    """A package of the version that runs is not installed: success is reported at once."""
-
-    def install(self: UpdateObject) -> Any:
-        if self._slots.package()[1] == self._running.version:
-            yield 1.0
-            self.fota.event("succeeded")
-            yield from self.fota.keep()
-        else:
-            yield from healthy(self)
-
-    return install
-
-
-@VERSIONS(Application, "_device_instance", source="own", hints=())
-def version_told_in_five_characters(healthy: Any) -> Any:
-    """Firmware Version is cut to the length that the first releases had: 1.10.0 becomes 1.10."""
-
-    def instance(self: Application) -> Any:
-        made = healthy(self)
-        made.resources[3].read = lambda: self._running.version[:SHORT].rstrip(".")
-        return made
-
-    return instance
-
-
-@VERSIONS(components, "version_key", source="own", boards=NRF9160, hints=())
-def versions_of_components_compared_as_text(healthy: Any) -> Any:
-    """A component that needs 1.9.0 of another is refused beside its 1.10.0."""
-    return lambda version: tuple(version.split(".")) if version else ()
-
-
-@VERSIONS(Component, "start_new", source="own", boards=NRF9160, hints=())
+@RULES(Component, "start_new", source="own", boards=NRF9160, hints=("test_one_component",))
 def component_version_read_before_the_installation(healthy: Any) -> Any:
     """A component that was just installed is reported in its old version until the next restart."""
     return lambda self: None
 
 
-@VERSIONS(ComponentObject, "_restart", source="own", boards=NRF9160, hints=())
+@RULES(ComponentObject, "_restart", source="own", boards=NRF9160, hints=("test_one_component",))
 def component_success_before_the_restart(healthy: Any) -> Any:
     """A component shows Idle and result 1 while its installation is still to come."""
 
@@ -154,7 +114,12 @@ def component_success_before_the_restart(healthy: Any) -> Any:
     return restart
 
 
-@VERSIONS(UpdateObject, "_fail", source="own, after brown-outs that restart an update for ever", hints=())
+@RULES(
+    UpdateObject,
+    "_fail",
+    source="own, after brown-outs that restart an update for ever",
+    hints=("test_new_image_fails_its_self_test",),
+)
 def failed_installation_tried_for_ever(healthy: Any) -> Any:
     """An update that came to nothing is asked of the bootloader again, after each rollback."""
 
