@@ -233,7 +233,7 @@ def no_csm_over_tcp(healthy: Any) -> Any:
 
     def exchange(self: CoapTcpDownload) -> Any:
         if self._stream is None:
-            self._stream = Stream(self._means, self._source.address, None)
+            self._stream = Stream(self._means, self._source.address)
         return (yield from healthy(self))
 
     return exchange
@@ -281,7 +281,7 @@ def _with(verify: Any) -> Any:
     """`Stream` whose TLS is made by a context that `verify(context, means)` has changed."""
 
     def make(healthy: Any) -> Any:
-        def init(self: Stream, means: Means, address: Any, host: str | None) -> None:
+        def init(self: Stream, means: Means, address: Any, host: str | None = None) -> None:
             healthy(self, means, address, host)
             if host is not None:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -329,7 +329,7 @@ def _shakes_hands_by_name(healthy: Any) -> Any:
 def _init_by_name(healthy: Any) -> Any:
     made = _with(_anybody)(healthy)
 
-    def init(self: Any, means: Means, address: Any, host: str | None) -> None:
+    def init(self: Any, means: Means, address: Any, host: str | None = None) -> None:
         made(self, means, address, host)
         self._means = means
 
