@@ -12,7 +12,6 @@ from bench.virtual.defects.defect import ESP32, Area, Patch
 from bench.virtual.firmware import coap_engine
 from bench.virtual.firmware import coap_message as coap
 from bench.virtual.firmware.application import Application
-from bench.virtual.firmware.coap_engine import CoapEngine
 from bench.virtual.firmware.coap_message import Message
 from bench.virtual.firmware.downloads import blocks, coap_tcp
 from bench.virtual.firmware.downloads.blocks import BlockwiseDownload, CoapBlocks
@@ -206,19 +205,6 @@ def block_size_of_the_answer_ignored(healthy: Any) -> Any:
 def separate_response_not_waited_for(healthy: Any) -> Any:
     """A request that is acknowledged first, and answered later, counts as not answered."""
     return 0.0
-
-
-@SERVERS(CoapEngine, "_acknowledged", source="own", hints=("test_pull_succeeds",))
-def token_of_a_response_not_compared(healthy: Any) -> Any:
-    """A response in an acknowledgement is taken whatever its token."""
-
-    def acknowledged(self: CoapEngine, message: Message, source: Any) -> None:
-        exchange = self._exchanges.get((source, message.mid))
-        if exchange is not None and message.code != coap.EMPTY:
-            message.token = exchange.token
-        healthy(self, message, source)
-
-    return acknowledged
 
 
 @SERVERS(coap_tcp, "PING", source="own", hints=("test_pull_succeeds",))
