@@ -12,8 +12,7 @@ from bench.virtual.defects.defect import ESP32, Area, Patch
 from bench.virtual.firmware import coap_engine
 from bench.virtual.firmware import coap_message as coap
 from bench.virtual.firmware.application import Application
-from bench.virtual.firmware.coap_message import Message
-from bench.virtual.firmware.downloads import blocks, coap_tcp
+from bench.virtual.firmware.downloads import blocks
 from bench.virtual.firmware.downloads.blocks import BlockwiseDownload, CoapBlocks
 from bench.virtual.firmware.downloads.coap import CoapDownload
 from bench.virtual.firmware.downloads.coap_tcp import CoapTcpDownload
@@ -21,7 +20,6 @@ from bench.virtual.firmware.downloads.http import HttpDownload
 from bench.virtual.firmware.downloads.schemes import SCHEMES
 from bench.virtual.firmware.downloads.source import Means
 from bench.virtual.firmware.downloads.stream import Broken, Stream
-from bench.virtual.firmware.dtls import SecureLink
 
 SERVERS = Area("package servers")
 NO_CHECK_TIME = 0x200000
@@ -171,33 +169,6 @@ def etag_not_kept_over_a_restart(healthy: Any) -> Any:
     return lambda self, offset, etag: healthy(self, offset, b"")
 
 
-@SERVERS(CoapBlocks, "_taken", source="own", hints=("test_wrong_size_announced",))
-def end_told_by_size2(healthy: Any) -> Any:
-    """A PULL ends with the size that was announced, whether more blocks follow or not."""
-
-    def taken(self: CoapBlocks, answer: Message) -> bytes:
-        payload: bytes = healthy(self, answer)
-        announced = answer.uint(coap.SIZE2)
-        if announced and self._offset >= announced:
-            self.complete = True
-        return payload
-
-    return taken
-
-
-@SERVERS(CoapBlocks, "_taken", source="own", hints=("test_pull_succeeds",))
-def block_size_of_the_answer_ignored(healthy: Any) -> Any:
-    """A server that answers with smaller blocks is asked in the size of before."""
-
-    def taken(self: CoapBlocks, answer: Message) -> bytes:
-        wanted = self._exponent
-        payload: bytes = healthy(self, answer)
-        self._exponent = wanted
-        return payload
-
-    return taken
-
-
 # ---- messages
 
 
@@ -207,24 +178,6 @@ def separate_response_not_waited_for(healthy: Any) -> Any:
     return 0.0
 
 
-@SERVERS(coap_tcp, "PING", source="own", hints=("test_pull_succeeds",))
-def ping_over_tcp_not_answered(healthy: Any) -> Any:
-    """A Ping gets no Pong."""
-    return 0x1E2  # which no message has
-
-
-@SERVERS(CoapTcpDownload, "_exchange", source="own", hints=("test_pull_succeeds",))
-def no_csm_over_tcp(healthy: Any) -> Any:
-    """The first message over a connection is the request: there is no CSM."""
-
-    def exchange(self: CoapTcpDownload) -> Any:
-        if self._stream is None:
-            self._stream = Stream(self._means, self._source.address)
-        return (yield from healthy(self))
-
-    return exchange
-
-
 @SERVERS(SCHEMES, "coap+tcp", source="own", hints=("test_pull_succeeds",))
 def coap_over_tcp_fetched_over_udp(healthy: Any) -> Any:
     """A coap+tcp URI is asked for over UDP."""
@@ -232,20 +185,6 @@ def coap_over_tcp_fetched_over_udp(healthy: Any) -> Any:
 
 
 # ---- who the server is
-
-
-@SERVERS(SecureLink, "_receive", source="own", hints=("test_pull_succeeds",))
-def clear_response_taken_from_a_secured_server(healthy: Any) -> Any:
-    """A response in the clear is taken from an address that is talked to over DTLS."""
-
-    def receive(self: SecureLink, data: bytes, address: Any) -> None:
-        clear = len(data) >= 4 and data[0] >> 6 == 1 and data[1] >= 0x40
-        if address in self._secured and clear:
-            self._heard(data, address)
-        else:
-            healthy(self, data, address)
-
-    return receive
 
 
 @SERVERS(HttpDownload, "_ask", source="own", hints=("test_bad_certificate",))
