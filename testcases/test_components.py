@@ -239,8 +239,36 @@ def test_damaged_package(dut, server, images, components):
     assert record.violations == []
     assert record.ended(Result.INTEGRITY_FAILED)
     assert versions(components) == before
-    with server.begin_component(dut, name, images.component(name)) as update:
-        assert update.finish().ended(Result.SUCCESS)
+    new = updated(dut, server, images, components, name)
+    assert versions(components) == {**before, name: new}
+
+
+@pytest.mark.requirement("OMA-33629-independent", "FOTA-STAYS", "FOTA-RECOVERY", "OMA-33629-15-version")
+@pytest.mark.related("linked")
+def test_second_package_of_a_component(dut, server, images, components):
+    """Damaged or good, it takes nothing from what runs: not from its own component, not from another one."""
+    first, second = dut.type.components.pair("linked")
+    before = versions(components)
+    new = {name: updated(dut, server, images, components, name) for name in (second, first)}
+    with server.begin_component(dut, first, flip_body_bit(images.component(first))) as update:
+        assert update.finish().ended(Result.INTEGRITY_FAILED)
+    server.restart(dut)
+    assert versions(components) == {**before, **new}, "after a damaged package and a restart"
+    updated(dut, server, images, components, first)
+    server.restart(dut)
+    assert versions(components) == {**before, **new}, "after a second package and a restart"
+
+
+@pytest.mark.requirement("FOTA-UNCHANGED", "OMA-33629-15-version")
+@pytest.mark.related("linked")
+def test_update_of_the_application(dut, server, images, components):
+    """It leaves the components as they are, one that was updated before too."""
+    name, _ = dut.type.components.pair("linked")
+    new = updated(dut, server, images, components, name)
+    before = versions(components)
+    assert before[name] == new
+    assert server.update(dut, images.update).failure == ""
+    assert versions(components) == before
 
 
 @pytest.mark.requirement("OMA-5-5-6")
@@ -315,6 +343,16 @@ def download(update, components, name):
     update.deliver()
     assert update.await_downloaded()
     return components[name].package_version
+
+
+def updated(dut, server, images, components, name):
+    """Bring one component up to date; returns its new version."""
+    with server.begin_component(dut, name, images.component(name)) as update:
+        new = download(update, components, name)
+        assert update.execute()
+        update.await_finish()
+    assert_success(update)
+    return new
 
 
 def assert_success(update):

@@ -13,6 +13,8 @@ QUIET = 5
 """Seconds in which what should not come does not come."""
 AWAY = 120
 """Seconds of Disable Timeout."""
+CHANGES, LIFETIME = 120, 240
+"""Downloads that fail at once; seconds that no device registers for by itself."""
 
 
 @pytest.mark.requirement("FOTA-IDENTITY", "LwM2M-1.0-6.3-stable", "OMA-3-0-identity")
@@ -20,6 +22,20 @@ def test_identity_survives_an_update(dut, server, images):
     """Manufacturer, model, serial number, endpoint and lifetime are the same before and after."""
     before = server.identity_of(dut)
     assert server.update(dut, images.update).failure == ""
+    assert server.identity_of(dut) == before
+
+
+@pytest.mark.requirement("FOTA-SETTINGS", "OMA-1-1-lifetime", "OMA-5-5-9")
+@pytest.mark.capability("keeps-settings")
+@pytest.mark.delivery("pull")
+def test_setting_is_kept_however_often_others_change(dut, server, object5):
+    """What was set once stands over a restart after so many failed downloads that no log has room for all."""
+    server.keep_registered_for(dut, LIFETIME)
+    before = server.identity_of(dut)
+    for number in range(CHANGES):
+        object5.write_uri(f"gopher://192.0.2.1/{number}")
+        object5.write_uri("")  # else the same failure once more may change nothing
+    server.restart(dut)
     assert server.identity_of(dut) == before
 
 

@@ -36,6 +36,10 @@ over_udp = pytest.mark.parametrize("transport", UDP, ids=str, indirect=True)
 over_coap = pytest.mark.parametrize("transport", [*UDP, Transport.COAP_TCP], ids=str, indirect=True)
 over_tcp = pytest.mark.parametrize("transport", [Transport.COAP_TCP], ids=str, indirect=True)
 over_dtls = pytest.mark.parametrize("transport", [Transport.COAPS], ids=str, indirect=True)
+PAUSE = 2
+"""Seconds between two tries: the least that CoAP waits before it repeats anything (RFC 7252, 4.8)."""
+LONG_AFTER = 200
+"""Seconds after a download was given up."""
 
 
 @pytest.fixture
@@ -132,10 +136,21 @@ def test_server_that_is_busy_at_first(dut, server, images, pull):
     assert_updated_or_given_up(dut, server, images, record)
 
 
-@pytest.mark.requirement("OMA-5-5-4", "FOTA-SERVER")
-def test_server_that_is_always_busy(dut, server, images, pull):
-    """It gives up with result 4."""
-    record = pull(Refuse("5.03"))
+@pytest.mark.requirement("OMA-5-5-4", "FOTA-SERVER", "FOTA-PACE")
+def test_server_that_is_always_busy(dut, server, images, transport, clock, recommended):
+    """Asked again after a pause, if at all; it gives up with result 4, and then asks no more."""
+    with server.begin(dut, images.update, Delivery.PULL, transport) as update:
+        package = update.publish()
+        package.misbehave(Refuse("5.03"))
+        update.finish()
+        asked = len(package.log)
+        clock.sleep(LONG_AFTER, "nothing may be asked for")
+        assert len(package.log) == asked, "it asks on after it has given up"
+    record = update.record
+    assert record.violations == []
+    with recommended("FOTA-PACE"):
+        waited = record.transitions[-1].time - record.transitions[1].time
+        assert waited >= PAUSE * (asked - 1), f"asked {asked} times in {waited:.1f} s"
     assert_unchanged(dut, server, images, record, Result.CONNECTION_LOST)
 
 

@@ -41,6 +41,7 @@ def test_query(fetch):
     [
         pytest.param(forms.in_folder("%4A%2Dlink", "%4a%2dlink", "a%20b"), id="letters"),
         pytest.param(forms.in_folder("a%2Fb"), id="slash"),
+        pytest.param(forms.in_folder("a%2541"), id="percent"),
         pytest.param(forms.with_query("note=a%26b", "c"), id="ampersand"),
     ],
 )

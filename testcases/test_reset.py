@@ -3,7 +3,10 @@
 import pytest
 
 from bench.firmware_update.object5 import gone_for_a_moment
-from bench.firmware_update.states import Result, State
+from bench.firmware_update.states import Delivery, Result, State
+
+UNDER_WAY = 30
+"""Seconds; more than what was asked for before a reset takes to come."""
 
 RESETS = {
     "empty-uri": lambda object5: object5.write_uri(""),
@@ -47,7 +50,7 @@ def test_reset_in_idle(dut, server, images, reset):
 
 
 @pytest.mark.requirement("OMA-5-3-reset-by-uri", "OMA-5-3-reset-by-package")
-def test_reset_while_downloading(dut, server, images, delivery, reset):
+def test_reset_while_downloading(dut, server, images, delivery, reset, clock):
     """The download stops, Idle, result 0; where the profile says that it cannot be, nothing changes."""
     with server.begin(dut, images.update, delivery) as update:
         update.deliver(0.3)
@@ -55,7 +58,18 @@ def test_reset_while_downloading(dut, server, images, delivery, reset):
         if assert_reset(dut, update, reset, State.DOWNLOADING):
             delivered = update.record.delivered
             assert delivered < images.update.size, f"{delivered} bytes were fetched although it was stopped"
+            if delivery is Delivery.PULL:
+                assert_fetches_no_more(update, clock)
     assert server.version_of(dut) == images.baseline.version
+
+
+def assert_fetches_no_more(update, clock):
+    """What was on its way has come; then nothing of the package is fetched any more."""
+    clock.sleep(UNDER_WAY, "what is under way")
+    sent = update.publish().sent
+    clock.sleep(UNDER_WAY, "nothing may be fetched")
+    more = update.publish().sent - sent
+    assert more == 0, f"{more} bytes were fetched long after it was stopped"
 
 
 @pytest.mark.requirement(

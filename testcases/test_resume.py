@@ -99,15 +99,25 @@ def test_power_cut_when_downloaded(dut, server, images, delivery):
 
 @pytest.mark.requirement("RFC7959-2.4-etag", "FOTA-WHOLE")
 @pytest.mark.delivery("pull")
-def test_package_replaced_during_pull(dut, server, images, delivery):
-    """Another package under the same URI, told by its ETag: never a mixture of the two."""
+@pytest.mark.parametrize("restarts", [False, True], ids=["while-on", "while-off"])
+def test_package_replaced_during_pull(dut, server, images, delivery, restarts):
+    """Another package under the same URI, told by its ETag: never a mixture of the two.
+
+    Also where the board is off meanwhile: what it goes on with then is known by the ETag that it has kept.
+    """
     with server.begin(dut, images.corrupted, delivery) as update:
         update.deliver(0.6)  # the damaged byte, half-way, has gone over
         update.replace_package(images.update.data)
-        record = update.finish()
+        if restarts:
+            off = dut.power_cycle()
+            assert update.await_restart(after=off)
+            record = update.go_on()
+        else:
+            record = update.finish()
 
     assert record.violations == []
-    assert record.ended(Result.SUCCESS, Result.CONNECTION_LOST, Result.INTEGRITY_FAILED)
+    given_up = [Result.INITIAL] if restarts else []
+    assert record.ended(Result.SUCCESS, Result.CONNECTION_LOST, Result.INTEGRITY_FAILED, *given_up)
     mixed = record.result is Result.INTEGRITY_FAILED and record.sent > 0.8 * images.update.size
     assert not mixed, "it went on with the blocks of another package"
     runs = images.update if record.result is Result.SUCCESS else images.baseline

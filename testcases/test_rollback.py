@@ -3,6 +3,7 @@
 import pytest
 
 from bench.firmware.hostile_kinds import with_raised_counter
+from bench.firmware.rebuilt import grown, renamed
 from bench.firmware_update.states import Result
 
 BAD_BUILDS = (
@@ -19,6 +20,10 @@ REFUSALS = (Result.INTEGRITY_FAILED, Result.UNSUPPORTED_PACKAGE, Result.UPDATE_F
 """Results of a package that is whole and not wanted: no version of the object names one for it."""
 OTHER_LIFETIME = 240
 """Seconds; a setting that no board has from its factory."""
+MORE = 0x10000
+"""Bytes by which an image is longer than another: more than a page of any flash."""
+SWAPPING = 8
+"""Seconds after Updating is shown: the middle of an installation by swapping."""
 
 
 def assert_rolled_back(dut, server, images, update):
@@ -46,6 +51,21 @@ def test_bad_build_gives_way_to_the_old_one(dut, server, images, build):
     update = try_build(dut, server, images.variant(build))
     assert_rolled_back(dut, server, images, update)
     dut.assert_running(images.baseline)
+    dut.assert_settled()
+
+
+@pytest.mark.requirement("FOTA-ROLLBACK", "FOTA-WHOLE", "FOTA-UNCHANGED", "BOOT-TRIAL")
+@pytest.mark.capability("readback")
+@pytest.mark.image("rebuilt", "self-test-fails")
+def test_longer_image_comes_back_whole(dut, server, images):
+    """What runs came by an update too, and is longer than the bad build that takes its place for a while."""
+    longer = grown(images, images.update, images.update.size + MORE)
+    assert server.update(dut, longer).failure == ""
+    update = try_build(dut, server, images.self_test_fails)
+    assert update.violations == []
+    assert update.ended(Result.UPDATE_FAILED)
+    server.restart(dut)
+    dut.assert_running(longer)
     dut.assert_settled()
 
 
@@ -86,6 +106,23 @@ def test_counter_rises_only_with_a_confirmed_image(dut, server, images):
     assert_rolled_back(dut, server, images, try_build(dut, server, newer))
 
 
+@pytest.mark.requirement("FOTA-NO-DOWNGRADE", "BOOT-COUNTER-CONFIRMED", "BOOT-INTERRUPTED")
+@pytest.mark.capability("anti-rollback")
+@pytest.mark.image("self-test-fails", "raised-counter")
+def test_counter_does_not_rise_with_an_installation_that_was_cut(dut, server, images, clock):
+    """Nor does one that is finished after a cut: the bad build still gives way to the old one."""
+    newer = with_raised_counter(images, images.self_test_fails)
+    with server.begin(dut, newer, within=dut.type.timeouts.rollback) as update:
+        update.deliver()
+        assert update.await_downloaded()
+        assert update.execute()
+        clock.sleep(SWAPPING, "installing")
+        off = dut.power_cycle()
+        assert update.await_restart(after=off)
+        update.await_finish()
+    assert_rolled_back(dut, server, images, update.record)
+
+
 @pytest.mark.requirement("FOTA-NO-DOWNGRADE", "BOOT-COUNTER")
 @pytest.mark.capability("anti-rollback", "readback")
 @pytest.mark.image("raised-counter")
@@ -113,3 +150,20 @@ def test_no_way_back_to_a_lower_version(dut, server, images):
     server.restart(dut)
     assert server.version_of(dut) == images.update.version
     dut.assert_running(images.update)
+
+
+@pytest.mark.requirement("FOTA-NO-DOWNGRADE", "BOOT-VERSION", "OMA-5-2-installs")
+@pytest.mark.capability("downgrade-prevention", "readback")
+@pytest.mark.image("rebuilt")
+def test_last_number_of_a_version_counts(dut, server, images):
+    """One that is higher in it is installed, whatever its build number; then the lower one is refused."""
+    major = int(images.update.version.partition(".")[0]) + 1
+    lower = renamed(images, images.update, f"{major}.0.1", build=9)
+    higher = renamed(images, images.update, f"{major}.0.2", build=1)
+    for image in (lower, higher):
+        assert server.update(dut, image).failure == "", f"to {image.version}"
+    refused = server.update(dut, lower)
+    assert refused.violations == []
+    assert refused.ended(*REFUSALS), f"from {higher.version} to {lower.version}"
+    server.restart(dut)
+    dut.assert_running(higher)

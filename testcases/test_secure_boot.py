@@ -24,9 +24,9 @@ def assert_untouched(dut, server, images):
     "BOOT-SIGNATURE", hostile=("wrong-key", "unsigned", "flip-signature", "other-signature")
 )
 @pytest.mark.requirement("BOOT-FORMAT", hostile=("flip-header", "wrong-magic"))
-@pytest.mark.requirement("BOOT-PROTECTED", hostile="flip-protected-tlv")
+@pytest.mark.requirement("BOOT-PROTECTED", hostile=("flip-protected-tlv", "counter-not-signed"))
 @pytest.mark.requirement("BOOT-VERSION", hostile="lower-version")
-@pytest.mark.requirement("BOOT-COUNTER", hostile="lower-counter")
+@pytest.mark.requirement("BOOT-COUNTER", hostile=("lower-counter", "counter-not-signed"))
 @pytest.mark.requirement("BOOT-DEPENDENCY", hostile="dependency-unmet")
 @pytest.mark.capability("readback")
 def test_hostile_image_is_refused(dut, server, images, hostile):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from bench.firmware_update.states import Result, State
+from bench.firmware_update.states import Delivery, Result, State
+from bench.packages.misbehaviour import Refuse
 
 
 @pytest.mark.requirement("FOTA-ENERGY")
@@ -43,6 +44,18 @@ def rolls_back(dut, server, images):
     assert record.ended(Result.UPDATE_FAILED)
 
 
+def succeeds_by_pull(dut, server, images):
+    record = server.update(dut, images.update, Delivery.PULL)
+    assert record.ended(Result.SUCCESS)
+
+
+def fails_by_pull(dut, server, images):
+    with server.begin(dut, images.update, Delivery.PULL) as update:
+        update.publish().misbehave(Refuse("5.03"))
+        record = update.finish()
+    assert record.ended(Result.CONNECTION_LOST)
+
+
 def is_cancelled(dut, server, images):
     with server.begin(dut, images.update) as update:
         update.deliver(0.5)
@@ -55,6 +68,8 @@ UPDATES = [
     fails,
     pytest.param(rolls_back, marks=pytest.mark.image("self-test-fails")),
     is_cancelled,
+    pytest.param(succeeds_by_pull, marks=pytest.mark.delivery("pull")),
+    pytest.param(fails_by_pull, marks=pytest.mark.delivery("pull")),
 ]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 import struct
 
-from bench.errors import NotApplicable
+from bench.errors import ImageError, NotApplicable
 from bench.firmware.corrupt import flipped, padded
-from bench.firmware.esp32 import parse
+from bench.firmware.esp32 import SECTOR, parse
 from bench.firmware.esp32_signing import hashed, plain, sealed, signature_sector, signed, stranger
 from bench.firmware.hostile import (
     CONNECTION_LOST,
@@ -28,6 +28,7 @@ _FIRST_SEGMENT_LENGTH = 28
 _SECURE_VERSION = 32 + 4  # in the application descriptor
 _VERSION = 32 + 16
 _SIGNATURE = 812  # offset in a signature block
+_HEADER, _SEGMENT, _DIGEST, _ROW = 24, struct.Struct("<II"), 32, 16
 
 
 def _finished(images: ImageSet, content: bytes) -> bytes:
@@ -124,8 +125,36 @@ def raised(images: ImageSet, data: bytes) -> bytes:
     return with_secure_version(images, data, secure_version(images.update.data) + 1)
 
 
+def grown(images: ImageSet, data: bytes, size: int, filler: bytes) -> bytes:
+    """An image with so many bytes, or the most that it can have below, well signed.
+
+    What is added is a segment that is loaded nowhere: its address is 0, as that of those by which esptool
+    aligns others (ESP-IDF, `should_load`). Raises `ImageError` for less than it has.
+    """
+    content = plain(data)
+    hashed_too = parse(content).hash_right is not None
+    room = size // SECTOR * SECTOR - SECTOR if signature_sector(data) else size
+    start = _HEADER + sum(_SEGMENT.size + length for _, length in parse(content).segments)
+    end = (room - (_DIGEST if hashed_too else 0)) // _ROW * _ROW  # of the checksum's row
+    extra = (end - 1 - start - _SEGMENT.size) // 4 * 4
+    if extra < 0:
+        raise ImageError(f"the image is longer than {size} bytes", help="ask for a longer one")
+    changed = bytearray(content[:start] + _SEGMENT.pack(0, extra) + filler[:extra])
+    changed[1] += 1  # the number of segments
+    changed += bytes(-(len(changed) + 1) % _ROW + 1) + bytes(_DIGEST if hashed_too else 0)
+    finished = sealed(bytes(changed))
+    return signed(finished, key_of(images)) if signature_sector(data) else finished
+
+
+def renamed(images: ImageSet, data: bytes, version: str, build: int) -> bytes:
+    """An image of the board, well signed, with another version; it has no build number."""
+    content = plain(data)
+    changed = content[:_VERSION] + version.encode().ljust(32, b"\0") + content[_VERSION + 32 :]
+    return _finished(images, sealed(changed))
+
+
 def _lower_version(images: ImageSet) -> bytes:
-    return _edited(images, _VERSION, below(images.baseline.version).encode().ljust(32, b"\0"))
+    return renamed(images, images.update.data, below(images.baseline.version), 0)
 
 
 def _flipped_header(images: ImageSet) -> bytes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+import struct
 
-from bench.errors import NotApplicable
+from bench.errors import ImageError, NotApplicable
 from bench.firmware.corrupt import flipped, padded, replaced
 from bench.firmware.hostile import (
     CONNECTION_LOST,
@@ -22,6 +23,7 @@ from bench.firmware.mcuboot_signing import Changes, load_key, made_anew, strange
 
 _SIGNATURES = (Tlv.ECDSA, Tlv.RSA2048, Tlv.ED25519, 0x21, 0x23)  # RSA-3072 and older ECDSA entries
 _VERSION = 20  # offset in the header
+_TRIES = 64
 
 
 def _resigned(images: ImageSet, changes: Changes) -> bytes:
@@ -63,11 +65,41 @@ def with_counter(images: ImageSet, data: bytes, counter: int) -> bytes:
 
 
 def raised(images: ImageSet, data: bytes) -> bytes:
-    """The same with a counter that is one higher than the update's."""
+    """The same with a counter above the update's: by its second byte, as a counter has more than one."""
     counter = _counter(images.update.data)
     if counter is None:
         raise NotApplicable("the update has no security counter")
-    return with_counter(images, data, counter + 1)
+    return with_counter(images, data, (counter // 256 + 1) * 256)
+
+
+def grown(images: ImageSet, data: bytes, size: int, filler: bytes) -> bytes:
+    """An image with so many bytes, well signed. Raises `ImageError` for less than it has."""
+    key = load_key(key_of(images))
+    extra = size - len(made_anew(data, key))
+    for _ in range(_TRIES):
+        if extra < 0:
+            raise ImageError(f"the image is longer than {size} bytes", help="ask for a longer one")
+        made = made_anew(data, key, Changes(appended=filler[:extra]))
+        if len(made) == size:
+            return made
+        extra += size - len(made)  # a signature in DER is a byte or two longer or shorter
+        filler = filler[1:] + filler[:1]
+    raise ImageError(f"no image of {size} bytes came out", help="this is a fault of the bench: report it")
+
+
+def renamed(images: ImageSet, data: bytes, version: str, build: int) -> bytes:
+    """An image of the board, well signed, with another version."""
+    return made_anew(data, load_key(key_of(images)), Changes(version=f"{version}+{build}"))
+
+
+def _counter_beside_the_signature(images: ImageSet) -> bytes:
+    """With a lower counter, and among the entries that nothing covers a higher one."""
+    data = _lower_counter(images)
+    good = parse(data)
+    own = struct.pack("<HHI", Tlv.SECURITY_COUNTER, 4, 0xFFFF)
+    magic, length = struct.unpack_from("<HH", data, good.covered)
+    head = struct.pack("<HH", magic, length + len(own))
+    return data[: good.covered] + head + data[good.covered + 4 : good.total_size] + own
 
 
 def _other_key(images: ImageSet) -> bytes:
@@ -172,6 +204,13 @@ MCUBOOT_KINDS = tuple(
             "a lower security counter, well signed",
             (INTEGRITY, UNSUPPORTED, FAILED),
             _lower_counter,
+            "anti-rollback",
+        ),
+        (
+            "counter-not-signed",
+            "a lower security counter, and a higher one that the signature does not cover",
+            (INTEGRITY, UNSUPPORTED, FAILED),
+            _counter_beside_the_signature,
             "anti-rollback",
         ),
         (

@@ -31,7 +31,8 @@ class Changes:
     """What is to be other than in the good image; None leaves it as it was.
 
     `entries` replaces protected TLVs by type; `depends_on` is the least version of image 0 that it asks
-    for; `slot_size` (bytes) pads it to a whole slot with a trailer that says "confirmed".
+    for; `slot_size` (bytes) pads it to a whole slot with a trailer that says "confirmed"; `appended` follows
+    the code. `version` may end with a build number, "1.2.3+4".
     """
 
     version: str | None = None
@@ -39,6 +40,7 @@ class Changes:
     entries: Mapping[int, bytes] | None = None
     depends_on: str | None = None
     slot_size: int | None = None
+    appended: bytes = b""
 
 
 def load_key(pem: bytes) -> Any:
@@ -106,7 +108,7 @@ def made_anew(data: bytes, key: Any | None, changes: Changes = Changes()) -> byt
     custom = {_NAMES.get(kind, kind): value for kind, value in entries.items() if kind not in _OWN_ARGUMENTS}
     with tempfile.TemporaryDirectory(prefix="bench-build-") as work:
         source, out = Path(work) / "body.bin", Path(work) / "signed.bin"
-        source.write_bytes(data[good.header_size : good.header_size + good.body_size])
+        source.write_bytes(data[good.header_size : good.header_size + good.body_size] + changes.appended)
         image.load(str(source))
         with contextlib.redirect_stdout(io.StringIO()):  # imgtool talks while it signs
             image.create(key, "hash", None, dependencies=dependencies, custom_tlvs=custom or None)

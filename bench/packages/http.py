@@ -69,7 +69,7 @@ class HttpDoor:
             headers = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
             package.note(self._name, 0, 0, refusal.code)
             return web.Response(status=STATUS[refusal.code], headers=headers)
-        redirect = package.redirect()
+        redirect = package.redirect(self._name)
         if redirect is not None:
             package.note(self._name, 0, 0, "redirect")
             return web.Response(status=redirect.status, headers={"Location": redirect.to or str(request.url)})

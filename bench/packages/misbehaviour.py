@@ -58,11 +58,15 @@ class Replace:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """HTTP only: the first `times` requests are sent to `to` (None: to the same URI)."""
+    """HTTP only: the first `times` requests are sent to `to` (None: to the same URI).
+
+    `door` is the scheme of those that it is about (None: all).
+    """
 
     to: str | None = None
     times: int = 1
     status: int = 307
+    door: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

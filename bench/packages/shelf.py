@@ -103,8 +103,10 @@ class Package:
         """The refusal that this request is to get, if any."""
         return next((f for f in self._armed(Refuse) if self._counts(f, f.times)), None)
 
-    def redirect(self) -> Redirect | None:
-        return next((f for f in self._armed(Redirect) if self._counts(f, f.times)), None)
+    def redirect(self, door: str) -> Redirect | None:
+        """What this request, at the door of that scheme, is to be redirected by, if at all."""
+        armed = [f for f in self._armed(Redirect) if f.door in (None, door)]
+        return next((f for f in armed if self._counts(f, f.times)), None)
 
     @property
     def largest_block(self) -> int | None:

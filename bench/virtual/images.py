@@ -358,6 +358,8 @@ def build_esp32_bootloader(out: Path) -> Path:
     return out
 
 
+PHY_MARK = b"PHYINIT\0"
+
 ESP32_PARTITIONS = (
     ("nvs", 1, 0x02, 0x9000, 0x4000),
     ("otadata", 1, 0x00, 0xD000, 0x2000),
@@ -380,10 +382,17 @@ def build_partition_table(out: Path) -> Path:
     return out
 
 
+def _phy_init(out: Path) -> Path:
+    """What the radio begins with, between the marks of ESP-IDF's phy_init_data.h; the data are nobody's."""
+    out.write_bytes(PHY_MARK + _filler("esp32/phy", 128) + PHY_MARK)
+    return out
+
+
 def _esp32_factory(out: Path) -> tuple[Part, ...]:
     return (
         Part(0x1000, build_esp32_bootloader(out / "bootloader.bin")),
         Part(0x8000, build_partition_table(out / "partition-table.bin")),
+        Part(0xF000, _phy_init(out / "phy-init.bin")),
     )
 
 

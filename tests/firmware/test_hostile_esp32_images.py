@@ -23,6 +23,7 @@ from bench.firmware.hostile import HostileKind
 from bench.firmware.hostile_esp32 import secure_version
 from bench.firmware.hostile_kinds import KINDS, with_raised_counter
 from bench.firmware.image_set import ImageSet
+from bench.firmware.rebuilt import grown, renamed
 
 GOOD = (True, True, True)
 FINDINGS = {
@@ -146,3 +147,30 @@ def test_a_product_without_signatures_gets_images_without_them(images: ImageSet)
 def test_a_key_that_does_not_sign_is_told_by_name(images: ImageSet) -> None:
     with pytest.raises(ImageError, match=r"images\.signing_key"):
         signed(plain(images.update.data), b"no key")
+
+
+@pytest.mark.parametrize("more", [4096, 4097, 200_000])
+def test_an_image_grows_by_whole_sectors(images: ImageSet, tmp_path: Path, more: int) -> None:
+    """By a segment that is loaded nowhere; the others stay."""
+    size = images.update.size + more
+    image = grown(images, images.update, size)
+    assert image.size == size // 4096 * 4096
+    segments = ESP32FirmwareImage(io.BytesIO(plain(image.data))).segments
+    before = ESP32FirmwareImage(io.BytesIO(plain(images.update.data))).segments
+    assert [s.data for s in segments[:-1]] == [s.data for s in before]
+    assert segments[-1].addr == 0
+    found = parse(image.data)
+    assert (found.version, found.checksum_right, found.hash_right) == (images.update.version, True, True)
+    assert is_signed(image.data, images, tmp_path)
+
+
+def test_an_image_does_not_shrink(images: ImageSet) -> None:
+    with pytest.raises(ImageError, match="longer than 8192 bytes"):
+        grown(images, images.update, 8192)
+
+
+def test_another_version(images: ImageSet, tmp_path: Path) -> None:
+    image = renamed(images, images.update, "3.10.0")
+    found = parse(image.data)
+    assert (image.version, found.version, found.hash_right) == ("3.10.0", "3.10.0", True)
+    assert is_signed(image.data, images, tmp_path)

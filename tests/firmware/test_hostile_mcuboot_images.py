@@ -15,6 +15,7 @@ from bench.firmware.hostile_kinds import KINDS, with_raised_counter
 from bench.firmware.image_set import ImageSet
 from bench.firmware.mcuboot import Tlv, parse, parse_trailer
 from bench.firmware.mcuboot_signing import Changes, load_key, made_anew
+from bench.firmware.rebuilt import grown, renamed
 
 OK, HASH, SIGNATURE = VerifyResult.OK, VerifyResult.INVALID_HASH, VerifyResult.INVALID_SIGNATURE
 VERDICTS = {
@@ -30,6 +31,7 @@ VERDICTS = {
     "unsigned": SIGNATURE,
     "lower-version": OK,
     "lower-counter": OK,
+    "counter-not-signed": OK,
     "leftover-trailer": OK,
     "dependency-unmet": OK,
     "random": VerifyResult.INVALID_MAGIC,
@@ -120,7 +122,7 @@ def test_what_is_lower_is_lower_and_nothing_else_is(images: ImageSet) -> None:
     assert counter.version == good.version
     assert counter.protected[Tlv.SECURITY_COUNTER] == struct.pack("<I", 0)
     assert parse(with_raised_counter(images, images.update).data).protected[Tlv.SECURITY_COUNTER] == (
-        struct.pack("<I", 2)
+        struct.pack("<I", 256)
     )
 
 
@@ -178,3 +180,33 @@ def test_nothing_is_below_zero() -> None:
 
 def test_the_key_is_not_shown(images: ImageSet) -> None:
     assert "PRIVATE" not in repr(images)
+
+
+def test_a_counter_that_is_not_signed_is_the_higher_one_and_not_protected(images: ImageSet) -> None:
+    data = kind("counter-not-signed").image(images).data
+    image, lower = parse(data), parse(kind("lower-counter").image(images).data)
+    assert image.protected == lower.protected
+    assert image.tlvs[Tlv.SECURITY_COUNTER] > image.protected[Tlv.SECURITY_COUNTER]
+    assert image.total_size == len(data)
+
+
+@pytest.mark.parametrize("more", [1, 4095, 4096, 100_001])
+def test_an_image_grows_to_the_byte(images: ImageSet, tmp_path: Path, more: int) -> None:
+    size = images.update.size + more + 8  # a signature may be a few bytes longer than the update's
+    image = grown(images, images.update, size)
+    assert (image.size, parse(image.data).version) == (size, images.update.version)
+    assert verdict(image.data, images, tmp_path) is OK
+    body = slice(parse(images.update.data).header_size, parse(images.update.data).body_size)
+    assert image.data[body] == images.update.data[body]
+
+
+def test_an_image_does_not_shrink(images: ImageSet) -> None:
+    with pytest.raises(ImageError, match="longer than 1000 bytes"):
+        grown(images, images.update, 1000)
+
+
+def test_another_version_and_build_number(images: ImageSet, tmp_path: Path) -> None:
+    image = renamed(images, images.update, "3.10.0", build=9)
+    assert (image.version, parse(image.data).version) == ("3.10.0", "3.10.0")
+    assert struct.unpack_from("<I", image.data, 24) == (9,)
+    assert verdict(image.data, images, tmp_path) is OK

@@ -292,6 +292,12 @@ def test_redirect(clock: Clock, server: PackageServer, package: Package) -> None
     assert run(clock, fetch(server.uri_of("p.bin", "http")))[0] == 200
 
 
+def test_redirect_at_one_door_alone(clock: Clock, server: PackageServer, package: Package) -> None:
+    package.misbehave(Redirect(to="http://192.0.2.9/other", times=9, door="https"))
+    assert run(clock, fetch(server.uri_of("p.bin", "http")))[0] == 200
+    assert package.redirect("https") is not None
+
+
 def test_replaced_on_the_way(clock: Clock, server: PackageServer, package: Package) -> None:
     """The answer that was begun stays what it was; the next one is the other package."""
     before = package.etag

@@ -6,15 +6,20 @@ from collections.abc import Mapping
 
 from bench.errors import ConfigError
 from bench.virtual.defects import (
+    afterwards,
     boot,
     coap_layer,
     components,
     departures,
     identity,
+    interruptions,
+    large_images,
     messages,
+    neighbours,
     notifications,
     observing,
     operations,
+    package_servers,
     package_uri,
     pull_resume,
     push_blocks,
@@ -25,6 +30,8 @@ from bench.virtual.defects import (
     state,
     storage,
     updating,
+    uri_parts,
+    version_rules,
     versions,
 )
 from bench.virtual.defects.defect import Defect
@@ -49,6 +56,13 @@ AREAS = (
     coap_layer.MESSAGES,
     registering.REGISTERING,
     components.COMPONENTS,
+    large_images.LARGE,
+    neighbours.NEIGHBOURS,
+    version_rules.RULES,
+    interruptions.INTERRUPTIONS,
+    afterwards.AFTERWARDS,
+    uri_parts.PARTS,
+    package_servers.SERVERS,
     departures.DEPARTURES,
 )
 

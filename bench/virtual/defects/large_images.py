@@ -1,0 +1,199 @@
+"""Images longer than most, or of a length that few have: counters, watchdogs, last pages and last blocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.virtual.boot import mcuboot
+from bench.virtual.boot.esp32 import EspOtaSlots
+from bench.virtual.boot.mcuboot import McubootSlots
+from bench.virtual.boot.mcuboot_slot import SECTOR, Slot, SwapType
+from bench.virtual.defects.defect import NRF9160, Area, Patch
+from bench.virtual.firmware import coap_message as coap
+from bench.virtual.firmware.coap_message import Block, Message
+from bench.virtual.firmware.downloads.blocks import CoapBlocks
+from bench.virtual.firmware.downloads.http import HttpDownload
+
+LARGE = Area("large and odd images")
+EIGHTEEN_BITS, NINE_BITS = 1 << 18, 1 << 9
+FEW_SECTORS = 64
+WATCHDOG = 6.0
+"""Seconds."""
+
+
+@LARGE(CoapBlocks, "_request", source="own", hints=("test_last_byte_is_alone",))
+def block_number_of_9_bits_in_a_pull(healthy: Any) -> Any:
+    """Behind block 511 a PULL asks for block 0 again."""
+
+    def request(self: CoapBlocks, token: bytes = b"") -> Message:
+        message: Message = healthy(self, token)
+        block = Block.of(message, coap.BLOCK2)
+        assert block is not None
+        message.options = [option for option in message.options if option[0] != coap.BLOCK2]
+        message.add_uint(coap.BLOCK2, Block(block.number % NINE_BITS, False, block.exponent).value)
+        return message
+
+    return request
+
+
+def _bitten(healthy: Any) -> Any:
+    def erase(self: Any, start: int = 0) -> Any:
+        begun = self._machine.now()
+        for seconds in healthy(self, start):
+            yield seconds
+            if self._machine.now() - begun > WATCHDOG:
+                self._machine.reset("watchdog")
+                yield 0.0
+
+    return erase
+
+
+@LARGE(
+    McubootSlots,
+    "erase",
+    source="MCUboot notes",
+    hints=("test_updates_in_a_row",),
+    also=(Patch(EspOtaSlots, "erase", _bitten),),
+)
+def watchdog_bites_while_erasing(healthy: Any) -> Any:
+    """The watchdog is not fed while the slot is erased, which takes long where a large image was."""
+    return _bitten(healthy)
+
+
+@LARGE(
+    mcuboot,
+    "_complaint",
+    source="own, after BOOT_MAX_IMG_SECTORS",
+    boards=NRF9160,
+    hints=("test_last_byte_is_alone",),
+)
+def bootloader_swaps_64_sectors_at_most(healthy: Any) -> Any:
+    """An image of more than 256 KiB is taken and never swapped in."""
+
+    def complaint(primary: Slot, secondary: Slot, keys: Any, kind: SwapType) -> Any:
+        if secondary.total_size() > FEW_SECTORS * SECTOR:
+            return "Cannot upgrade: more sectors than allowed", SwapType.NONE
+        return healthy(primary, secondary, keys, kind)
+
+    return complaint
+
+
+@LARGE(Slot, "total_size", source="own", boards=NRF9160, hints=("test_last_byte_is_alone",))
+def swap_counts_no_tlvs(healthy: Any) -> Any:
+    """The swap ends with the image's body: where its TLVs begin a page, that page stays behind."""
+
+    def total_size(self: Slot) -> int:
+        header = self.header()
+        return header.covered if header is not None else 0
+
+    return total_size
+
+
+class _Unmeasured:
+    """A slot whose image has no length."""
+
+    def __init__(self, slot: Slot) -> None:
+        self._slot = slot
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._slot, name)
+
+    def total_size(self) -> int:
+        return 0
+
+
+@LARGE(mcuboot, "start_swap", source="own", boards=NRF9160, hints=("test_longer_image_comes_back_whole",))
+def swap_as_long_as_the_new_image(healthy: Any) -> Any:
+    """A swap exchanges as many pages as the new image has: of a longer old one the end is lost."""
+    return lambda slots, kind: healthy(slots._replace(primary=_Unmeasured(slots.primary)), kind)
+
+
+@LARGE(CoapBlocks, "_taken", source="own", boards=NRF9160, hints=("test_last_byte_is_alone",))
+def last_block_of_one_byte_dropped(healthy: Any) -> Any:
+    """A PULL whose last block is one byte loses it."""
+
+    def taken(self: CoapBlocks, answer: Message) -> bytes:
+        payload: bytes = healthy(self, answer)
+        return b"" if self.complete and len(payload) == 1 else payload
+
+    return taken
+
+
+@LARGE(CoapBlocks, "_taken", source="wakaama 668215e", boards=NRF9160, hints=("test_last_block_is_full",))
+def full_last_block_of_a_pull_not_the_last(healthy: Any) -> Any:
+    """A PULL whose last block is full asks for one more, which there is not."""
+
+    def taken(self: CoapBlocks, answer: Message) -> bytes:
+        payload: bytes = healthy(self, answer)
+        block = Block.of(answer, coap.BLOCK2)
+        if block is not None and len(payload) == block.size:
+            self.complete = False
+        return payload
+
+    return taken
+
+
+@LARGE(HttpDownload, "_chunk", source="own", boards=NRF9160, hints=("test_last_block_is_full",))
+def body_of_whole_chunks_never_ends(healthy: Any) -> Any:
+    """When a body fills the device's buffer to the last byte, more of it is asked for."""
+
+    def chunk(self: HttpDownload) -> Any:
+        block = yield from healthy(self)
+        if self.complete and len(block) == SECTOR:
+            self.complete = False
+        return block
+
+    return chunk
+
+
+def _one_page_less(healthy: Any) -> Any:
+    return property(lambda self: healthy.fget(self) - SECTOR)
+
+
+@LARGE(
+    McubootSlots,
+    "capacity",
+    source="own",
+    hints=("test_last_byte_is_alone",),
+    also=(Patch(EspOtaSlots, "capacity", _one_page_less),),
+)
+def last_page_of_the_slot_not_offered(healthy: Any) -> Any:
+    """A package that needs the last page of its slot is refused as too large."""
+    return _one_page_less(healthy)
+
+
+def _erases(wanted: Any) -> Any:
+    """`erase` of a slot for the pages that `wanted(number, last)` names, counted from the slot's start."""
+
+    def mcuboot_erase(self: McubootSlots, start: int = 0) -> Any:
+        slot = self._secondary
+        last = self.capacity // SECTOR - 1
+        for number in range(slot.first + start // SECTOR, slot.sectors):
+            inside = number - slot.first
+            if not slot.is_erased(number) and (inside > last or wanted(inside, last)):
+                yield from slot.erase_sector(number)
+
+    def esp32_erase(self: EspOtaSlots, start: int = 0) -> Any:
+        flash, last = self._machine.flash, self.capacity // SECTOR - 1
+        for number in range(start // SECTOR, last + 1):
+            page = self._place.offset + number * SECTOR
+            if not flash.is_erased(page, SECTOR) and wanted(number, last):
+                yield from flash.erase(page, SECTOR, self._machine.now)
+
+    return mcuboot_erase, esp32_erase
+
+
+_ALL_BUT_THE_LAST = _erases(lambda number, last: number < last)
+_THE_FIRST_ONES = _erases(lambda number, last: number < FEW_SECTORS)
+
+
+@LARGE(
+    McubootSlots,
+    "erase",
+    source="own",
+    hints=("test_last_byte_is_alone",),
+    also=(Patch(EspOtaSlots, "erase", lambda healthy: _ALL_BUT_THE_LAST[1]),),
+)
+def last_page_of_the_slot_not_erased(healthy: Any) -> Any:
+    """A package that fills the slot is written over the last page of one that did so before."""
+    return _ALL_BUT_THE_LAST[0]
