@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.errors import LedgerError
+from bench.safe_text import safe_data
 
 FILE = "ledger.jsonl"
 RUNS = "runs"
@@ -91,7 +92,7 @@ class Ledger:
                 "kind": kind,
                 "wall": round(time.time(), 3),
                 "mono": round(time.monotonic() - self._begun, 3),
-                **data,
+                **safe_data(data),
                 "prev": self._last,
             }
             open_text = json.dumps(row, separators=(",", ":"), default=str)[:-1]
