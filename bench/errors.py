@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bench.safe_text import safe
+
 
 class BenchError(Exception):
     """The bench, not the device under test, failed.
@@ -10,6 +12,7 @@ class BenchError(Exception):
     """
 
     def __init__(self, message: str, *, help: str = "") -> None:
+        message, help = safe(message), safe(help)
         super().__init__(message)
         self.message = message
         self.help = help

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from bench.config.draft import Draft
 from bench.config.finding import Finding
@@ -11,6 +12,17 @@ from bench.config.names import load_name
 from bench.config.nearest import nearest
 from bench.config.shape import Part
 from bench.errors import ConfigError
+
+
+@runtime_checkable
+class Opens(Protocol):
+    """What every plant has that is a class (`bench.station.plant`)."""
+
+    def start(self) -> Any: ...
+
+    def flash_stage(self, board: str) -> Any: ...
+
+    def close(self) -> None: ...
 
 
 def plants_and_providers(draft: Draft) -> Iterator[Finding]:
@@ -31,6 +43,9 @@ def plants_and_providers(draft: Draft) -> Iterator[Finding]:
             continue
         if not callable(found):
             yield draft.finding(key, name, "cannot be called", "name a function or a class")
+        elif isinstance(found, type) and key == ("bench", "plant") and not issubclass(found, Opens):
+            reason = "is no plant: it has not all of start, flash_stage and close"
+            yield draft.finding(key, name, reason, "name a class as bench.station.plant tells it")
 
 
 def _cure(name: str, usual: str) -> str:

@@ -24,7 +24,9 @@ def check(file: Path, as_json: bool) -> None:
     Ends with 0 when there is none, else with 3.
     """
     from bench.check import checked_bench, where_found
+    from bench.check.kept_secrets import told_to_git
     from bench.config.finding import Mistakes
+    from bench.safe_text import safe
 
     try:
         bench = checked_bench(file)
@@ -47,7 +49,9 @@ def check(file: Path, as_json: bool) -> None:
     for name, instrument in bench.settings.instruments.items():
         due = instrument.calibration_due
         told = f", calibration {'EXPIRED' if due < today else 'due'} on {due}" if due is not None else ""
-        click.echo(f"  {name}: {instrument.driver} at {instrument.address}{told}")
+        click.echo(safe(f"  {name}: {instrument.driver} at {instrument.address}{told}"))
+    for key in told_to_git(bench):
+        click.echo(f'  warning: {key} is a secret in a file that Git keeps; say "env:NAME" or "keyring:..."')
 
 
 @click.command()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -19,6 +21,7 @@ from pydantic import (
 )
 
 from bench.config.images import ImageFiles
+from bench.config.secret import found_secret
 from bench.config.swd_targets import why_unknown
 from bench.config.table import Table
 
@@ -69,8 +72,8 @@ class NetworkSettings(Table):
 class SecuritySettings(Table):
     """What a device proves who it is with, over DTLS: a pre-shared key, or a certificate.
 
-    `psk_key` is in hexadecimal digits; `certificate_name` is the common name of the device's
-    certificate, which [server] client_ca vouches for.
+    `psk_key` is in hexadecimal digits, or says where they are (`bench.config.secret`); `certificate_name` is
+    the common name of the device's certificate, which [server] client_ca vouches for.
     """
 
     psk_identity: str | None = Field(None, min_length=1)
@@ -82,6 +85,7 @@ class SecuritySettings(Table):
     def _is_hexadecimal(cls, key: SecretStr | None) -> SecretStr | None:
         if key is None:
             return None
+        key = SecretStr(found_secret(key.get_secret_value()))
         try:
             length = len(bytes.fromhex(key.get_secret_value()))
         except ValueError:
@@ -163,7 +167,7 @@ class InstrumentSettings(Table):
     @property
     def options(self) -> dict[str, Any]:
         """What is told to the driver beyond name, address and identity, as `open_instrument` takes it."""
-        secret = None if self.password is None else self.password.get_secret_value()
+        secret = None if self.password is None else found_secret(self.password.get_secret_value())
         return {"user": self.user, "password": secret, "step": self.step}
 
 
@@ -249,3 +253,17 @@ class BenchSettings(Table):
             Discriminator(_kind_of),
         ],
     ] = Field(min_length=1)
+
+    def secrets(self) -> Iterator[str]:
+        """What no output may show: keys, passwords, and those in the addresses of instruments and doors."""
+        addresses = [door.advertise for door in self.packages.values()]
+        addresses += [self.server.advertise, self.server.secure_advertise]
+        for instrument in self.instruments.values():
+            addresses.append(instrument.address)
+            yield instrument.options["password"] or ""
+        for board in self.boards.values():
+            if board.security is not None:
+                yield board.security.key
+        for address in addresses:
+            if address is not None and (given := re.search(r"//[^/@:]*:([^/@]+)@", address)):
+                yield given[1]

@@ -20,6 +20,7 @@ from bench.config.study import study
 from bench.config.table import Table
 from bench.config.toml_file import read_toml
 from bench.errors import ConfigError
+from bench.safe_text import SECRETS
 
 BENCH_HELP = "see boards/virtual.toml for a complete example"
 BOARD_HELP = "see docs/board-files.md for a board, docs/process-boards.md for a program"
@@ -72,6 +73,7 @@ def load_bench(path: Path, boards: tuple[str, ...] = (), rules: Sequence[Rule] =
         raise Mistakes(path, in_order(findings, path, tables))
     settings = studied.model
     assert settings is not None  # what a model is not made of has been named
+    SECRETS.add(settings.secrets())
     kept = {name: board for name, board in settings.boards.items() if name in wanted}
     return Bench(
         path=path,

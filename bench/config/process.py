@@ -23,7 +23,8 @@ PLACEHOLDERS = {
     "image": "the installed baseline, a file of its own that the program may replace",
     "ca": "a PEM file with the CA certificate of the bench's https server",
     "psk_identity": "the identity for DTLS",
-    "psk_key": "the key for DTLS, in hexadecimal digits",
+    "psk_key": "the key for DTLS, in hexadecimal digits; in `command` every user of this PC can see it",
+    "psk_file": "a file with that key, which only the bench's user can read",
 }
 """What a command may contain in braces. Braces of its own are doubled."""
 

@@ -80,7 +80,14 @@ class ProcessDut(Dut):
     def _ca(self) -> Path:
         return Path(self._folder.name) / "ca.pem"
 
+    @property
+    def _key_file(self) -> Path:
+        return Path(self._folder.name) / "psk"
+
     def commission(self, server_uri: str) -> None:
+        if self._settings.security is not None:
+            self._key_file.touch(mode=0o600)
+            self._key_file.write_text(self._settings.security.key + "\n", encoding="ascii", newline="\n")
         if self.trusted_ca is not None:
             self._ca.write_bytes(self.trusted_ca)
         self._server_uri, self._command_line = server_uri, self.type.command
@@ -140,6 +147,7 @@ class ProcessDut(Dut):
             "ca": str(self._ca),
             "psk_identity": security.identity if security else "",
             "psk_key": security.key if security else "",
+            "psk_file": str(self._key_file),
         }
         return Start(
             command=[part.format(**values) for part in self._command_line],

@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.errors import LedgerError
+from bench.safe_text import safe_data
 from bench.terminal_text import plain
 
 FILE = "ledger.jsonl"
@@ -97,7 +98,7 @@ class Ledger:
                 "kind": kind,
                 "wall": round(time.time(), 3),
                 "mono": round(time.monotonic() - self._begun, 3),
-                **data,
+                **safe_data(_plain(data)),
                 "prev": self._last,
             }
             text, digest = seal(row)

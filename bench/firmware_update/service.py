@@ -148,7 +148,7 @@ class UpdateService:
 
     def _told(self, dut: Dut, kind: str, since: float) -> list[Entry]:
         """What the timeline has about the board, of a kind, since then (bench seconds)."""
-        entries = self._timeline.since(0)
+        entries = self._timeline.latest()
         return [e for e in entries if e.kind == kind and e.source == dut.endpoint and e.time >= since]
 
     def registrations(self, dut: Dut, since: float) -> list[str]:
@@ -170,7 +170,7 @@ class UpdateService:
         """
         known = [
             entry
-            for entry in self._timeline.since(0)
+            for entry in self._timeline.latest()
             if entry.kind == "coap"
             and entry.source == dut.endpoint
             and entry.text.startswith("-> ")

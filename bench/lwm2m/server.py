@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,7 +19,7 @@ from bench.lwm2m.client import Client
 from bench.lwm2m.coap import wire
 from bench.lwm2m.coap.assembly import RepeatableSpool
 from bench.lwm2m.coap.capture import Capture
-from bench.lwm2m.coap.endpoint import Address, UdpEndpoint, hostinfo
+from bench.lwm2m.coap.endpoint import Address, Peer, UdpEndpoint, hostinfo
 from bench.lwm2m.coap.heard import Datagram, heard
 from bench.lwm2m.coap.layers import PeerMessageManager, PeerTokenManager, Separate
 from bench.lwm2m.coap.queue_mode import AWAKE_WINDOW, Sleepers
@@ -29,6 +30,7 @@ from bench.lwm2m.coap.transports import Transports
 from bench.lwm2m.dtls.context import ServerContext
 from bench.lwm2m.dtls.credentials import Credentials
 from bench.lwm2m.dtls.endpoint import DtlsEndpoint, DtlsPeer
+from bench.lwm2m.identity import Identity
 from bench.lwm2m.interfaces.bootstrap import Bootstrapped, BootstrapServer, Plan
 from bench.lwm2m.interfaces.registration import Directory, Registration
 from bench.lwm2m.interfaces.reports import ReportInterface
@@ -40,6 +42,10 @@ from bench.packages.forger import Forger
 from bench.packages.misbehaviour import Forgery
 from bench.packages.shelf import Package, Shelf
 from bench.timeline import Timeline
+
+MAX_ENDED = 64
+"""Endpoints of which is remembered how their registration ended."""
+logging.getLogger("bench.coap").setLevel(logging.ERROR)  # the timeline has what a flood would make it say
 
 
 class Heard(NamedTuple):
@@ -66,6 +72,8 @@ class LwM2mServer:
 
     With `credentials` it also listens for CoAP over DTLS, on `secure_port`. A port 0 takes a free one.
     `also_at` is another address of this PC where it listens at the same ports.
+    What nobody may guess (tokens, message IDs, locations) comes from `seed` where one is given, so that a run
+    in simulated time can be had again, and from the operating system else.
     """
 
     def __init__(
@@ -75,7 +83,7 @@ class LwM2mServer:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        seed: int = 0,
+        seed: int | None = None,
         awake_window: float = AWAKE_WINDOW,
         credentials: Credentials | None = None,
         secure_port: int = 0,
@@ -94,16 +102,26 @@ class LwM2mServer:
         self._secure: DtlsEndpoint | None = None
         self._forger: Forger | None = None
         self._tokens: PeerTokenManager
+        self._by_hand: random.Random
         self._messages: PeerMessageManager
         self._succession: Succession
         self._awake_window = awake_window
         self.sleepers = Sleepers(clock.loop, awake_window)
         self._directory: Directory | None = None
+        self.awaited: frozenset[str] = frozenset(
+            () if credentials is None else credentials.endpoints.values()
+        )
+        """Endpoints that no number of others keeps from registering; to be set before `start`."""
         self._listeners: list[Callable[[Registration, str], None]] = []
         self._ended: dict[str, str] = {}
         self._report_listeners: list[Callable[[str, dict[str, Any]], None]] = []
         self.shelf = Shelf(self.clock.changed)
-        self.bootstraps = BootstrapServer(timeline, lambda outcome: self.clock.changed())
+        self.bootstraps = BootstrapServer(
+            timeline,
+            lambda outcome: self.clock.changed(),
+            allowed=self._may_register,
+            refused=lambda text: self._trace.refused("bootstrap", text),
+        )
 
     # ---- life
 
@@ -113,9 +131,17 @@ class LwM2mServer:
 
     async def _start(self) -> None:
         loop = asyncio.get_running_loop()
+        # a device would take the message IDs of the last life for duplicates
+        self._lives += 1
         self._directory = Directory(
-            loop, self.clock.now, self._registration_changed, self._follow, self._may_register
+            loop,
+            self.clock.now,
+            self._registration_changed,
+            self._follow,
+            self._may_register,
+            self._random("locations"),
         )
+        self._directory.awaited = self._trace.awaited = self.awaited
         site = GuardedSite()
         site.add_resource(["rd"], self._directory)
         site.add_resource(["rd"], _RegistrationInterface(self._directory))
@@ -123,19 +149,17 @@ class LwM2mServer:
         site.add_resource(["dp"], ReportInterface(self._is_registered, self._reported))
         site.add_resource(["bs"], self.bootstraps)
         self.context = Context(loop=loop, serversite=site, loggername="bench.coap")
-        # a device would take the message IDs of the last life for duplicates
-        self._lives += 1
-        life = f"{self._seed}/{self._lives}"
+        self._by_hand = self._random("by hand")
         self.sleepers = Sleepers(loop, self._awake_window)
-        tokens = PeerTokenManager(self.context, random.Random(f"{life}/tokens"))
-        messages = PeerMessageManager(tokens, random.Random(f"{life}/mids"), self.sleepers)
+        tokens = PeerTokenManager(self.context, self._random("tokens"))
+        messages = PeerMessageManager(tokens, self._random("mids"), self.sleepers)
         tokens.moved = self._moved
         try:
             self._endpoint = await UdpEndpoint.open(messages, self._trace, self._host, self._port)
         except OSError as error:
             raise _in_use("server", self._host, self._port, error) from None
         self._port = self._endpoint.address[1]  # a server that returns is found where it was
-        self._forger = await Forger.open(self._host, random.Random(f"{life}/forger"))
+        self._forger = await Forger.open(self._host, self._random("forger"))
         endpoints: list[Any] = [self._endpoint]
         messages.message_interface = Transports(endpoints)
         tokens.token_interface = messages
@@ -158,6 +182,11 @@ class LwM2mServer:
 
         return CoapDoor(self.shelf, unheard=lambda request: self._messages.unheard(request), forge=forge)
 
+    def _random(self, what: str) -> random.Random:
+        if self._seed is None:
+            return random.SystemRandom()
+        return random.Random(f"{self._seed}/{self._lives}/{what}")
+
     async def _open_others(self, messages: PeerMessageManager, endpoints: list[Any]) -> None:
         """Beside the first one: for DTLS, and both at the other address. They are added as they open."""
         if self._credentials is not None:
@@ -177,8 +206,11 @@ class LwM2mServer:
     async def _open_secure(
         self, messages: PeerMessageManager, credentials: Credentials, host: str
     ) -> DtlsEndpoint:
-        def note(address: Any, text: str) -> None:
-            self.timeline.record(self._trace.names.get(address, "?"), "dtls", text)
+        def note(peer: Peer | None, text: str) -> None:
+            if peer is None:
+                self._trace.refused("dtls", text)
+            else:
+                self._trace.note(peer, "dtls", text)
 
         context = ServerContext(credentials)
         try:
@@ -186,7 +218,7 @@ class LwM2mServer:
         except OSError as error:
             raise _in_use("secure server", host, self._secure_port, error) from None
 
-    def _may_register(self, identity: str | None, endpoint: str) -> bool:
+    def _may_register(self, identity: Identity | None, endpoint: str) -> bool:
         return self._credentials is None or self._credentials.may_register(identity, endpoint)
 
     def close(self) -> None:
@@ -200,6 +232,7 @@ class LwM2mServer:
             self._directory.close()
         self.sleepers.close()
         self.bootstraps.close()
+        self._trace.tell_missed()
         self.clock.run(self.context.shutdown(), timeout=10, reason="stop the LwM2M server")
 
     @property
@@ -240,24 +273,28 @@ class LwM2mServer:
             return
         if event == "registered":
             self._succession.begins(remote)
-        if event in ("gone", "expired"):
+        if event in ("gone", "expired", "displaced"):
+            self._ended.pop(endpoint, None)
             self._ended[endpoint] = _how_it_ended(registration, event, self.clock.now())
+            if len(self._ended) > MAX_ENDED:
+                del self._ended[next(iter(self._ended))]
             self._succession.ended(remote, event)
         for other in [a for a, n in self._trace.names.items() if n == endpoint]:
             del self._trace.names[other]
         if event in ("registered", "updated"):
-            self._trace.names[remote.address] = endpoint
+            self._trace.names[remote] = endpoint
             if registration.queue_mode:
                 self.sleepers.watch(remote)
             else:
                 self.sleepers.forget(remote)
-        self.timeline.record(
-            registration.endpoint,
-            "registration",
-            f"{event} at /rd/{registration.location}",
-            lifetime=registration.lifetime,
-            version=registration.version,
-        )
+        if self._trace.admits(endpoint):
+            self.timeline.record(
+                registration.endpoint,
+                "registration",
+                f"{event} at /rd/{registration.location}",
+                lifetime=registration.lifetime,
+                version=registration.version,
+            )
         for listener in tuple(self._listeners):
             listener(registration, event)
         self.clock.changed()
@@ -271,8 +308,8 @@ class LwM2mServer:
 
     def _follow(self, registration: Registration, old: Any) -> None:
         self._messages.move(old, registration.remote)
-        if self._trace.names.pop(old.address, None) is not None:
-            self._trace.names[registration.remote.address] = registration.endpoint
+        if self._trace.names.pop(old, None) is not None:
+            self._trace.names[registration.remote] = registration.endpoint
 
     def asleep_since(self, endpoint: str) -> float | None:
         """Bench seconds since when a device in queue mode does not listen; None when it does."""
@@ -292,7 +329,7 @@ class LwM2mServer:
 
     def by_hand(self, endpoint: str) -> ByHand:
         """Messages to the registered device that no client library sends. Raises as `client`."""
-        return ByHand(self.clock, self.capture, self.client(endpoint).registration)
+        return ByHand(self.clock, self.capture, self.client(endpoint).registration, self._by_hand)
 
     def datagrams_from(self, endpoint: str, since: float) -> list[Datagram]:
         """Every datagram of this device after `since` (bench seconds), in order, repetitions too."""
@@ -333,7 +370,7 @@ class LwM2mServer:
         )
         peer = opened.peer(address or registration.remote.address)
         try:
-            yield ByHand(self.clock, self.capture, replace(registration, remote=peer))
+            yield ByHand(self.clock, self.capture, replace(registration, remote=peer), self._by_hand)
         finally:
             self.clock.run(opened.shutdown(), timeout=10, reason="close a stranger's port")
 
@@ -495,10 +532,10 @@ class LwM2mServer:
     # ---- reports
 
     def _is_registered(self, remote: Any) -> bool:
-        return remote.address in self._trace.names
+        return remote in self._trace.names
 
     def _reported(self, remote: Any, values: dict[str, Any]) -> None:
-        endpoint = self._trace.names[remote.address]
+        endpoint = self._trace.names[remote]
         for listener in tuple(self._report_listeners):
             listener(endpoint, values)
 
@@ -520,6 +557,8 @@ class LwM2mServer:
 
 def _how_it_ended(registration: Registration, event: str, now: float) -> str:
     """For the message about a device that is asked for later."""
+    if event == "displaced":
+        return f"the directory was full, and it gave way at {now:.1f} s"
     if event == "gone":
         return f"it has de-registered at {now:.1f} s"
     return (

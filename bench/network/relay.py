@@ -12,11 +12,14 @@ from bench.network.address import Address
 from bench.network.way import Stream, Way
 
 MAX_DATAGRAM = 65536
-MAX_CLIENTS = 1024
-"""Addresses of clients remembered at once; the one that has been silent longest gives way."""
+MAX_CLIENTS = 24
+"""Addresses of clients remembered at once, each with a socket; a device has two or three, and new ones after
+a restart."""
+SETTLED = 4
+"""Datagrams from which on a client is no passer-by: those give way first, the longest silent of them."""
 BATCH = 64
 """Datagrams taken from one socket before others get their turn."""
-KEPT_AFTER_REBIND = 8
+KEPT_AFTER_REBIND = 4
 """Sockets of earlier bindings that stay open, so that their ports are nobody else's and answer nothing."""
 
 
@@ -40,6 +43,8 @@ class Relay:
         self._elsewhere = socket.socket(self._family, socket.SOCK_DGRAM)
         self._bindings: OrderedDict[Address, _Binding] = OrderedDict()
         self._clients = 0
+        self.displaced = 0
+        """Clients that have given way to others."""
 
     def open(self, listen: Address) -> Address:
         """Bind. Raises `OSError`."""
@@ -55,15 +60,22 @@ class Relay:
         for data, client in _received(self._front):
             binding = self._bindings.get(client)
             if binding is None:
-                binding = self._bind(client)
+                try:
+                    binding = self._bind(client)
+                except OSError:  # this process has no descriptor left
+                    self.up.counters.dropped += 1
+                    continue
             self._bindings.move_to_end(client)
+            binding.heard += 1
             self.up.carry(binding.upward, data)
 
     def _bind(self, client: Address) -> _Binding:
         self._clients += 1
+        while len(self._bindings) >= MAX_CLIENTS:
+            passing = (c for c, b in self._bindings.items() if b.heard < SETTLED)
+            self._bindings.pop(next(passing, next(iter(self._bindings)))).close()
+            self.displaced += 1
         binding = self._bindings[client] = _Binding(self, f"{self._seed}/{self._clients}", client)
-        if len(self._bindings) > MAX_CLIENTS:
-            self._bindings.popitem(last=False)[1].close()
         return binding
 
     def watch(self, opened: socket.socket, heard: Callable[[], None]) -> None:
@@ -120,6 +132,7 @@ class _Binding:
         self.upward = Stream(f"{seed}/up", self._send)
         self._downward = Stream(f"{seed}/down", lambda data: relay.answer(client, data))
         self._client = client
+        self.heard = 0
         self._old: deque[socket.socket] = deque()
         self._socket = relay.towards_server(self._heard)
 

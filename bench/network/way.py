@@ -14,6 +14,9 @@ from bench.network.impairment import Counters, Impairment
 HEADERS = 28
 """Bytes of IPv4 and UDP headers, which a link carries too (RFC 791, RFC 768)."""
 
+MAX_UNDERWAY = 4 << 20
+"""Bytes of datagrams that one direction holds back at once; what comes on top is dropped, and counted."""
+
 T = TypeVar("T")
 
 
@@ -86,6 +89,7 @@ class Way(Impaired):
         self._loop = loop
         self._impairment = impairment
         self._changed = changed
+        self._underway = 0
         self._free = 0.0  # when the link has sent everything it was given
 
     @property
@@ -113,6 +117,9 @@ class Way(Impaired):
         if sent is None:
             counters.dropped += 1
             return
+        if self._underway > MAX_UNDERWAY:
+            counters.dropped += 1
+            return
         arrival = sent + settings.delay + settings.jitter * spread
         copies = 1
         if twice < settings.duplicate:
@@ -121,7 +128,8 @@ class Way(Impaired):
         if late < settings.reorder:
             counters.reordered += 1
             for _ in range(copies):
-                self._loop.call_at(arrival + settings.hold, self._arrive, stream, data)
+                self._underway += len(data)
+                self._loop.call_at(arrival + settings.hold, self._arrive_late, stream, data)
             return
         arrival = max(arrival, stream.last_arrival)
         stream.last_arrival = arrival
@@ -129,6 +137,7 @@ class Way(Impaired):
             if arrival <= now and not stream.waiting:
                 self._arrive(stream, data)
             else:
+                self._underway += len(data)
                 stream.waiting.append(data)
                 self._loop.call_at(arrival, self._arrive_next, stream)
 
@@ -144,7 +153,11 @@ class Way(Impaired):
 
     def _arrive_next(self, stream: Stream) -> None:
         # timers of the same moment fire in any order; the datagrams keep theirs
-        self._arrive(stream, stream.waiting.popleft())
+        self._arrive_late(stream, stream.waiting.popleft())
+
+    def _arrive_late(self, stream: Stream, data: bytes) -> None:
+        self._underway -= len(data)
+        self._arrive(stream, data)
 
     def _arrive(self, stream: Stream, data: bytes) -> None:
         if self._impairment.outage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aiocoap import CONTENT, GET, NOT_FOUND, SERVICE_UNAVAILABLE, Message, error
+from aiocoap import CONTENT, GET, NOT_FOUND, SERVICE_UNAVAILABLE, VALID, Message, error
 from aiocoap.numbers.optionnumbers import OptionNumber
 from aiocoap.optiontypes import OpaqueOption
 from aiocoap.pipe import Pipe
@@ -19,11 +19,13 @@ OCTET_STREAM = 42
 CRITICAL = 2039
 """An option number that nobody has assigned; odd ones are critical (RFC 7252 section 5.4.6)."""
 WITH_OPTION = f"with critical option {CRITICAL}"
+LARGEST = 6
+"""Exponent of the largest block; 7 asks for several of them at once (RFC 8323, section 6), and gets one."""
 CODES = {"4.04": NOT_FOUND, "5.03": SERVICE_UNAVAILABLE}
 
 
 class CoapDoor(Resource, PathCapable):
-    """Serves each block with ETag and Size2, whatever block size is asked for.
+    """Serves each block with ETag and Size2, whatever block size is asked for; 2.03 to who has it all.
 
     `unheard(request)` makes a request as good as lost on its way, where the transport can lose one;
     `forge(request, answer, how)` has somebody answer it who should not be believed, where that can be.
@@ -57,21 +59,29 @@ class CoapDoor(Resource, PathCapable):
             package.note(self._name, 0, 0, refusal.code)
             pipe.add_response(Message(code=CODES[refusal.code], **options), is_last=True)
             return
+        if request.opt.accept not in (None, OCTET_STREAM):
+            raise error.NotAcceptable
         message = await self._block(package, request)
         if message is not None:
             pipe.add_response(message, is_last=True)
 
     async def _block(self, package: Package, request: Message) -> Message | None:
-        block = request.opt.block2
-        number, exponent = (block.block_number, min(block.size_exponent, 6)) if block else (0, 6)
-        start = number << (exponent + 4)
+        block, largest = request.opt.block2, min(LARGEST, request.remote.maximum_block_size_exp)
+        exponent = min(block.size_exponent, largest) if block else largest
+        # a smaller block than was asked for begins where that one does (RFC 7959, 2.4)
+        start = block.block_number * (16 << min(block.size_exponent, LARGEST)) if block else 0
+        number = start // (16 << exponent)
         if start >= len(package.data) and number:
             size = 1 << (exponent + 4)
             raise error.BadRequest(f"block {number} of {size} bytes is beyond {len(package.data)} bytes")
         if package.largest_block is not None:
             exponent = min(exponent, package.largest_block.bit_length() - 5)
-        number = start >> (exponent + 4)
-        end = min(start + (1 << (exponent + 4)), len(package.data))
+        size = 16 << exponent
+        number = start // size
+        if number == 0 and package.etag in request.opt.etags:
+            package.note(self._name, 0, 0, "2.03")
+            return Message(code=VALID, etag=package.etag)
+        end = min(start + size, len(package.data))
         if package.room(end - 1) == 0 and package.cuts_at(end - 1):
             package.note(self._name, start, 0, "cut")
             self._break_off(request)

@@ -11,8 +11,12 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from bench.packages.address import ROOT, PackageAddress
+from bench.packages.admission import Admission
 from bench.packages.shelf import Package, RangeAsked, Shelf
 
+END_OF_HEAD = b"\r\n\r\n"
+KEEP_ALIVE = 75.0
+"""Seconds that a connection may wait for its next request."""
 CHUNK = 4096
 SEND_BUFFER = 32768
 """Bytes the operating system may hold for a client: what counts as sent has nearly left. Over TLS asyncio
@@ -27,6 +31,7 @@ class HttpDoor:
         self._shelf = shelf
         self._name = name
         self._runner: web.AppRunner | None = None
+        self._admission: Admission | None = None
         self.port = 0
 
     async def start(self, hosts: Sequence[str], port: int, tls: ssl.SSLContext | None = None) -> None:
@@ -37,25 +42,28 @@ class HttpDoor:
             app,
             access_log=None,
             handle_signals=False,
+            keepalive_timeout=KEEP_ALIVE,
             shutdown_timeout=0.1,
             handler_cancellation=True,  # a stall ends with its client
         )
         await runner.setup()
+        serve = runner.server
+        assert serve is not None
+        admission = Admission(serve, lambda first: END_OF_HEAD in first)
         try:
-            for host in hosts:
-                site = web.TCPSite(runner, host, port, ssl_context=tls, reuse_address=None)
-                await site.start()
-                port = int(runner.addresses[0][1])
+            await admission.start(hosts, port, tls)
         except OSError:
             await runner.cleanup()
             raise
-        self._runner = runner
-        self.port = port
+        self._runner, self._admission = runner, admission
+        self.port = admission.port
 
     async def close(self) -> None:
         runner, self._runner = self._runner, None
-        if runner is not None:
+        if runner is not None and self._admission is not None:
+            self._admission.close()
             await runner.cleanup()
+            await self._admission.wait_closed()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         package = self._shelf.find(

@@ -18,5 +18,5 @@ def credentials_of(settings: BenchSettings) -> Credentials | None:
         if security.key:
             credentials.add_psk(security.identity, bytes.fromhex(security.key), board.endpoint)
         else:
-            credentials.endpoints[security.identity] = board.endpoint
+            credentials.add_certificate(security.identity, board.endpoint)
     return credentials if credentials.keys or credentials.certificates else None

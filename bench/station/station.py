@@ -134,11 +134,12 @@ class Station:
             self.timeline,
             host=server.host,
             port=server.port,
-            seed=self.seed,
+            seed=None if self._plant is None else self.seed,
             credentials=credentials_of(settings),
             secure_port=server.secure_port,
             also_at=_also_at(server),
         )
+        self.server.awaited = frozenset(dut.endpoint for dut in self.duts.values())
         self.server.start()
         self._closing.callback(self.server.close)
         for dut in self.duts.values():

@@ -128,7 +128,7 @@ def test_invalid_utf8_and_raw_bytes_are_kept(bench: Bench):
     bench.print(uart, 2, b"\xac here\n")
     bench.clock.sleep(3, "output")
     assert [line.text for line in console.lines()] == ["ok \\xff\\xfe é", "\\x80", "split € here"]
-    assert bench.timeline.since(kind="line")[1].text == "\x00\\x80"  # the log keeps it
+    assert bench.timeline.since(kind="line")[1].text == "\\x00\\x80"  # the log keeps it, unable to act
     assert console.raw() == sent + b"\xac here\n"
 
 

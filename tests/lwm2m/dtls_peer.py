@@ -16,6 +16,10 @@ CALLBACK = "unsigned int(SSL *, const char *, char *, unsigned int, unsigned cha
 class SecureDevice(Device):
     """A device whose messages travel in DTLS records. `datagrams` keeps what it has sent, for replays."""
 
+    ciphers = b"PSK-AES128-CCM8:PSK-AES128-GCM-SHA256:@SECLEVEL=0"
+    version = 0xFEFD
+    """1.2; the version it offers, and no other."""
+
     def __init__(
         self, clock: Clock, server: str, identity: str, key: bytes, endpoint: str = "dev", **options: Any
     ) -> None:
@@ -29,7 +33,9 @@ class SecureDevice(Device):
     def _new_connection(self) -> None:
         context = SSL.Context(SSL.DTLS_CLIENT_METHOD)
         context.set_options(SSL.OP_NO_QUERY_MTU)
-        context.set_cipher_list(b"PSK-AES128-CCM8:PSK-AES128-GCM-SHA256:@SECLEVEL=0")
+        context.set_min_proto_version(self.version)
+        context.set_max_proto_version(self.version)
+        context.set_cipher_list(self.ciphers)
 
         def give(_ssl: Any, _hint: Any, identity: Any, room: int, key: Any, _length: int) -> int:
             name = self.identity.encode() + b"\0"

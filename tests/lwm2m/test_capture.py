@@ -10,7 +10,7 @@ import pytest
 from coap_peer import GET, Packet, Peer
 
 from bench.clock import Clock
-from bench.lwm2m.coap.capture import Capture, Frame, pcap
+from bench.lwm2m.coap.capture import OVERHEAD, Capture, Frame, pcap
 from bench.lwm2m.server import LwM2mServer
 
 
@@ -49,7 +49,7 @@ def test_headers_are_right(host: str) -> None:
 
 
 def test_memory_is_bounded(clock: Clock) -> None:
-    capture = Capture(clock, max_bytes=1000)
+    capture = Capture(clock, max_bytes=10 * (100 + OVERHEAD))
     for number in range(100):
         capture.add(("192.0.2.7", 1), True, bytes([number]) * 100)
     assert len(capture.frames) == 10

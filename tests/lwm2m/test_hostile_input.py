@@ -39,7 +39,7 @@ from hypothesis import strategies as st
 from bench.clock import Clock
 from bench.lwm2m.coap import wire
 from bench.lwm2m.coap.assembly import MAX_BODIES, MAX_BODY
-from bench.lwm2m.coap.duplicates import PEERS, PER_PEER, RecentMessages
+from bench.lwm2m.coap.duplicates import MESSAGES, PEERS, PER_PEER, RecentMessages
 from bench.lwm2m.interfaces.registration import MAX_REGISTRATIONS
 from bench.lwm2m.server import LwM2mServer
 from bench.timeline import Timeline
@@ -83,14 +83,14 @@ def answers(peer: Peer, clock: Clock, packet: Packet | bytes) -> list[str]:
         (GET, "/", "4.04"),
         (GET, "/.well-known/core", "4.04"),
         (GET, "/rd", "4.05"),
-        (GET, "/rd/d1", "4.05"),
+        (GET, "/rd/{location}", "4.05"),
         (GET, "/rd/nobody", "4.05"),
         (PUT, "/rd", "4.05"),
-        (PUT, "/rd/d1", "4.05"),
+        (PUT, "/rd/{location}", "4.05"),
         (DELETE, "/rd", "4.05"),
         (DELETE, "/rd/nobody", "4.04"),
         (POST, "/rd/nobody", "4.04"),
-        (POST, "/rd/d1/more", "4.04"),
+        (POST, "/rd/{location}/more", "4.04"),
         (POST, "/" + "/".join("x" * 100), "4.04"),
         (POST, "/rd/" + "/".join("x" * 100), "4.04"),
         (GET, "/fw", "4.04"),
@@ -108,7 +108,8 @@ def answers(peer: Peer, clock: Clock, packet: Packet | bytes) -> list[str]:
     ],
 )
 def test_foreign_requests(other: Device, peer: Peer, method: int, path: str, expected: str) -> None:
-    assert peer.request(method, path).dotted == expected
+    location = other.location.removeprefix("/rd/")
+    assert peer.request(method, path.format(location=location)).dotted == expected
 
 
 @pytest.mark.parametrize(
@@ -176,13 +177,22 @@ def test_no_response_is_honoured(other: Device, server: LwM2mServer, peer: Peer,
         (b"\x40\x01\x00\x01\xe0\xff\xff\xe0\xff\xff", "option number"),
     ],
 )
-def test_no_coap_is_met_with_silence(
+def test_no_coap_is_reset_where_it_is_confirmable(
     other: Device, peer: Peer, clock: Clock, timeline: Timeline, datagram: bytes, why: str
 ) -> None:
+    """RFC 7252, 4.2: a message format error; another version and half a header are met with silence (3)."""
     mark = timeline.mark()
-    assert answers(peer, clock, datagram) == []
-    (entry,) = timeline.since(mark)
+    confirmable = len(datagram) >= 4 and datagram[0] >> 6 == 1
+    assert answers(peer, clock, datagram) == (["empty"] if confirmable else [])
+    assert all(p.type == RST and p.mid == 1 for p in peer.heard)
+    entry, *resets = timeline.since(mark)
     assert why in entry.text
+    assert len(resets) == confirmable
+
+
+def test_no_coap_that_is_not_confirmable_is_met_with_silence(other: Device, peer: Peer, clock: Clock) -> None:
+    for kind in (NON, ACK, RST):
+        assert answers(peer, clock, bytes([0x4F | kind << 4]) + b"\x01\x00\x01" + b"t" * 15) == []
 
 
 @pytest.mark.parametrize(
@@ -197,9 +207,10 @@ def test_no_coap_is_met_with_silence(
         (Packet(CON, code("2.05"), 1, b"t", [], b"unasked"), ["empty"]),
         (Packet(NON, code("2.05"), 1, b"t", [], b"unasked"), []),
         (Packet(ACK, code("2.05"), 1, b"t", [], b"unasked"), []),
-        (Packet(CON, code("1.00"), 1, b"t"), []),
-        (Packet(CON, code("6.01"), 1, b"t"), []),
-        (Packet(CON, code("7.31"), 1, b"t"), []),
+        (Packet(CON, code("1.00"), 1, b"t"), ["empty"]),
+        (Packet(CON, code("6.01"), 1, b"t"), ["empty"]),
+        (Packet(CON, code("7.31"), 1, b"t"), ["empty"]),
+        (Packet(NON, code("7.31"), 1, b"t"), []),
     ],
 )
 def test_messages_out_of_place(
@@ -392,6 +403,9 @@ def test_recent_messages_are_forgotten_in_time_and_in_number() -> None:
         recent.add(peer, 1, b"t")
     assert len(recent) == PEERS
     assert recent.find("a", 999) is None
+    for number in range(10 * MESSAGES):
+        recent.add(number // PER_PEER, number, b"t")
+    assert len(recent) == MESSAGES == sum(len(held) for held in recent._peers.values())
 
 
 def test_a_repeated_get_is_answered_anew_and_a_repeated_post_alike(
@@ -422,12 +436,12 @@ VALID = [
         [*path_options("/rd?ep=fuzz"), LINK_FORMAT, (BLOCK1, block(0, True, 0))],
         b"x" * 16,
     ),
-    Packet(CON, POST, 3, b"tok", path_options("/rd/d1?lt=70")),
+    Packet(CON, POST, 3, b"tok", path_options("/rd/0123456789abcdef?lt=70")),
     Packet(CON, GET, 4, b"tok", [*path_options("/fw/p.bin"), (BLOCK2, block(2, False, 4))]),
     Packet(CON, POST, 5, b"tok", [*path_options("/dp"), (CONTENT_FORMAT, uint(112))], b"\x81\xa1\x00\x61x"),
     Packet(NON, code("2.05"), 6, b"tok", [(6, b"\x07"), (CONTENT_FORMAT, b"")], b"1"),
     Packet(ACK, code("2.31"), 7, b"tok", [(BLOCK1, block(3, True, 6))]),
-    Packet(CON, DELETE, 8, b"tok", path_options("/rd/d1")),
+    Packet(CON, DELETE, 8, b"tok", path_options("/rd/0123456789abcdef")),
 ]
 
 

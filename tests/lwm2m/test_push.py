@@ -443,7 +443,7 @@ def test_a_lost_separate_response_is_asked_for_again(device: Device, server: LwM
     [
         ((2, True, 6), "block 2+ of 1024"),
         ((1, False, 6), "block 1. of 1024"),
-        ((1, True, 7), "block 1+ of 2048"),
+        ((1, True, 7), "block size 7 is reserved"),
     ],
 )
 def test_a_wrong_block1_in_a_response_is_named(
@@ -459,8 +459,8 @@ def test_a_wrong_block1_in_a_response_is_named(
     result = push(server)
     assert result.outcome is Outcome.REFUSED
     assert result.sent == 1024
-    if echo[2] < 7:
-        assert result.reason == f"2.31 for {shown} to block 1+ of 1024"
+    assert shown in result.reason
+    assert "block 1+ of 1024" in result.reason
 
 
 def test_a_larger_block_size_in_a_response_is_an_error(device: Device, server: LwM2mServer) -> None:

@@ -23,6 +23,7 @@ from coap_peer import (
 
 from bench.clock import Clock
 from bench.errors import DeviceError, WaitTimeout
+from bench.lwm2m.identity import Identity, Proof
 from bench.lwm2m.interfaces.registration import EXPIRY_MARGIN, MAX_REFUSALS, MAX_REGISTRATIONS, Registration
 from bench.lwm2m.server import LwM2mServer
 from bench.timeline import Timeline
@@ -122,7 +123,7 @@ def test_a_secure_session_may_stand_for_the_endpoint_name(clock: Clock, server: 
 
     def authenticated(address: tuple[str, int]) -> object:
         remote = made(address)
-        remote.authenticated_as = "urn:dev:os:1"
+        remote.identity = Identity(Proof.PSK, "urn:dev:os:1")
         return remote
 
     server._endpoint.peer = authenticated  # type: ignore[assignment, method-assign]

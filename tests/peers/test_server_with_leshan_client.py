@@ -73,7 +73,8 @@ def server(clock: Clock, folder: Path) -> Iterator[LwM2mServer]:
     credentials = Credentials(
         certificates=Certificates(folder / "server.pem", folder / "server.key", folder / "authority.pem")
     )
-    credentials.add_psk("leshan-psk", KEY)
+    credentials.add_psk("leshan-psk", KEY, "leshan-psk")
+    credentials.add_certificate("leshan-x509", "leshan-x509")
     made = LwM2mServer(clock, Timeline(clock), credentials=credentials)
     made.start()
     yield made

@@ -67,7 +67,7 @@ def timeline_html(
         ],
     }
     template = files("bench.evidence.picture").joinpath("page.html").read_text(encoding="utf-8")
-    text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
+    text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     return template.replace("__TITLE__", html.escape(about.test)).replace("__DATA__", text)
 
 

@@ -20,8 +20,8 @@ Ask = Callable[[Message], Awaitable[Message]]
 MAX_ANSWER = 4 << 20
 """Bytes of an answer; no object of a device is larger."""
 MAX_RESTARTS = 3
-FIRST_EXPONENT = 6
-LARGEST_DATAGRAM = 1024
+LARGEST = 6
+"""Exponent of a block of 1024 bytes, the largest there is (RFC 7959, section 2.2)."""
 
 
 async def whole_exchange(ask: Ask, message: Message) -> Message:
@@ -40,10 +40,21 @@ def is_part(response: Message) -> bool:
 # ---- the request (Block1)
 
 
+def _is_large(message: Message) -> bool:
+    """Whether its payload is more than one block of what its peer takes."""
+    return len(message.payload) > 16 << _exponent(message)
+
+
+def _exponent(message: Message) -> int:
+    """Of the largest block that its peer takes; a message may be for no peer yet."""
+    largest: int = LARGEST if message.remote is None else message.remote.maximum_block_size_exp
+    return largest
+
+
 async def _send(ask: Ask, message: Message) -> Message:
-    if len(message.payload) <= LARGEST_DATAGRAM:
+    if not _is_large(message):
         return await ask(message)
-    exponent, offset, restarts = FIRST_EXPONENT, 0, 0
+    exponent, offset, restarts = _exponent(message), 0, 0
     while True:
         size = 1 << (exponent + 4)
         more = offset + size < len(message.payload)
@@ -114,7 +125,7 @@ async def _rest(ask: Ask, request: Message, first: Message) -> list[bytes] | Non
 
 def _next(request: Message, number: int, exponent: int) -> Message:
     """RFC 7959, 2.4: the same request, small enough to be sent whole."""
-    if len(request.payload) > LARGEST_DATAGRAM:
+    if _is_large(request):
         raise CodecError("a large request that has a large answer")
     message = _copy(request, request.payload)
     message.opt.observe = None

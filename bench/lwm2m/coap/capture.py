@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from bench.clock import Clock
 
 COAP_PORT = 5683
-MAX_BYTES = 64 << 20
-"""Bytes of messages kept; older ones go first."""
+MAX_BYTES = 12 << 20
+"""Bytes of messages kept, with what it costs to keep them; older ones go first."""
+OVERHEAD = 200
+"""Bytes that a message costs beside its own: its frame, its times and addresses."""
 _MAGIC, _LINK_RAW, _SNAP = 0xA1B2C3D4, 101, 0x40000
 _UDP = 17
 
@@ -44,9 +46,9 @@ class Capture:
 
     def add(self, device: tuple[str, int], from_device: bool, data: bytes) -> None:
         self.frames.append(Frame(self._clock.now(), device, from_device, data))
-        self._size += len(data)
+        self._size += len(data) + OVERHEAD
         while self._size > self._max:
-            self._size -= len(self.frames.popleft().data)
+            self._size -= len(self.frames.popleft().data) + OVERHEAD
             self.dropped += 1
 
     def clear(self) -> None:

@@ -12,6 +12,8 @@ LIFETIME = 247.0
 PER_PEER = 32
 """A peer has one request under way at a time (NSTART), so its older ones are not repeated any more."""
 PEERS = 2048
+MESSAGES = 4096
+"""Of all peers together; each is kept with its answer."""
 
 
 @dataclass(slots=True)
@@ -29,9 +31,10 @@ class RecentMessages:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._peers: OrderedDict[Any, OrderedDict[int, Recent]] = OrderedDict()
+        self._count = 0
 
     def __len__(self) -> int:
-        return sum(map(len, self._peers.values()))
+        return self._count
 
     def find(self, remote: Any, mid: int) -> Recent | None:
         held = self._peers.get(remote)
@@ -40,21 +43,23 @@ class RecentMessages:
 
     def add(self, remote: Any, mid: int, token: bytes) -> None:
         held = self._peers.setdefault(remote, OrderedDict())
+        self._count += mid not in held
         held.pop(mid, None)
         held[mid] = Recent(token, self._now())
         if len(held) > PER_PEER:
             held.popitem(last=False)
+            self._count -= 1
         self._peers.move_to_end(remote)
-        if len(self._peers) > PEERS:
-            self._peers.popitem(last=False)
+        while len(self._peers) > PEERS or self._count > MESSAGES:
+            self._count -= len(self._peers.popitem(last=False)[1])
 
     def forget(self, remote: Any) -> None:
         """The peer has restarted: a message ID that it used before may belong to another message now."""
-        self._peers.pop(remote, None)
+        self._count -= len(self._peers.pop(remote, ()))
 
     def drop(self, remote: Any, mid: int) -> None:
         held = self._peers.get(remote)
         if held is not None:
-            held.pop(mid, None)
+            self._count -= held.pop(mid, None) is not None
             if not held:
                 del self._peers[remote]

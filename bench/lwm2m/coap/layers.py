@@ -14,7 +14,11 @@ test. What is cured:
 - a request whose acknowledgement was lost is repeated although its separate response is here;
 - a repeated separate response is answered with a reset;
 - messages are remembered for 247 s whoever sends them, however many there are;
-- a request to a device in queue mode is sent, repeated and given up while the device sleeps.
+- a request to a device in queue mode is sent, repeated and given up while the device sleeps;
+- a request that nobody waits for any more is repeated all the same;
+- a message that the transport will not carry leaves its request without an end;
+- a response with an option that must be understood, and is not, is taken (RFC 7252, section 5.4.1);
+- tokens are short and count up, so that whoever knows one knows the next.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from typing import Any
 
 from aiocoap import ACK, CON, GET, NON, RST, Context, Message, error
 from aiocoap.messagemanager import MessageManager
+from aiocoap.numbers.codes import EMPTY
 from aiocoap.tokenmanager import TokenManager
 
 from bench.lwm2m.coap.duplicates import PEERS, RecentMessages
@@ -66,26 +71,43 @@ class DeviceGone(RegistrationEnded):
     """The registration expired, or the device de-registered, while the request was under way."""
 
 
+class UnreadableResponse(error.Error):
+    """The response has an option that must be understood, and is not; the text says which."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+TOKEN_LENGTH = 8
+"""Bytes; what a peer without a session is told from others by (RFC 7252, section 5.3.1 and 11.4)."""
+
+
 class PeerTokenManager(TokenManager):
     """Follows an observation whose device now speaks from another address.
 
     A request that already has a token keeps it: cancelling an observation needs that of its request.
+    Whoever is spoken to in the clear and does not see the messages can guess no token out of `rng`.
     """
 
     def __init__(self, context: Context, rng: random.Random) -> None:
         super().__init__(context)
-        self._token = rng.randrange(0x10000)
+        self._rng = rng
         self._wanted_token = b""
         self.moved: Callable[[Any, Any], None] = lambda old, new: None
         """Hears that an observed device speaks from another address."""
 
     def request(self, request: Any) -> None:
-        self._wanted_token = request.request.token
+        message = request.request
+        self._wanted_token = message.token
         super().request(request)
+        request.on_interest_end(lambda: self.token_interface.give_up(message))
 
     def next_token(self) -> bytes:
-        wanted, self._wanted_token = self._wanted_token, b""
-        return wanted or bytes(super().next_token())
+        token, self._wanted_token = self._wanted_token, b""
+        used = {used for used, _ in self.outgoing_requests} if not token else set()
+        while not token or token in used:
+            token = self._rng.randbytes(TOKEN_LENGTH)
+        return token
 
     def abandon(self, remote: Any, why: RegistrationEnded, keep: Collection[bytes] = ()) -> None:
         """End every request and observation of this peer, but those whose tokens are to be kept."""
@@ -96,8 +118,9 @@ class PeerTokenManager(TokenManager):
 
     def process_response(self, response: Message) -> bool:
         key = (response.token, response.remote)
-        if response.token and key not in self.outgoing_requests:
-            # tokens come from one counter, so a token under another address is the same exchange
+        notification = response.opt.observe is not None and response.code.is_successful()
+        if response.token and notification and key not in self.outgoing_requests:
+            # no two exchanges have one token, so it is the same exchange under another address
             for (token, remote), request in list(self.outgoing_requests.items()):
                 observed = token == response.token and request.request.opt.observe == 0
                 if observed and remote.may_move_to(response.remote):
@@ -105,6 +128,22 @@ class PeerTokenManager(TokenManager):
                     self.rebind(remote, response.remote)
                     break
         return bool(super().process_response(response))
+
+    def fail(self, token: bytes, remote: Any, why: error.Error) -> bool:
+        """End one request; False where there is none."""
+        request = self.outgoing_requests.pop((token, remote), None)
+        if request is not None:
+            request.add_exception(why)
+        return request is not None
+
+    def fail_all(self, remote: Any, why: error.Error) -> None:
+        """End the requests of this peer that await their one response; observations go on."""
+        for token in [
+            token
+            for (token, at), r in self.outgoing_requests.items()
+            if at == remote and r.request.opt.observe != 0
+        ]:
+            self.fail(token, remote, why)
 
     def rebind(self, old: Any, new: Any) -> None:
         """Expect at `new` the responses that were expected at `old`."""
@@ -144,9 +183,28 @@ class PeerMessageManager(MessageManager):
     def dispatch_message(self, message: Message) -> None:
         if self.deaf:
             return
-        super().dispatch_message(message)
+        refusal = getattr(message, "refusal", None)
+        if refusal is not None and message.code.is_response():
+            self._refuse(message, UnreadableResponse(f"the response cannot be taken: {refusal}"))
+        else:
+            super().dispatch_message(message)
         # after the answer to what woke it
         self.loop.call_soon(self._sleepers.heard, message.remote)
+
+    def _refuse(self, response: Message, why: UnreadableResponse) -> None:
+        """A confirmable one is reset, another ignored (RFC 7252, 4.2 and 4.3); its request has ended."""
+        if response.mtype is CON:
+            self.reject(response.remote, response.mid)
+        elif response.mtype is ACK and (response.remote, response.mid) not in self._active_exchanges:
+            return
+        if self.token_manager.fail(response.token, response.remote, why):
+            self._acknowledged_by(response)
+
+    def reject(self, remote: Any, mid: int) -> None:
+        """Reset a confirmable message."""
+        reset = Message(_mtype=RST, _mid=mid, code=EMPTY, payload=b"")
+        reset.remote = remote
+        self._send_via_transport(reset)
 
     def _deduplicate_message(self, message: Message) -> bool:
         recent = self._requests.find(message.remote, message.mid)
@@ -186,6 +244,7 @@ class PeerMessageManager(MessageManager):
             return
         recent = self._requests.find(message.remote, message.mid)
         if recent is not None:
+            message.request = None  # it has been answered, and is not to be kept with its answer
             recent.answer = message
 
     def _process_response(self, response: Message) -> bool:
@@ -218,6 +277,23 @@ class PeerMessageManager(MessageManager):
             message.mtype = NON
         self._sending_to = message.remote
         return super().send_message(message, messageerror_monitor)
+
+    def _send_via_transport(self, message: Message) -> None:
+        try:
+            super()._send_via_transport(message)
+        except error.NetworkError as why:
+            # once whoever sends has put down that it was sent
+            self.loop.call_soon(self._undeliverable, message, why)
+
+    def _undeliverable(self, message: Message, why: error.NetworkError) -> None:
+        """The transport does not carry it, now or later."""
+        key = (message.remote, message.mid)
+        if self._active_exchanges is None or key not in self._active_exchanges:
+            return
+        monitor = self._end_exchange(key)
+        if not (message.code.is_request() and self.token_manager.fail(message.token, message.remote, why)):
+            monitor()
+        self._continue_backlog(message.remote)
 
     def _next_message_id(self) -> int:
         last = self._counters.pop(self._sending_to, None)
@@ -273,6 +349,32 @@ class PeerMessageManager(MessageManager):
         begun = self._withdraw(remote)
         waiting = begun + self._held.pop(remote, [])
         return [(message, monitor) for message, monitor in waiting if message.mid is None]
+
+    def hung_up(self, remote: Any, why: error.NetworkError) -> None:
+        """The peer's session has ended: what is under way will not be answered in it.
+
+        A device in queue mode hears it when it wakes, in its next session.
+        """
+        if self._active_exchanges is None or self._sleepers.doze(remote):
+            return
+        for message, monitor in self._withdraw(remote):
+            if not (message.code.is_request() and self.token_manager.fail(message.token, remote, why)):
+                monitor()
+        self.token_manager.fail_all(remote, why)
+
+    def give_up(self, request: Message) -> None:
+        """Nobody waits for its response any more: it is neither repeated nor sent."""
+        if self._active_exchanges is None:
+            return
+        key = (request.remote, request.mid)
+        sent = self._sent.get(key)
+        if sent is not None and sent is request:
+            self._end_exchange(key)
+            self._continue_backlog(request.remote)
+            return
+        for waiting in (self._backlogs.get(request.remote), self._held.get(request.remote)):
+            if waiting is not None:
+                waiting[:] = [(message, monitor) for message, monitor in waiting if message is not request]
 
     def restarted(self, remote: Any) -> None:
         """The device has lost its supply or was reset: its messages are new ones, whatever their IDs.

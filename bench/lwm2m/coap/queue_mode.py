@@ -94,13 +94,27 @@ class Sleepers:
             sleeper.turns.append(self._loop.create_future())
         return sleeper.turns[0]
 
+    def doze(self, remote: Any) -> bool:
+        """The device cannot hear until it speaks again; False for one that is always on."""
+        sleeper = self._sleepers.get(remote)
+        if sleeper is None:
+            return False
+        if sleeper.asleep_since is None:
+            if sleeper.timer is not None:
+                sleeper.timer.cancel()
+            self._sleeps(remote, sleeper)
+        return True
+
     def _arm(self, remote: Any, sleeper: _Sleeper) -> None:
         sleeper.timer = self._loop.call_at(sleeper.heard_at + self.window, self._check, remote, sleeper)
 
     def _check(self, remote: Any, sleeper: _Sleeper) -> None:
         if sleeper.heard_at + self.window > self._loop.time():
             self._arm(remote, sleeper)
-            return
+        else:
+            self._sleeps(remote, sleeper)
+
+    def _sleeps(self, remote: Any, sleeper: _Sleeper) -> None:
         sleeper.asleep_since, sleeper.timer = self._loop.time(), None
         self._turn(sleeper)
         self._tell(remote, 0)

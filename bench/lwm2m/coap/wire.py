@@ -17,6 +17,9 @@ from aiocoap.numbers.types import Type
 MAX_TEXT = 512
 """Bytes of a Uri-Query; RFC 7252 has 255, which an endpoint name may fill by itself."""
 
+RESERVED_CLASSES = (1, 6, 7)
+"""Of a code (RFC 7252, sections 4.2 and 12.1); 7 is for signals over TCP alone (RFC 8323, 5.1)."""
+
 
 class Malformed(Exception):
     """The bytes are no CoAP message; the text says why."""
@@ -55,6 +58,16 @@ _PROXY = (35, 39)
 _BLOCKS = (23, 27)
 
 
+def confirmable(data: bytes) -> int | None:
+    """The message ID of what must be rejected by a Reset if it cannot be processed (RFC 7252, 4.2).
+
+    None for what is not confirmable, and for another version, which is silently ignored (section 3).
+    """
+    if len(data) < 4 or data[0] >> 4 != 0b0100:
+        return None
+    return int.from_bytes(data[2:4], "big")
+
+
 def decode(data: bytes, remote: object) -> Message:
     """A message from `remote`. Raises `Malformed`.
 
@@ -73,14 +86,22 @@ def decode(data: bytes, remote: object) -> Message:
         raise Malformed("the token is cut off")
     if data[1] == 0 and len(data) > 4:
         raise Malformed("an empty message with content")
-    message = Message(code=data[1])
+    if data[1] >> 5 in RESERVED_CLASSES:
+        raise Malformed(f"reserved code {data[1] >> 5}.{data[1] & 31:02d}")
+    message = decode_content(data[1], data[4 : 4 + length], data[4 + length :], remote)
     message.mtype, message.mid = Type(data[0] >> 4 & 3), int.from_bytes(data[2:4], "big")
-    message.token = data[4 : 4 + length]
+    return message
+
+
+def decode_content(code: int, token: bytes, data: bytes, remote: object) -> Message:
+    """A message without what only datagrams have: `data` is its options and payload. Raises as `decode`."""
+    message = Message(code=code)
+    message.token = token
     message.remote, message.direction = remote, Direction.INCOMING
     message.refusal = None
     found: set[int] = set()
-    end = 4 + length
-    for number, value, end in _options(data, 4 + length):  # noqa: B007 (where the options end)
+    end = 0
+    for number, value, end in options(data):  # noqa: B007 (where the options end)
         refusal = _add(message, number, value, number in found)
         message.refusal = message.refusal or refusal
         found.add(number)
@@ -91,9 +112,9 @@ def decode(data: bytes, remote: object) -> Message:
     return message
 
 
-def _options(data: bytes, position: int) -> Iterator[tuple[int, bytes, int]]:
-    """Each option's number and value, and where it ends."""
-    number = 0
+def options(data: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """Each option's number and value, and where it ends. Raises `Malformed`."""
+    number = position = 0
     while position < len(data) and data[position] != 0xFF:
         head = data[position]
         delta, position = _extended(head >> 4, data, position + 1)

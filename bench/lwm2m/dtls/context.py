@@ -23,17 +23,31 @@ CERTIFICATE_CIPHERS = (
 SECURITY_LEVEL = ":@SECLEVEL=0"
 """CCM8, which RFC 7252 makes mandatory, has a short tag, and is below OpenSSL's default level."""
 
+DTLS_1_2 = 0xFEFD
+DECOY = 16
+"""Bytes of the key of an identity that is not listed."""
+
 
 class ServerContext:
-    """Makes the server's side of connections; `named` tells who asked for a key last."""
+    """Makes the server's side of connections.
+
+    `claimed` is what the client at work names itself, to be set by whoever drives its handshake before it is
+    asked for its key; `known` tells afterwards whether that was a listed identity. One that is not is given a
+    key of its own, so that to the client it looks as a wrong key does (RFC 4279, section 2).
+    """
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
         self._cookie_key = secrets.token_bytes(32)
-        self.named: bytes | None = None
-        """The PSK identity that was asked for last, for whoever drives the handshake."""
+        self._decoy_key = secrets.token_bytes(32)
+        self.claimed: bytes | None = None
+        self.known: bool | None = None
         context = SSL.Context(SSL.DTLS_SERVER_METHOD)
-        context.set_options(SSL.OP_NO_QUERY_MTU | SSL.OP_COOKIE_EXCHANGE | SSL.OP_NO_TICKET)
+        # security level 0 would let version 1.0 in too
+        context.set_min_proto_version(DTLS_1_2)
+        context.set_options(
+            SSL.OP_NO_QUERY_MTU | SSL.OP_COOKIE_EXCHANGE | SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION
+        )
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         context.set_cookie_generate_callback(self._cookie)
         context.set_cookie_verify_callback(
@@ -59,7 +73,8 @@ class ServerContext:
             context.check_privatekey()
             if files.client_ca is not None:
                 context.load_verify_locations(str(files.client_ca))
-                context.set_verify(SSL.VERIFY_PEER)  # a PSK client has no certificate, and needs none
+                # of a PSK client no certificate is asked
+                context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
         except (SSL.Error, OSError) as error:
             raise ConfigError(
                 f"the server's certificate {files.chain} with key {files.key} cannot be used: {error}",
@@ -78,9 +93,11 @@ class ServerContext:
         return hmac.new(self._cookie_key, repr(connection.get_app_data()).encode(), hashlib.sha256).digest()
 
     def _key(self, _ssl: Any, identity: Any, key: Any, room: int) -> int:
-        self.named = ffi.string(identity) if identity != ffi.NULL else b""
-        found = self._credentials.keys.get(self.named, b"")
-        if not found or len(found) > room:
-            return 0  # OpenSSL answers with an alert
+        named = ffi.string(identity) if identity != ffi.NULL else b""
+        # OpenSSL's name ends at a NUL: it counts only where it is all that the client has said
+        found = self._credentials.keys.get(named) if named == self.claimed else None
+        self.known = found is not None
+        if found is None or len(found) > room:
+            found = hmac.new(self._decoy_key, self.claimed or b"", hashlib.sha256).digest()[:DECOY]
         ffi.memmove(key, found, len(found))
         return len(found)

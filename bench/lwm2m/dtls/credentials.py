@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import ConfigError
+from bench.lwm2m.identity import Identity, Proof
 
 MAX_KEY = 256
 """Bytes of a pre-shared key that OpenSSL takes."""
+MAX_IDENTITY = 128
+"""Bytes of an identity that every implementation must take (RFC 4279, 5.3)."""
 
 
 @dataclass(frozen=True)
@@ -25,28 +28,37 @@ class Certificates:
 
 @dataclass
 class Credentials:
-    """`keys`: PSK identity -> key; `endpoints`: identity (or certificate's common name) -> endpoint name.
+    """`keys`: PSK identity -> key; `endpoints`: who has proved what -> the one endpoint that he may be.
 
-    An identity that `endpoints` does not list may register under any name.
+    An identity that `endpoints` does not list registers nothing.
     """
 
     keys: dict[bytes, bytes] = field(default_factory=dict, repr=False)
-    endpoints: dict[str, str] = field(default_factory=dict)
+    endpoints: dict[Identity, str] = field(default_factory=dict)
     certificates: Certificates | None = None
 
     def add_psk(self, identity: str, key: bytes, endpoint: str | None = None) -> None:
-        """Raises `ConfigError` for a key that cannot be used (its value is not told)."""
+        """Raises `ConfigError` for what cannot be used (the key's value is not told)."""
         if not 1 <= len(key) <= MAX_KEY:
             raise ConfigError(
                 f"the pre-shared key of {identity!r} has {len(key)} bytes",
                 help=f"give 1 to {MAX_KEY} bytes, in hexadecimal digits",
             )
+        if "\0" in identity or not 1 <= len(identity.encode()) <= MAX_IDENTITY:
+            raise ConfigError(
+                f"the PSK identity {identity[:40]!r} cannot be used",
+                help=f"give 1 to {MAX_IDENTITY} bytes of UTF-8 without NUL, at which OpenSSL would end it",
+            )
         self.keys[identity.encode()] = key
         if endpoint is not None:
-            self.endpoints[identity] = endpoint
+            self.endpoints[Identity(Proof.PSK, identity)] = endpoint
 
-    def may_register(self, identity: str | None, endpoint: str) -> bool:
+    def add_certificate(self, common_name: str, endpoint: str) -> None:
+        """Whose certificate bears this common name may be this endpoint."""
+        self.endpoints[Identity(Proof.CERTIFICATE, common_name)] = endpoint
+
+    def may_register(self, identity: Identity | None, endpoint: str) -> bool:
         """Whether who was authenticated as `identity` (None: nobody was) may be `endpoint`."""
         if identity is None:
             return endpoint not in self.endpoints.values()  # it has credentials, so it must use them
-        return self.endpoints.get(identity, endpoint) == endpoint
+        return self.endpoints.get(identity) == endpoint

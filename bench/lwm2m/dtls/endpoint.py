@@ -4,25 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
 
-from aiocoap import Message, error, interfaces
+from aiocoap import Message, interfaces
 from OpenSSL import SSL
 
-from bench.lwm2m.coap import wire
-from bench.lwm2m.coap.endpoint import Address, Peer, hostinfo
+from bench.lwm2m.coap.endpoint import Address, NotDelivered, Peer, hostinfo, receive, widen
 from bench.lwm2m.coap.trace import Trace
 from bench.lwm2m.dtls.context import ServerContext
-from bench.lwm2m.dtls.records import HANDSHAKE, Hello, Record, client_hello, datagrams, records
-from bench.lwm2m.dtls.session import HandshakeFailed, Session
+from bench.lwm2m.dtls.hello import CLIENT_HELLO, Hello, Reassembly, is_hello, read_hello
+from bench.lwm2m.dtls.records import HANDSHAKE, Record, datagrams, records
+from bench.lwm2m.dtls.session import LARGEST_EXPONENT, HandshakeFailed, NotSent, Session
+from bench.lwm2m.identity import Identity
+
+T = TypeVar("T")
 
 HANDSHAKE_LIMIT = 60.0
 """Seconds within which a handshake must be over."""
 IDLE_LIMIT = 86400.0
 """Seconds after which a session that carried nothing is forgotten."""
 MAX_SESSIONS = 1024
+SESSIONS_PER_IDENTITY = 4
+"""A device that restarts without closing leaves its session behind; it uses one or two at a time."""
 MAX_HANDSHAKES = 256
+HANDSHAKES_PER_HOST = 32
+MAX_HELLOS = 64
+HELLOS_PER_HOST = 8
+"""ClientHellos of which only some fragments have come."""
+
+
+_UNREAD = {
+    True: "its last message cannot be read, wrong key?",
+    False: "it is not listed",
+    None: "its last message came before the one that names it",
+}
+"""Why what a client sends encrypted cannot be read, by whether it is known."""
 
 
 class DtlsPeer(Peer):
@@ -30,15 +47,19 @@ class DtlsPeer(Peer):
 
     scheme = "coaps"
 
-    def __init__(self, interface: Any, address: Address, identity: str | None) -> None:
+    def __init__(self, interface: Any, address: Address, identity: Identity | None) -> None:
         super().__init__(interface, address)
-        self.authenticated_as = identity
+        self.identity = identity
 
-    def __hash__(self) -> int:
-        return hash((self.scheme, self.address))
+    @property
+    def maximum_block_size_exp(self) -> int:  # type: ignore[override]  # aiocoap has it as an attribute
+        """By the records of the session that the peer has now."""
+        largest: int = self.interface.largest_block(self)
+        return largest
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, DtlsPeer) and other.address == self.address
+    @property
+    def maximum_payload_size(self) -> int:  # type: ignore[override]
+        return 16 << self.maximum_block_size_exp
 
     @property
     def uri_base(self) -> str:
@@ -48,23 +69,17 @@ class DtlsPeer(Peer):
     def uri_base_local(self) -> str:
         return f"coaps://{self.hostinfo_local}"
 
-    @property
-    def blockwise_key(self) -> Any:
-        return (self.address, self.authenticated_as)
-
-    def may_move_to(self, other: Peer) -> bool:
-        return isinstance(other, DtlsPeer) and other.authenticated_as == self.authenticated_as
-
 
 class DtlsEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
-    """`note(address, text)` is told of handshakes and refusals, one line each, without secrets.
+    """`note(peer, text)` is told of sessions and refusals, one line each, without secrets; the peer is None
+    for whom nothing has been proved of.
 
     A new handshake on the address of a session runs beside it, and takes its place only when the
     client has been authenticated (RFC 6347, 4.2.8).
     """
 
     def __init__(
-        self, manager: Any, trace: Trace, context: ServerContext, note: Callable[[Address, str], None]
+        self, manager: Any, trace: Trace, context: ServerContext, note: Callable[[Peer | None, str], None]
     ) -> None:
         self._manager = manager
         self._trace = trace
@@ -74,6 +89,7 @@ class DtlsEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._sessions: dict[Address, Session] = {}
         self._handshakes: dict[Address, Session] = {}
+        self._hellos: dict[Address, Reassembly] = {}
         self._noted: dict[tuple[str, str], float] = {}
         self.hostinfo = ""
         self.address: Address = ("", 0)
@@ -84,7 +100,7 @@ class DtlsEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
         manager: Any,
         trace: Trace,
         context: ServerContext,
-        note: Callable[[Address, str], None],
+        note: Callable[[Peer | None, str], None],
         host: str,
         port: int,
     ) -> DtlsEndpoint:
@@ -98,6 +114,7 @@ class DtlsEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)  # no common base in asyncio
+        widen(transport)
         host, port = transport.get_extra_info("sockname")[:2]
         self.address = (host, port)
         self.hostinfo = hostinfo(self.address)
@@ -107,16 +124,29 @@ class DtlsEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
         try:
             found = records(data)
         except ValueError as reason:
-            self._say(address, f"{len(data)} bytes that are no DTLS: {reason}")
+            self._say(address, "no DTLS", f"{len(data)} bytes that are no DTLS: {reason}")
             return
-        hello = client_hello(found)
+        hello = None
+        if is_hello(found):
+            hello = self._whole_hello(address, found)
+            if hello is None:
+                return  # its other fragments are still on their way
         if hello is not None and self._is_new(address, hello):
-            self._listen(address, data, hello)
+            self._listen(address, hello)
         elif self._is_for_handshake(address, found):
             self._go_on(address, data, found)
         elif address in self._sessions:
-            self._receive(address, data)
+            self._receive(address, data, found)
         # anything else belongs to a session that is gone: silence, the client will notice
+
+    def _whole_hello(self, address: Address, found: list[Record]) -> Hello | None:
+        """The ClientHello that this datagram holds, or completes."""
+        begun = self._hellos.pop(address, None) or Reassembly(CLIENT_HELLO)
+        for number, body, head in begun.take(found):
+            return read_hello(number, body, head)
+        _make_room(self._hellos, address, HELLOS_PER_HOST, MAX_HELLOS)
+        self._hellos[address] = begun
+        return None
 
     def _is_new(self, address: Address, hello: Hello) -> bool:
         """Whether a ClientHello is neither part of the handshake under way nor an echo of the last one."""
@@ -128,10 +158,10 @@ class DtlsEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
             return False
         return address not in self._sessions or any(r.epoch == 0 or r.kind == HANDSHAKE for r in found)
 
-    def _listen(self, address: Address, data: bytes, hello: Hello) -> None:
+    def _listen(self, address: Address, hello: Hello) -> None:
         """A first ClientHello costs nothing but an answer: only its cookie, returned, makes a session."""
         connection = self._context.connection(address)
-        connection.bio_write(data)
+        connection.bio_write(hello.datagram)
         try:
             connection.DTLSv1_listen()
         except SSL.WantReadError:
@@ -140,33 +170,29 @@ class DtlsEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
                     self._send_to(address, datagram)
             return
         except SSL.Error:
-            self._say(address, "a ClientHello that cannot be read")
+            self._say(address, "hello", "a ClientHello that cannot be read")
             return
         abandoned = self._handshakes.pop(address, None)
         if abandoned is not None:
             abandoned.close_quietly()
-        if len(self._handshakes) >= MAX_HANDSHAKES:
-            self._say(address, f"{MAX_HANDSHAKES} handshakes are under way; this one is not answered")
-            return
+        for displaced in _make_room(self._handshakes, address, HANDSHAKES_PER_HOST, MAX_HANDSHAKES):
+            displaced.close_quietly()
+            self._say(address, "too many", "more handshakes are under way than are kept; the oldest gave way")
         session = Session(
-            self._context,
-            connection,
-            self._loop,
-            lambda datagram: self._send_to(address, datagram),
-            hello.random,
+            self._context, connection, self._loop, lambda datagram: self._send_to(address, datagram), hello
         )
         self._handshakes[address] = session
-        self._loop.call_later(HANDSHAKE_LIMIT, self._give_up, address, session)
+        session.limit(HANDSHAKE_LIMIT, lambda: self._give_up(address))
         self._go_on(address, b"", [])
 
     def _go_on(self, address: Address, data: bytes, found: list[Record]) -> None:
         session = self._handshakes[address]
         try:
-            messages = session.receive(data)
+            messages = session.receive(data, found)
         except HandshakeFailed as why:
             del self._handshakes[address]
             named = f" of {session.named!r}" if session.named is not None else ""
-            self._say(address, f"handshake{named} failed: {why}")
+            self._say(address, f"failed: {why}", f"handshake{named} failed: {why}")
             return
         except ConnectionResetError:
             self._handshakes.pop(address).close_quietly()
@@ -175,73 +201,81 @@ class DtlsEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
             self._establish(address, session)
             self._dispatch(address, session, messages)
         elif any(record.epoch > 0 for record in found):
-            self._say(address, f"handshake of {session.named!r}: its last message cannot be read, wrong key?")
+            cause = _UNREAD[session.known]
+            self._say(address, cause, f"handshake of {session.named!r}: {cause}")
 
     def _establish(self, address: Address, session: Session) -> None:
         del self._handshakes[address]
-        old = self._sessions.pop(address, None)
-        if old is not None:
-            old.close_quietly()  # its client is gone, or it would not have begun anew
-        while len(self._sessions) >= MAX_SESSIONS:
-            idlest = min(self._sessions, key=lambda a: self._sessions[a].heard)
-            self._sessions.pop(idlest).close()
+        old = self._sessions.get(address)
+        if old is not None and old.identity == session.identity:
+            del self._sessions[address]
+            old.close_quietly()  # its client has begun anew; what is under way goes on in the new one
+        elif old is not None:
+            self._end(address, "somebody else has begun a session from its address")
+        own = [a for a, s in self._sessions.items() if s.identity == session.identity]
+        if session.identity is not None and len(own) >= SESSIONS_PER_IDENTITY:
+            self._end(self._idlest(own), "its client has begun others")
+        if len(self._sessions) >= MAX_SESSIONS:
+            self._end(self._idlest(self._sessions), "others took its place")
         self._sessions[address] = session
-        self._loop.call_later(IDLE_LIMIT, self._forget_idle, address, session)
-        self._note(address, f"session with {session.identity!r}")
+        session.limit(IDLE_LIMIT, lambda: self._end_idle(address))
+        self._note(self._peer(address, session), f"session with {_who(session)}")
 
-    def _receive(self, address: Address, data: bytes) -> None:
+    def _idlest(self, addresses: Iterable[Address]) -> Address:
+        return min(addresses, key=lambda address: self._sessions[address].heard)
+
+    def _end(self, address: Address, why: str) -> None:
+        """A session is over, for whatever reason: nothing that was asked in it will be answered."""
+        session = self._sessions.pop(address)
+        peer = self._peer(address, session)
+        session.close()
+        self._note(peer, f"session with {_who(session)} ended: {why}")
+        if self._manager is not None:
+            self._manager.hung_up(peer, NotDelivered(f"its DTLS session has ended: {why}"))
+
+    def _receive(self, address: Address, data: bytes, found: list[Record]) -> None:
         session = self._sessions[address]
         try:
-            messages = session.receive(data)
+            messages = session.receive(data, found)
         except ConnectionResetError as why:
-            del self._sessions[address]
-            session.close_quietly()
-            self._note(address, f"session with {session.identity!r} ended: {why}")
+            self._end(address, str(why))
             return
         self._dispatch(address, session, messages)
 
+    def _peer(self, address: Address, session: Session) -> DtlsPeer:
+        return DtlsPeer(self, address, session.identity)
+
     def _dispatch(self, address: Address, session: Session, messages: list[bytes]) -> None:
         for data in messages:
-            peer = DtlsPeer(self, address, session.identity)
-            try:
-                message = wire.decode(data, peer)
-            except wire.Malformed as reason:
-                self._trace.junk(address, len(data), str(reason))
-                continue
-            self._trace.received(address, message, data)
-            if self._manager is not None:
-                self._manager.dispatch_message(message)
+            receive(self._manager, self._trace, self._peer(address, session), data)
 
-    def _give_up(self, address: Address, session: Session) -> None:
-        if self._handshakes.get(address) is session:
-            del self._handshakes[address]
-            session.close_quietly()
-            self._say(address, f"handshake not finished within {HANDSHAKE_LIMIT:g} s")
+    def _give_up(self, address: Address) -> None:
+        self._handshakes.pop(address).close_quietly()
+        self._say(address, "late", f"handshake not finished within {HANDSHAKE_LIMIT:g} s")
 
-    def _forget_idle(self, address: Address, session: Session) -> None:
-        if self._sessions.get(address) is not session:
-            return
+    def _end_idle(self, address: Address) -> None:
+        session = self._sessions[address]
         left = session.heard + IDLE_LIMIT - self._loop.time()
         if left > 0:
-            self._loop.call_later(left, self._forget_idle, address, session)
+            session.limit(left, lambda: self._end_idle(address))
         else:
-            self._sessions.pop(address).close()
+            self._end(address, f"silent for {IDLE_LIMIT:g} s")
 
-    def _say(self, address: Address, text: str) -> None:
+    def _say(self, address: Address, cause: str, text: str) -> None:
         """Once a minute for the same cause from the same host: a flood is one entry."""
-        key, now = (address[0], text), self._loop.time()
+        key, now = (address[0], cause), self._loop.time()
         if now - self._noted.get(key, -60.0) >= 60.0:
             if len(self._noted) >= MAX_SESSIONS:
                 self._noted.clear()
             self._noted[key] = now
-            self._note(address, text)
+            self._note(None, text)
 
     def forget(self, address: Address) -> None:
         """Know nothing more of a session, as after a restart; the client is not told."""
         session = self._sessions.pop(address, None)
         if session is not None:
             session.close_quietly()
-            self._note(address, f"session with {session.identity!r} forgotten")
+            self._note(self._peer(address, session), f"session with {_who(session)} forgotten")
 
     # ---- messages out
 
@@ -254,14 +288,26 @@ class DtlsEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
             self._transport.sendto(datagram, address)
 
     def send(self, message: Message) -> None:
-        """Raises aiocoap's `NetworkError` when the device has no session (it must begin one)."""
-        address = message.remote.address
-        session = self._sessions.get(address)
-        if session is None or session.identity != message.remote.authenticated_as:
-            raise error.NetworkError("the device has no DTLS session; it must begin a new one")
+        """Raises `NotDelivered` when the device has no session, or none for so long a message."""
+        peer = message.remote
+        session = self._session_of(peer)
+        if session is None:
+            raise NotDelivered("the device has no DTLS session; it must begin a new one")
         data = message.encode()
-        self._trace.sent(address, message, data)
-        session.send(data)
+        self._trace.sent(peer, message, data)
+        try:
+            session.send(data)
+        except NotSent as why:
+            raise NotDelivered(str(why)) from None
+
+    def _session_of(self, peer: DtlsPeer) -> Session | None:
+        session = self._sessions.get(peer.address)
+        return session if session is not None and session.identity == peer.identity else None
+
+    def largest_block(self, peer: DtlsPeer) -> int:
+        """Exponent of the largest block that this peer's records take."""
+        session = self._session_of(peer)
+        return LARGEST_EXPONENT if session is None else session.largest_block
 
     async def recognize_remote(self, remote: Any) -> bool:
         return isinstance(remote, DtlsPeer) and remote.interface is self
@@ -275,6 +321,22 @@ class DtlsEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
             session.close()
         self._sessions.clear()
         self._handshakes.clear()
+        self._hellos.clear()
         if self._transport is not None:
             with contextlib.suppress(OSError):
                 self._transport.close()
+
+
+def _who(session: Session) -> str:
+    return "nobody in particular" if session.identity is None else str(session.identity)
+
+
+def _make_room(held: dict[Address, T], address: Address, per_host: int, most: int) -> list[T]:
+    """Take out the oldest of the same host, and of all, until one more has room; returns what gave way."""
+    gone = []
+    own = [other for other in held if other[0] == address[0]]
+    while len(own) >= per_host:
+        gone.append(held.pop(own.pop(0)))
+    while len(held) >= most:
+        gone.append(held.pop(next(iter(held))))
+    return gone

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
-CLIENT_HELLO = 1
 HEADER = 13
 DATAGRAM = 1200
 """Bytes of records put into one datagram; fits any path."""
@@ -14,9 +13,12 @@ DATAGRAM = 1200
 
 @dataclass(frozen=True, slots=True)
 class Record:
+    """`head` is its first 11 bytes: type, version, epoch and sequence number."""
+
     kind: int
     epoch: int
     body: bytes
+    head: bytes
 
 
 def records(datagram: bytes) -> list[Record]:
@@ -30,35 +32,19 @@ def records(datagram: bytes) -> list[Record]:
         body = datagram[position + HEADER : position + HEADER + length]
         if len(body) != length:
             raise ValueError("a DTLS record is cut off")
-        found.append(Record(header[0], int.from_bytes(header[3:5], "big"), body))
+        found.append(Record(header[0], int.from_bytes(header[3:5], "big"), body, header[:11]))
         position += HEADER + length
     if not found:
         raise ValueError("an empty datagram")
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
-    """A ClientHello in the clear: its place in the handshake (0: the first), and its random value."""
-
-    sequence: int
-    random: bytes
-
-
-def client_hello(found: list[Record]) -> Hello | None:
-    """The ClientHello of a datagram, if it holds one (its first fragment; RFC 6347, 4.2.2)."""
-    for record in found:
-        if record.kind == HANDSHAKE and record.epoch == 0 and record.body[:1] == bytes([CLIENT_HELLO]):
-            return Hello(int.from_bytes(record.body[4:6], "big"), record.body[14:46])
-    return None
-
-
-def datagrams(stream: bytes) -> Iterator[bytes]:
-    """A run of records, as OpenSSL leaves them in memory, packed into datagrams."""
+def datagrams(stream: bytes, limit: int = DATAGRAM) -> Iterator[bytes]:
+    """A run of records, as OpenSSL leaves them in memory, packed into datagrams of at most `limit` bytes."""
     packed, position = b"", 0
     while position < len(stream):
         end = position + HEADER + int.from_bytes(stream[position + 11 : position + 13], "big")
-        if packed and len(packed) + end - position > DATAGRAM:
+        if packed and len(packed) + end - position > limit:
             yield packed
             packed = b""
         packed += stream[position:end]

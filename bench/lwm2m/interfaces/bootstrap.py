@@ -23,6 +23,7 @@ from bench.lwm2m.codecs.error import CodecError
 from bench.lwm2m.codecs.names import path_of
 from bench.lwm2m.codecs.shapes import flat
 from bench.lwm2m.codecs.values import Single
+from bench.lwm2m.identity import Identity
 from bench.lwm2m.interfaces import parameters
 from bench.lwm2m.model import content
 from bench.timeline import Timeline
@@ -31,7 +32,6 @@ FORMATS = (content.TLV, content.SENML_CBOR, content.SENML_JSON, content.LWM2M_CB
 """Content formats that accounts can be written in, the default first."""
 STEP_LIMIT = 300.0
 """Bench seconds for one request, its retransmissions and a separate response included."""
-BLOCK_SIZE = 1024
 
 
 class Security(IntEnum):
@@ -96,12 +96,18 @@ class BootstrapServer(Resource):
     """
 
     def __init__(
-        self, timeline: Timeline, ended: Callable[[Bootstrapped], None] = lambda outcome: None
+        self,
+        timeline: Timeline,
+        ended: Callable[[Bootstrapped], None] = lambda outcome: None,
+        allowed: Callable[[Identity | None, str], bool] = lambda identity, endpoint: True,
+        refused: Callable[[str], None] = lambda text: None,
     ) -> None:
         super().__init__()
         self._block1 = RepeatableSpool()
         self._timeline = timeline
         self._ended = ended
+        self._allowed = allowed
+        self._refused = refused
         self._running: dict[str, asyncio.Task[None]] = {}
         self.context: Context | None = None
         """Where requests to clients go out; set before the first client asks."""
@@ -113,10 +119,12 @@ class BootstrapServer(Resource):
 
     async def render_post(self, request: Message) -> Message:
         query = parameters.query_of(request)
-        endpoint = query.get("ep") or getattr(request.remote, "authenticated_as", None) or ""
+        endpoint = query.get("ep") or parameters.proved_name(request.remote) or ""
         plan = self.plans.get(endpoint)
+        if not self._allowed(getattr(request.remote, "identity", None), endpoint):
+            plan = None  # an account holds keys; who may not be this endpoint does not even learn of it
         if plan is None:
-            self._timeline.record("server", "bootstrap", f"refused: no plan for {endpoint[:80]!r}")
+            self._refused(f"refused: no plan for {endpoint[:80]!r}")
             raise error.BadRequest("unknown endpoint client name")
         content_format = _preferred(query)
         before = self._running.pop(endpoint, None)
@@ -202,13 +210,15 @@ class BootstrapServer(Resource):
             payload = content.encode(content_format, base, flat(base, values))
         except CodecError as reason:
             raise _Refused(f"the account for {path} cannot be told: {reason}") from None
-        for start in range(0, len(payload), BLOCK_SIZE):
+        exponent = remote.maximum_block_size_exp
+        size = 16 << exponent
+        for start in range(0, len(payload), size):
             options: dict[str, Any] = {"content_format": content_format}
-            more = start + BLOCK_SIZE < len(payload)
-            if len(payload) > BLOCK_SIZE:  # a certificate
-                options["block1"] = (start // BLOCK_SIZE, more, 6)
+            more = start + size < len(payload)
+            if len(payload) > size:  # a certificate
+                options["block1"] = (start // size, more, exponent)
                 options["size1"] = len(payload)
-            part = payload[start : start + BLOCK_SIZE]
+            part = payload[start : start + size]
             await self._step(outcome, remote, PUT, path, part, secret=True, more=more, **options)
 
     async def _step(

@@ -7,6 +7,8 @@ from typing import Any
 
 from aiocoap import Message, error
 
+from bench.lwm2m.identity import Identity
+
 DEFAULT_LIFETIME = 86400
 MAX_LIFETIME = 2**31 - 1
 MAX_ENDPOINT = 255
@@ -62,12 +64,18 @@ def _endpoint(query: Query, version: str, remote: Any) -> str:
     endpoint = query.get("ep")
     if not endpoint and "ep" not in query and version != "1.0":
         # since 1.1 the identity of a secure session may stand for it
-        endpoint = getattr(remote, "authenticated_as", None)
+        endpoint = proved_name(remote)
     if not endpoint:
         raise error.BadRequest("ep is missing")
     if len(endpoint.encode()) > MAX_ENDPOINT or not endpoint.isprintable():
         raise error.BadRequest("ep is no endpoint name")
     return endpoint
+
+
+def proved_name(remote: Any) -> str | None:
+    """What a session's far end has proved to be called; None where nothing was proved."""
+    identity: Identity | None = getattr(remote, "identity", None)
+    return None if identity is None else identity.name
 
 
 def lifetime(query: Query, version: str, default: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,13 +16,16 @@ from aiocoap.resource import PathCapable, Resource
 from bench.lwm2m.coap.assembly import RepeatableSpool
 from bench.lwm2m.codecs import link_format
 from bench.lwm2m.codecs.error import CodecError
+from bench.lwm2m.identity import Identity
 from bench.lwm2m.interfaces import parameters
 
 LINK_FORMAT = 40
 EXPIRY_MARGIN = 93.0
 """Seconds after its lifetime in which a registration still holds: an Update sent in time may take as
 long to arrive (MAX_TRANSMIT_WAIT of RFC 7252)."""
-MAX_REGISTRATIONS = 1024
+LOCATION_LENGTH = 8
+"""Bytes, told in hexadecimal digits."""
+MAX_REGISTRATIONS = 256
 MAX_REFUSALS = 64
 """Endpoints whose refused Register is remembered."""
 FULL_RETRY = 60
@@ -57,7 +61,8 @@ class Registration:
 
 
 class Directory(Resource, PathCapable):
-    """Who is registered. `changed(registration, event)` hears "registered", "updated", "gone", "expired".
+    """Who is registered. `changed(registration, event)` hears "registered", "updated", "gone", "expired",
+    "displaced".
 
     It hears "replaced" of the old registration when its endpoint registers anew, before "registered".
     `moved(registration, old_remote)` hears, before "updated", that a device speaks from another address.
@@ -69,7 +74,8 @@ class Directory(Resource, PathCapable):
         now: Callable[[], float],
         changed: Callable[[Registration, str], None],
         moved: Callable[[Registration, Any], None] = lambda registration, old: None,
-        allowed: Callable[[str | None, str], bool] = lambda identity, endpoint: True,
+        allowed: Callable[[Identity | None, str], bool] = lambda identity, endpoint: True,
+        rng: random.Random | None = None,
     ) -> None:
         super().__init__()
         self._block1 = RepeatableSpool()
@@ -78,11 +84,13 @@ class Directory(Resource, PathCapable):
         self._changed = changed
         self._moved = moved
         self._allowed = allowed
-        self._number = 0
         self.held: dict[str, asyncio.Event] = {}
         """Endpoint -> what the answer to its Register waits for."""
         self.shut_out: set[str] = set()
         """Endpoints whose Register is refused, with 4.03."""
+        self._rng = rng or random.SystemRandom()
+        self.awaited: frozenset[str] = frozenset()
+        """Endpoints for which there is always room."""
         self.refused: dict[str, str] = {}
         """Endpoint -> code and reason of its last Register that was refused; only of some."""
         self.by_endpoint: dict[str, Registration] = {}
@@ -109,7 +117,7 @@ class Directory(Resource, PathCapable):
             await gate.wait()
 
     def _note_refusal(self, request: Message, refusal: error.RenderableError) -> None:
-        endpoint = parameters.query_of(request).get("ep") or getattr(request.remote, "authenticated_as", None)
+        endpoint = parameters.query_of(request).get("ep") or parameters.proved_name(request.remote)
         if not endpoint or len(endpoint) > parameters.MAX_ENDPOINT:
             return
         self.refused.pop(endpoint, None)
@@ -120,7 +128,7 @@ class Directory(Resource, PathCapable):
 
     def _check_identity(self, remote: Any, endpoint: str) -> None:
         """Raise 4.03 when whoever speaks has no right to be this endpoint."""
-        if not self._allowed(getattr(remote, "authenticated_as", None), endpoint):
+        if not self._allowed(getattr(remote, "identity", None), endpoint):
             raise error.Forbidden("another identity is needed for this endpoint")
 
     async def render_delete(self, request: Message) -> Message:
@@ -144,12 +152,11 @@ class Directory(Resource, PathCapable):
         old = self.by_endpoint.get(said.endpoint)
         if old is not None:
             self._drop(old, "replaced")
-        elif len(self.by_endpoint) >= MAX_REGISTRATIONS:
+        elif len(self.by_endpoint) >= MAX_REGISTRATIONS and not self._make_room(said.endpoint):
             return Message(code=SERVICE_UNAVAILABLE, max_age=FULL_RETRY)
-        self._number += 1
         registration = Registration(
             endpoint=said.endpoint,
-            location=f"d{self._number}",
+            location=self._free_location(),
             remote=request.remote,
             lifetime=said.lifetime,
             version=said.version,
@@ -169,6 +176,21 @@ class Directory(Resource, PathCapable):
         self._arm(registration)
         self._changed(registration, "registered")
         return Message(code=CREATED, location_path=("rd", registration.location))
+
+    def _make_room(self, endpoint: str) -> bool:
+        """For a device that the bench awaits, the one heard least lately of those that it does not."""
+        others = [r for r in self.by_endpoint.values() if r.endpoint not in self.awaited]
+        if endpoint not in self.awaited or not others:
+            return False
+        self._drop(min(others, key=lambda registration: registration.updated_at), "displaced")
+        return True
+
+    def _free_location(self) -> str:
+        """Who has no session proves by it alone that the registration is his: nobody may guess it."""
+        while True:
+            location = self._rng.randbytes(LOCATION_LENGTH).hex()
+            if location not in self.by_location:
+                return location
 
     def _update(self, registration: Registration, request: Message) -> Message:
         query = parameters.query_of(request)

@@ -18,6 +18,7 @@ from bench.clock import Clock
 from bench.errors import WaitTimeout
 from bench.lwm2m.coap import wire
 from bench.lwm2m.coap.capture import Capture
+from bench.lwm2m.coap.layers import TOKEN_LENGTH
 from bench.lwm2m.coap.trace import describe
 from bench.lwm2m.interfaces.registration import Registration
 from bench.lwm2m.management.malformed import Malformed
@@ -31,11 +32,13 @@ SEPARATE_LIMIT = 150.0
 class ByHand:
     """To the device behind one registration; for the test thread."""
 
-    def __init__(self, clock: Clock, capture: Capture, registration: Registration) -> None:
+    def __init__(
+        self, clock: Clock, capture: Capture, registration: Registration, rng: random.Random
+    ) -> None:
         self._clock = clock
         self._capture = capture
         self._registration = registration
-        self._rng = random.Random(f"by hand/{clock.now()}")
+        self._rng = rng
 
     def message(
         self,
@@ -51,7 +54,7 @@ class ByHand:
         message.mtype, message.mid = kind, self._rng.randrange(0x10000)
         message.remote = self._registration.remote
         if code is not EMPTY:
-            message.token = self._rng.randbytes(4) if token is None else token
+            message.token = self._rng.randbytes(TOKEN_LENGTH) if token is None else token
             message.opt.uri_path = tuple(p for p in f"{self._registration.root}/{path}".split("/") if p)
         return message
 

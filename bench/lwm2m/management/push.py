@@ -26,6 +26,7 @@ from aiocoap.numbers.codes import (
     Code,
 )
 
+from bench.lwm2m.coap.layers import UnreadableResponse
 from bench.lwm2m.coap.tuning import BlockTuning
 from bench.lwm2m.interfaces.registration import Registration
 from bench.lwm2m.management import busy
@@ -139,7 +140,8 @@ class _Block:
 class BlockPush:
     """One transfer. `on_progress(acknowledged_bytes)` may be a coroutine function, awaited between blocks.
 
-    `exponent` is the first block size, 16 << exponent bytes.
+    `exponent` is the first block size, 16 << exponent bytes; the records of the device's session may want a
+    smaller one.
     """
 
     def __init__(
@@ -157,7 +159,7 @@ class BlockPush:
         self._registration = registration
         self._path = path
         self._data = data
-        self._exponent = exponent
+        self._exponent = min(exponent, registration.remote.maximum_block_size_exp)
         self._form = form
         self._on_progress = on_progress
         self._untold = 0
@@ -317,6 +319,8 @@ class BlockPush:
             if not isinstance(failure, TimeoutError):
                 break
             block.doubtful = True  # acknowledged, but the response got lost: ask again
+        if isinstance(failure, UnreadableResponse):
+            self._broken(block, f"the answer to {_show(block.option)}: {failure}")
         if isinstance(failure, error.MessageError):
             self._broken(block, f"a reset to the block at {block.offset}")
         outcome = Outcome.UNKNOWN if block.last else Outcome.LOST

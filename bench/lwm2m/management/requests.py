@@ -10,6 +10,7 @@ from aiocoap.numbers.codes import Code
 
 from bench.errors import DeviceAnswer, DeviceError
 from bench.lwm2m.coap import bodies
+from bench.lwm2m.coap.layers import UnreadableResponse
 from bench.lwm2m.coap.tuning import RequestTuning
 from bench.lwm2m.codecs.error import CodecError
 from bench.lwm2m.interfaces.registration import Registration
@@ -78,6 +79,8 @@ class Requester:
         endpoint = self.registration.endpoint
         try:
             response = await answer
+        except UnreadableResponse as reason:
+            raise self.unreadable(what, reason) from None
         except (error.Error, TimeoutError, OSError) as failure:
             raise NotReachable(
                 f"{endpoint}: no answer to {what}: {failure or type(failure).__name__}",
@@ -89,7 +92,7 @@ class Requester:
             raise CoapError(f"{endpoint}: {what}", response.code, response.opt.max_age)
         return response
 
-    def unreadable(self, what: str, reason: CodecError) -> DeviceError:
+    def unreadable(self, what: str, reason: CodecError | UnreadableResponse) -> DeviceError:
         return DeviceError(
             f"{self.registration.endpoint}: the answer to {what} cannot be read: {reason}",
             help="the device's payload does not follow its content format; see the CoAP trace",
