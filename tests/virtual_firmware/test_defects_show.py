@@ -22,7 +22,8 @@ from firmware_rig import ENDPOINT, Rig, Server, image
 from bench.lwm2m.interfaces.bootstrap import Account, Plan
 from bench.lwm2m.server import LwM2mServer
 from bench.timeline import Timeline
-from bench.virtual.boot.mcuboot import McubootSlots
+from bench.virtual.boot.mcuboot.application import McubootSlots
+from bench.virtual.boot.mcuboot.area import SECTOR
 from bench.virtual.clock import VirtualClock
 from bench.virtual.component_images import bundle, package
 from bench.virtual.defects import (
@@ -274,7 +275,7 @@ class _Place:
 class _Slot:
     """As much of MCUboot's secondary slot as its erasing needs."""
 
-    first, sectors = 0, 100
+    sectors = 100
 
     def __init__(self) -> None:
         self.erased: list[int] = []
@@ -282,15 +283,15 @@ class _Slot:
     def is_erased(self, number: int) -> bool:
         return False
 
-    def erase_sector(self, number: int) -> Steps:
-        self.erased.append(number)
+    def erase(self, offset: int, length: int) -> Steps:
+        self.erased.append(offset // SECTOR)
         yield 0.0
 
 
 def large(s: Scene) -> None:
     slots = object.__new__(McubootSlots)
-    slots._secondary = _Slot()  # type: ignore[assignment]
-    s.seen.append([list(slots.erase()), slots._secondary.erased])  # type: ignore[attr-defined]
+    slots._other, slots._start = _Slot(), 0  # type: ignore[assignment]
+    s.seen.append([list(slots.erase()), slots._other.erased])  # type: ignore[attr-defined]
     place = _Place()
     store = PackageStore(s.rig, place, Heap())  # type: ignore[arg-type]
     for _ in range(300):

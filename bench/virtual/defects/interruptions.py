@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-from bench.virtual.boot import mcuboot, mcuboot_image, swap
-from bench.virtual.boot.mcuboot_policy import raise_counter
-from bench.virtual.boot.mcuboot_slot import Slot, SwapType, Trailer
-from bench.virtual.defects.defect import NRF9160, Area
+from bench.virtual.boot.mcuboot import package_check, swap_move
+from bench.virtual.boot.mcuboot.area import Area as FlashArea
+from bench.virtual.boot.mcuboot.boot_state import PRIMARY
+from bench.virtual.boot.mcuboot.image import entries, header_at, tlvs_of
+from bench.virtual.boot.mcuboot.slot_check import raise_counter
+from bench.virtual.boot.mcuboot.swap_loader import SwapLoader
+from bench.virtual.boot.mcuboot.swap_move import SwapByMoving
+from bench.virtual.boot.mcuboot.validation import Validator
+from bench.virtual.defects.defect import NRF9160, Area, Patch
 
 INTERRUPTIONS = Area("interrupted swaps")
 
 
 @INTERRUPTIONS(
-    Slot,
-    "steps_done",
+    swap_move,
+    "last_written",
     source="mcuboot#829",
     boards=NRF9160,
     hints=(
@@ -26,16 +30,16 @@ INTERRUPTIONS = Area("interrupted swaps")
 def swap_goes_on_one_step_too_late(healthy: Any) -> Any:
     """After a cut the step of the swap that was under way counts as done."""
 
-    def steps_done(self: Slot) -> int:
-        done: int = healthy(self)
+    def last_written(area: FlashArea) -> int:
+        done: int = healthy(area)
         return done + 1 if done else 0
 
-    return steps_done
+    return last_written
 
 
 @INTERRUPTIONS(
-    mcuboot,
-    "swap",
+    SwapLoader,
+    "_resume",
     source="mcuboot PR#2282",
     boards=NRF9160,
     hints=("test_counter_does_not_rise_with_an_installation_that_was_cut",),
@@ -43,18 +47,16 @@ def swap_goes_on_one_step_too_late(healthy: Any) -> Any:
 def resumed_swap_raises_the_counter(healthy: Any) -> Any:
     """A swap that goes on after a cut raises the security counter: the old image cannot come back."""
 
-    def resumable(slots: Any, algorithm: Any, kind: SwapType) -> Any:
-        resumed = slots.primary.steps_done() > 0
-        yield from healthy(slots, algorithm, kind)
-        if resumed:
-            yield from raise_counter(slots.primary.machine, mcuboot_image.protected_tlvs(slots.primary))
+    def resume(self: SwapLoader, status: Any) -> Any:
+        yield from healthy(self, status)
+        yield from raise_counter(self._boot, self._boot.primary, self._boot.headers[PRIMARY], 0)
 
-    return resumable
+    return resume
 
 
 @INTERRUPTIONS(
-    swap,
-    "_remember_revert",
+    SwapByMoving,
+    "_keep_revert",
     source="mcuboot#1966",
     boards=NRF9160,
     hints=("test_power_cut_at_every_flash_operation_of_a_revert",),
@@ -62,37 +64,33 @@ def resumed_swap_raises_the_counter(healthy: Any) -> Any:
 def revert_forgotten_by_a_cut(healthy: Any) -> Any:
     """A revert that is cut at its beginning is not taken up again: the image on trial stays for good."""
 
-    def remember(secondary: Slot) -> Any:
+    def keep_revert(self: SwapByMoving, status: Any) -> Any:
         yield 0.0
 
-    return remember
+    return keep_revert
+
+
+def _all_of(healthy: Any) -> Any:
+    """`protected_of` that finds the entries outside the signed part, too, and these last."""
+
+    def protected_of(area: FlashArea, start: int) -> Any:
+        found = dict(healthy(area, start))
+        if found:
+            tlvs = tlvs_of(area, header_at(area, start), start, is_main=True)
+            found |= {entry.kind: area.read(entry.offset, entry.length) for entry in entries(tlvs)}
+        return found
+
+    return protected_of
 
 
 @INTERRUPTIONS(
-    Slot,
-    "trailer",
-    source="MCUboot main, a torn copy_done",
+    Validator,
+    "_is_allowed",
+    source="MCUboot notes",
     boards=NRF9160,
-    hints=("test_power_cut_at_every_flash_operation",),
-)
-def torn_copy_done_never_reverts(healthy: Any) -> Any:
-    """A cut while the end of the swap is recorded leaves an image that neither is on trial nor stays."""
-
-    def trailer(self: Slot) -> Trailer:
-        found: Trailer = healthy(self)
-        return found if found.copy_done in (None, 1) else replace(found, swap_info=None)
-
-    return trailer
-
-
-@INTERRUPTIONS(
-    mcuboot_image, "tlvs_of", source="MCUboot notes", boards=NRF9160, hints=("test_hostile_image_is_refused",)
+    hints=("test_hostile_image_is_refused",),
+    also=(Patch(package_check, "protected_of", _all_of),),
 )
 def plain_tlvs_count_as_protected(healthy: Any) -> Any:
     """A security counter or dependency outside the signed part takes the place of the signed one."""
-
-    def tlvs_of(slot: Slot, header: Any) -> Any:
-        found = healthy(slot, header)
-        return found and ({**found[0], **found[1]}, found[1])
-
-    return tlvs_of
+    return lambda self, entry: True

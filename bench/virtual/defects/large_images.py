@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.virtual.boot import mcuboot
 from bench.virtual.boot.esp32 import EspOtaSlots
-from bench.virtual.boot.mcuboot import McubootSlots
-from bench.virtual.boot.mcuboot_slot import SECTOR, Slot, SwapType
+from bench.virtual.boot.mcuboot import swap_move
+from bench.virtual.boot.mcuboot.application import McubootSlots
+from bench.virtual.boot.mcuboot.area import SECTOR
+from bench.virtual.boot.mcuboot.boot_state import PRIMARY
+from bench.virtual.boot.mcuboot.swap_move import SwapByMoving
 from bench.virtual.defects.defect import NRF9160, Area, Patch
 from bench.virtual.firmware import coap_message as coap
 from bench.virtual.firmware.coap_message import Block, Message
@@ -36,13 +38,14 @@ def block_number_of_9_bits_in_a_pull(healthy: Any) -> Any:
     return request
 
 
-def _bitten(healthy: Any) -> Any:
+def _bitten(healthy: Any, machine_of: Any) -> Any:
     def erase(self: Any, start: int = 0) -> Any:
-        begun = self._machine.now()
+        machine = machine_of(self)
+        begun = machine.now()
         for seconds in healthy(self, start):
             yield seconds
-            if self._machine.now() - begun > WATCHDOG:
-                self._machine.reset("watchdog")
+            if machine.now() - begun > WATCHDOG:
+                machine.reset("watchdog")
                 yield 0.0
 
     return erase
@@ -53,59 +56,41 @@ def _bitten(healthy: Any) -> Any:
     "erase",
     source="MCUboot notes",
     hints=("test_updates_in_a_row",),
-    also=(Patch(EspOtaSlots, "erase", _bitten),),
+    also=(Patch(EspOtaSlots, "erase", lambda healthy: _bitten(healthy, lambda slots: slots._machine)),),
 )
 def watchdog_bites_while_erasing(healthy: Any) -> Any:
     """The watchdog is not fed while the slot is erased, which takes long where a large image was."""
-    return _bitten(healthy)
+    return _bitten(healthy, lambda slots: slots._state.machine)
 
 
 @LARGE(
-    mcuboot,
-    "_complaint",
+    SwapByMoving,
+    "largest_image",
     source="own, after BOOT_MAX_IMG_SECTORS",
     boards=NRF9160,
     hints=("test_last_byte_is_alone",),
 )
 def bootloader_swaps_64_sectors_at_most(healthy: Any) -> Any:
     """An image of more than 256 KiB is taken and never swapped in."""
-
-    def complaint(primary: Slot, secondary: Slot, keys: Any, kind: SwapType) -> Any:
-        if secondary.total_size() > FEW_SECTORS * SECTOR:
-            return "Cannot upgrade: more sectors than allowed", SwapType.NONE
-        return healthy(primary, secondary, keys, kind)
-
-    return complaint
+    return property(lambda self: FEW_SECTORS * SECTOR)
 
 
-@LARGE(Slot, "total_size", source="own", boards=NRF9160, hints=("test_last_byte_is_alone",))
+@LARGE(swap_move, "image_size", source="own", boards=NRF9160, hints=("test_last_byte_is_alone",))
 def swap_counts_no_tlvs(healthy: Any) -> Any:
     """The swap ends with the image's body: where its TLVs begin a page, that page stays behind."""
-
-    def total_size(self: Slot) -> int:
-        header = self.header()
-        return header.covered if header is not None else 0
-
-    return total_size
+    return lambda area, header: (header.covered, 0)
 
 
-class _Unmeasured:
-    """A slot whose image has no length."""
-
-    def __init__(self, slot: Slot) -> None:
-        self._slot = slot
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._slot, name)
-
-    def total_size(self) -> int:
-        return 0
-
-
-@LARGE(mcuboot, "start_swap", source="own", boards=NRF9160, hints=("test_longer_image_comes_back_whole",))
+@LARGE(
+    SwapByMoving,
+    "image_size",
+    source="own",
+    boards=NRF9160,
+    hints=("test_longer_image_comes_back_whole",),
+)
 def swap_as_long_as_the_new_image(healthy: Any) -> Any:
     """A swap exchanges as many pages as the new image has: of a longer old one the end is lost."""
-    return lambda slots, kind: healthy(slots._replace(primary=_Unmeasured(slots.primary)), kind)
+    return lambda self, slot: 0 if slot == PRIMARY else healthy(self, slot)
 
 
 @LARGE(CoapBlocks, "_taken", source="own", boards=NRF9160, hints=("test_last_byte_is_alone",))
@@ -162,29 +147,15 @@ def last_page_of_the_slot_not_offered(healthy: Any) -> Any:
     return _one_page_less(healthy)
 
 
-def _erases(wanted: Any) -> Any:
-    """`erase` of a slot for the pages that `wanted(number, last)` names, counted from the slot's start."""
-
-    def mcuboot_erase(self: McubootSlots, start: int = 0) -> Any:
-        slot = self._secondary
-        last = self.capacity // SECTOR - 1
-        for number in range(slot.first + start // SECTOR, slot.sectors):
-            inside = number - slot.first
-            if not slot.is_erased(number) and (inside > last or wanted(inside, last)):
-                yield from slot.erase_sector(number)
-
-    def esp32_erase(self: EspOtaSlots, start: int = 0) -> Any:
+def _esp32_erases_all_but_the_last(healthy: Any) -> Any:
+    def erase(self: EspOtaSlots, start: int = 0) -> Any:
         flash, last = self._machine.flash, self.capacity // SECTOR - 1
-        for number in range(start // SECTOR, last + 1):
+        for number in range(start // SECTOR, last):
             page = self._place.offset + number * SECTOR
-            if not flash.is_erased(page, SECTOR) and wanted(number, last):
+            if not flash.is_erased(page, SECTOR):
                 yield from flash.erase(page, SECTOR, self._machine.now)
 
-    return mcuboot_erase, esp32_erase
-
-
-_ALL_BUT_THE_LAST = _erases(lambda number, last: number < last)
-_THE_FIRST_ONES = _erases(lambda number, last: number < FEW_SECTORS)
+    return erase
 
 
 @LARGE(
@@ -192,8 +163,16 @@ _THE_FIRST_ONES = _erases(lambda number, last: number < FEW_SECTORS)
     "erase",
     source="own",
     hints=("test_last_byte_is_alone",),
-    also=(Patch(EspOtaSlots, "erase", lambda healthy: _ALL_BUT_THE_LAST[1]),),
+    also=(Patch(EspOtaSlots, "erase", _esp32_erases_all_but_the_last),),
 )
 def last_page_of_the_slot_not_erased(healthy: Any) -> Any:
     """A package that fills the slot is written over the last page of one that did so before."""
-    return _ALL_BUT_THE_LAST[0]
+
+    def erase(self: McubootSlots, start: int = 0) -> Any:
+        first = (self._start + start) // SECTOR if start else 0
+        last = (self._start + self.capacity) // SECTOR - 1
+        for number in range(first, self._other.sectors):
+            if number != last and not self._other.is_erased(number):
+                yield from self._other.erase(number * SECTOR, SECTOR)
+
+    return erase

@@ -9,8 +9,8 @@ from typing import Any
 
 from bench.virtual.boot import esp32_otadata as otadata
 from bench.virtual.boot.esp32 import EspOtaSlots
-from bench.virtual.boot.mcuboot import McubootSlots
-from bench.virtual.boot.mcuboot_slot import SECTOR
+from bench.virtual.boot.mcuboot.application import McubootSlots
+from bench.virtual.boot.mcuboot.area import SECTOR
 from bench.virtual.defects.defect import ESP32, NRF9160, Area, Patch
 from bench.virtual.firmware import settings
 from bench.virtual.firmware.settings import Settings
@@ -50,8 +50,7 @@ def page_behind_the_slot_erased(healthy: Any) -> Any:
 
     def erase(self: McubootSlots, start: int = 0) -> Any:
         yield from healthy(self, start)
-        region = self._secondary.region
-        yield from _and_the_page_at(self._machine, region.offset + region.size)
+        yield from _and_the_page_at(self._other.machine, self._other.start + self._other.size)
 
     return erase
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.virtual.boot.esp32 import EspOtaSlots
 from bench.virtual.boot.esp32_otadata import SECTOR
-from bench.virtual.boot.mcuboot import McubootSlots
+from bench.virtual.boot.mcuboot.application import McubootSlots
 from bench.virtual.defects.defect import Area, Patch
 from bench.virtual.firmware import coap_engine
 from bench.virtual.firmware import coap_message as coap
@@ -198,12 +198,12 @@ def only_the_first_256_kib_erased(healthy: Any) -> Any:
     """Before a download no more than 256 KiB of the slot are erased, and its trailer."""
 
     def erase(self: McubootSlots, start: int = 0) -> Any:
-        slot = self._secondary
-        first = slot.first + start // SECTOR if start else 0
+        area = self._other
+        first = (self._start + start) // SECTOR if start else 0
         last = ERASED_AT_MOST // SECTOR
-        for number in (*range(first, min(last, slot.sectors)), slot.sectors - 1):
-            if not slot.is_erased(number):
-                yield from slot.erase_sector(number)
+        for number in (*range(first, min(last, area.sectors)), area.sectors - 1):
+            if not area.is_erased(number):
+                yield from area.erase(number * SECTOR, SECTOR)
 
     return erase
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.virtual.boot import mcuboot, mcuboot_policy
 from bench.virtual.boot.esp32 import EspOtaSlots
-from bench.virtual.boot.mcuboot_slot import PRIMARY, Slot
+from bench.virtual.boot.mcuboot import package_check, slot_check, swap_loader, validation
+from bench.virtual.boot.mcuboot.boot_state import PRIMARY, BootState
+from bench.virtual.boot.mcuboot.image import Header
 from bench.virtual.defects.defect import NRF9160, Area, Patch
 from bench.virtual.firmware.update.component import Component
 from bench.virtual.firmware.update.components import ComponentObject
@@ -18,49 +19,45 @@ SHORT = 5
 """Characters."""
 
 
-def _build(slot: Slot) -> int:
-    """The build number in an image's header."""
-    return int.from_bytes(slot.read(24, 4), "little")
-
-
-@RULES(mcuboot, "is_downgrade", source="own", boards=NRF9160, hints=("test_last_number_of_a_version_counts",))
+@RULES(
+    package_check, "is_older", source="own", boards=NRF9160, hints=("test_last_number_of_a_version_counts",)
+)
 def revisions_not_compared(healthy: Any) -> Any:
     """1.1.0 replaces 1.1.1: only the first two numbers count."""
-
-    def is_downgrade(candidate: Slot, running: Slot) -> bool:
-        new, old = candidate.header(), running.header()
-        if new is None or old is None:
-            return False
-        return new.version.split(".")[:2] != old.version.split(".")[:2] and bool(healthy(candidate, running))
-
-    return is_downgrade
-
-
-@RULES(mcuboot, "is_downgrade", source="own", boards=NRF9160, hints=("test_last_number_of_a_version_counts",))
-def build_numbers_compared_first(healthy: Any) -> Any:
-    """A higher version with a lower build number is refused."""
-    return lambda candidate, running: (
-        _build(candidate) < _build(running)
-        if _build(candidate) != _build(running)
-        else healthy(candidate, running)
-    )
+    return lambda candidate, running: candidate.number[:2] < running.number[:2]
 
 
 @RULES(
-    mcuboot_policy,
-    "_counter_in",
+    package_check, "is_older", source="own", boards=NRF9160, hints=("test_last_number_of_a_version_counts",)
+)
+def build_numbers_compared_first(healthy: Any) -> Any:
+    """A higher version with a lower build number is refused."""
+
+    def is_older(candidate: Header, running: Header) -> bool:
+        return (candidate.build, candidate.number) < (running.build, running.number)
+
+    return is_older
+
+
+def _lowest_byte_in(healthy: Any) -> Any:
+    def security_counter(*image: Any, is_main: bool) -> int | None:
+        counter = healthy(*image, is_main=is_main)
+        return None if counter is None else counter & 0xFF
+
+    return security_counter
+
+
+@RULES(
+    validation,
+    "counter_allows",
     source="own",
     boards=NRF9160,
     hints=("test_counter_of_a_confirmed_image_keeps_older_ones_out",),
+    also=(Patch(slot_check, "security_counter", _lowest_byte_in),),
 )
 def security_counter_of_8_bits(healthy: Any) -> Any:
     """Of the security counter only the lowest byte counts: 256 is below 1."""
-
-    def counter_in(protected: Any) -> int | None:
-        counter = healthy(protected)
-        return None if counter is None else counter & 0xFF
-
-    return counter_in
+    return lambda value, least: healthy(value & 0xFF, least)
 
 
 def _burned_with_the_request(healthy: Any) -> Any:
@@ -74,8 +71,8 @@ def _burned_with_the_request(healthy: Any) -> Any:
 
 
 @RULES(
-    mcuboot,
-    "boot",
+    swap_loader,
+    "protects_from_rollback",
     source="MCUboot notes",
     hints=("test_counter_rises_only_with_a_confirmed_image",),
     also=(Patch(EspOtaSlots, "request_upgrade", _burned_with_the_request),),
@@ -83,14 +80,10 @@ def _burned_with_the_request(healthy: Any) -> Any:
 def counter_raised_before_the_confirmation(healthy: Any) -> Any:
     """The security counter rises with the first start of an image, which may have to give way again."""
 
-    def boot(machine: Any) -> Any:
-        running = yield from healthy(machine)
-        if running is not None:
-            own = mcuboot.protected_tlvs(Slot(machine, PRIMARY))
-            yield from mcuboot_policy.raise_counter(machine, own)
-        return running
+    def protects(boot: BootState) -> Any:
+        return (yield from slot_check.raise_counter(boot, boot.primary, boot.headers[PRIMARY], 0))
 
-    return boot
+    return protects
 
 
 @RULES(Component, "start_new", source="own", boards=NRF9160, hints=("test_one_component",))
