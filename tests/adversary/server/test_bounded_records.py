@@ -178,7 +178,7 @@ def test_no_descriptor_left_is_a_lost_datagram(
         raise OSError(24, "Too many open files")
 
     front = path._relays[0]
-    monkeypatch.setattr(front, "connected", exhausted)
+    monkeypatch.setattr(front, "towards_server", exhausted)
     peer = Peer(clock, f"coap://127.0.0.1:{bound[1]}")
     peer.send(Packet(CON, GET, 1, b"t"))
     clock.sleep(1, "the datagram")
