@@ -139,7 +139,7 @@ def _one_page_less(healthy: Any) -> Any:
     McubootSlots,
     "capacity",
     source="own",
-    hints=("test_last_byte_is_alone",),
+    hints=("test_image_sizes.py::test_full_slot",),
     also=(Patch(EspOtaSlots, "capacity", _one_page_less),),
 )
 def last_page_of_the_slot_not_offered(healthy: Any) -> Any:
