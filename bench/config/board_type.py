@@ -100,7 +100,8 @@ class FirmwareSettings(Table):
 
     `slots` are the application slots, the one that runs from the factory first; `swap` says that the
     bootloader moves the new image from the second slot into the first (else it boots from any slot);
-    `reserved` are the bytes of a slot that the bootloader needs for itself. Installing a baseline writes
+    `reserved` are the bytes of a slot that the bootloader needs for itself; `update_start` is where in its
+    slot a package begins (a sector up, where MCUboot swaps with an offset). Installing a baseline writes
     the first slot, erases the regions in `wiped`, writes the factory parts, and touches nothing else.
     `unchanged` are regions that no testcase may find changed; `kept` those that belong to somebody else (a
     secure firmware's storage), over which no factory part may lie either. `counter` is the region with the
@@ -113,6 +114,7 @@ class FirmwareSettings(Table):
     slots: tuple[str, ...] = Field(min_length=2)
     swap: bool
     reserved: int = Field(0, ge=0)
+    update_start: int = Field(0, ge=0)
     wiped: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()

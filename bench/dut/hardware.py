@@ -258,7 +258,8 @@ class HardwareDut(Dut):
         with self.flash_access() as flasher:
             running = self.running_slot(flasher)
             others = [self.region(slot) for slot in self.type.firmware.slots if slot != running]
-            return any(flasher.holds(region.offset, image.data) for region in others)
+            start = self.type.firmware.update_start
+            return any(flasher.holds(region.offset + start, image.data) for region in others)
 
     def install(self, image: FirmwareImage) -> None:
         """Factory state with `image` in the primary slot; the board ends switched off, also when that fails.

@@ -33,8 +33,8 @@ from bench.virtual.esp32_signing import RSA_KEY, key_digest, signed
 
 HEADER_SIZE = 0x200
 SLOT_SIZE = 0x70000
-RESERVED = 0x2000
-"""Bytes of a slot that no image may take: MCUboot's trailer, and the spare sector of a swap by moving."""
+ROOM = {"": 0x6E000, "offset": 0x6E000, "scratch": 0x6D000, "v2.1.0": 0x6E000}
+"""Bytes that an image may take, by kind of virtual nRF9160: its file's `slot0` without what is `reserved`."""
 TRIES = 100
 SURROUNDINGS = 256
 """Bytes, more than what an image has around its body."""
@@ -112,7 +112,7 @@ def build_set(board: str, out: Path, mcuboot: Mapping[str, object] | None = None
         variants={
             "wrong-board": OTHER_BOARD[board](out / "wrong-board.bin"),
             **_odd_builds(board, out),
-            **(_good_nrf_builds(out) if board == "nrf9160" else _full_slot(out)),
+            **(_good_nrf_builds(out, ROOM[kind]) if board == "nrf9160" else _full_slot(out)),
         },
         components=build_packages(out) if board == "nrf9160" else {},
         signing_key=_key_file(board, out / "signing-key.pem"),
@@ -203,10 +203,10 @@ def _build_mcuboot(
     return out
 
 
-def _good_nrf_builds(out: Path) -> dict[str, Path]:
-    """Of certain versions, of other content, and of certain lengths, to the byte."""
+def _good_nrf_builds(out: Path, room: int) -> dict[str, Path]:
+    """Of certain versions, of other content, and of certain lengths, to the byte; `room` is a slot's."""
     lengths = {
-        "largest": SLOT_SIZE - RESERVED - 1,
+        "largest": room - 1,
         "whole-blocks": WHOLE_BLOCKS,
         "one-byte-more": WHOLE_BLOCKS + 1,
     }

@@ -337,6 +337,14 @@ class Peer:
                     break
                 self.s.seen.append((round(until - self.s.clock.now(), 1), data))
 
+    def acknowledge(self, seconds: float) -> None:
+        """What comes, and is confirmable: the device sends no more before."""
+        before = len(self.s.seen)
+        self.heard(seconds)
+        for _, data in self.s.seen[before:]:
+            if data[0] >> 4 == 4:
+                self.send(b"\x60\0" + data[2:4])
+
 
 @contextmanager
 def served() -> Iterator[None]:
@@ -408,11 +416,7 @@ def observations(s: Scene) -> None:
         def acknowledge() -> None:
             """Take what comes until all is quiet."""
             for _ in range(80):
-                before = len(s.seen)
-                peer.heard(0.3)
-                for _, data in s.seen[before:]:
-                    if isinstance(data, bytes) and data[0] >> 4 == 4:
-                        peer.send(b"\x60\0" + data[2:4])
+                peer.acknowledge(0.3)
 
         observe("/1/0", token=b"I")
         observe("/5/0/3", accept=SENML)
@@ -441,7 +445,7 @@ def many_notifications(s: Scene) -> None:
         observer.sequence = 250
         for number in range(8):
             s.rig.application._update.fota.become(number % 2, 0)
-            peer.heard(0.1)
+            peer.acknowledge(0.3)
 
 
 def sends(s: Scene) -> None:

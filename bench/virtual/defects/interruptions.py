@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from bench.virtual.boot.mcuboot import package_check, swap_move
+from bench.virtual.boot.mcuboot import package_check, swap_move, validation
 from bench.virtual.boot.mcuboot.area import Area as FlashArea
 from bench.virtual.boot.mcuboot.boot_state import PRIMARY
-from bench.virtual.boot.mcuboot.image import entries, header_at, tlvs_of
+from bench.virtual.boot.mcuboot.image import Entry, Tlvs
 from bench.virtual.boot.mcuboot.slot_check import raise_counter
 from bench.virtual.boot.mcuboot.swap_loader import SwapLoader
 from bench.virtual.boot.mcuboot.swap_move import SwapByMoving
-from bench.virtual.boot.mcuboot.validation import Validator
 from bench.virtual.defects.defect import NRF9160, Area, Patch
 
 INTERRUPTIONS = Area("interrupted swaps")
@@ -70,27 +70,25 @@ def revert_forgotten_by_a_cut(healthy: Any) -> Any:
     return keep_revert
 
 
-def _all_of(healthy: Any) -> Any:
-    """`protected_of` that finds the entries outside the signed part, too, and these last."""
+def _plain_before_protected(healthy: Any) -> Any:
+    """`entries` of which a plain one counts, and stands for a protected one of its kind."""
 
-    def protected_of(area: FlashArea, start: int) -> Any:
-        found = dict(healthy(area, start))
-        if found:
-            tlvs = tlvs_of(area, header_at(area, start), start, is_main=True)
-            found |= {entry.kind: area.read(entry.offset, entry.length) for entry in entries(tlvs)}
-        return found
+    def entries(tlvs: Tlvs, *kind: int) -> Iterator[Entry]:
+        found = list(healthy(tlvs, *kind))
+        plain = {entry.kind for entry in found if not entry.is_protected}
+        return (e._replace(is_protected=True) for e in found if not (e.is_protected and e.kind in plain))
 
-    return protected_of
+    return entries
 
 
 @INTERRUPTIONS(
-    Validator,
-    "_is_allowed",
+    validation,
+    "entries",
     source="MCUboot notes",
     boards=NRF9160,
     hints=("test_hostile_image_is_refused",),
-    also=(Patch(package_check, "protected_of", _all_of),),
+    also=(Patch(package_check, "entries", _plain_before_protected),),
 )
 def plain_tlvs_count_as_protected(healthy: Any) -> Any:
     """A security counter or dependency outside the signed part takes the place of the signed one."""
-    return lambda self, entry: True
+    return _plain_before_protected(healthy)

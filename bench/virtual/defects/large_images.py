@@ -55,7 +55,7 @@ def _bitten(healthy: Any, machine_of: Any) -> Any:
     McubootSlots,
     "erase",
     source="MCUboot notes",
-    hints=("test_updates_in_a_row",),
+    hints=("test_image_sizes.py::test_full_slot",),
     also=(Patch(EspOtaSlots, "erase", lambda healthy: _bitten(healthy, lambda slots: slots._machine)),),
 )
 def watchdog_bites_while_erasing(healthy: Any) -> Any:
@@ -139,7 +139,7 @@ def _one_page_less(healthy: Any) -> Any:
     McubootSlots,
     "capacity",
     source="own",
-    hints=("test_last_byte_is_alone",),
+    hints=("test_image_sizes.py::test_full_slot",),
     also=(Patch(EspOtaSlots, "capacity", _one_page_less),),
 )
 def last_page_of_the_slot_not_offered(healthy: Any) -> Any:
@@ -162,7 +162,7 @@ def _esp32_erases_all_but_the_last(healthy: Any) -> Any:
     McubootSlots,
     "erase",
     source="own",
-    hints=("test_last_byte_is_alone",),
+    hints=("test_image_sizes.py::test_full_slot",),
     also=(Patch(EspOtaSlots, "erase", _esp32_erases_all_but_the_last),),
 )
 def last_page_of_the_slot_not_erased(healthy: Any) -> Any:

@@ -84,7 +84,9 @@ def component_written_over_itself(healthy: Any) -> Any:
     return property(lambda self: 0)
 
 
-@NEIGHBOURS(Settings, "_start_half", source="own", hints=("test_setting_that_is_changed_often_is_kept",))
+@NEIGHBOURS(
+    Settings, "_start_half", source="own", hints=("test_setting_is_kept_however_often_others_change",)
+)
 def settings_lost_when_their_log_is_full(healthy: Any) -> Any:
     """When the log of settings turns to its other half, only the record of the update comes along."""
 
