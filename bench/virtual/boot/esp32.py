@@ -274,7 +274,7 @@ class EspOtaSlots:
         assert layout is not None, "an application runs, so the table was good"
         self._machine = machine
         self._board = _Board(machine, layout, revision)
-        index = next(number for number, label in layout.labels.items() if label == running.region)
+        self._index = index = next(n for n, label in layout.labels.items() if label == running.region)
         self._home = layout.place(index)
         above = [slot for slot in sorted(layout.ota) if slot > index >= 0]
         self._target = min(above or layout.ota, default=0)
@@ -291,8 +291,11 @@ class EspOtaSlots:
 
     @property
     def confirmed(self) -> bool:
+        """Also where the bootloader has fallen back: the slot that the OTA data name is the one on trial."""
         active = self._active()
-        return active is None or active.state in (VALID, UNDEFINED)
+        if active is None or active.state in (VALID, UNDEFINED):
+            return True
+        return active.slot(len(self._board.layout.ota)) != self._index
 
     def erase(self, start: int = 0) -> Steps:
         flash = self._machine.flash
