@@ -35,7 +35,10 @@ def test_setting_is_kept_however_often_others_change(dut, server, object5):
     for number in range(CHANGES):
         object5.write_uri(f"gopher://192.0.2.1/{number}")
         object5.write_uri("")  # else the same failure once more may change nothing
-    server.restart(dut)
+    restarted, timeouts = dut.power_cycle(), dut.type.timeouts
+    within = timeouts.boot + timeouts.registration
+    back = server.await_registration(dut, "registered", after=restarted, within=within)
+    assert back, "it does not register after the restart: what was set is gone"
     assert server.identity_of(dut) == before
 
 
