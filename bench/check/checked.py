@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.check.images import board_images, factory_parts, programs, signing_keys
 from bench.check.instruments import addresses, drivers, meters, outputs
 from bench.check.named import plants_and_providers
-from bench.check.server import certificates, told_to_boards
+from bench.check.server import certificates, certificates_of_boards, told_to_boards
 from bench.check.tables import own_requirements
 from bench.config import Bench, load_bench
 from bench.config.draft import Rule
@@ -23,6 +23,7 @@ RULES: tuple[Rule, ...] = (
     meters,
     told_to_boards,
     certificates,
+    certificates_of_boards,
     board_images,
     factory_parts,
     signing_keys,

@@ -20,6 +20,7 @@ from bench.network.own_address import EVERYWHERE, address_for_boards
 from bench.packages.server import SCHEMES
 
 FILES = ("certificate", "certificate_key", "client_ca")
+OF_BOARDS = ("certificate", "certificate_key", "server_ca", "server_ca_key")
 
 
 def told_to_boards(draft: Draft) -> Iterator[Finding]:
@@ -101,6 +102,19 @@ def certificates(draft: Draft) -> Iterator[Finding]:
         ServerContext(Credentials(certificates=files))
     except ConfigError as error:
         yield draft.finding(("server", "certificate"), server["certificate"], error.message, error.help)
+
+
+def certificates_of_boards(draft: Draft) -> Iterator[Finding]:
+    """What a board is given, and what it trusts: the files are there, and are valid today."""
+    for name in sorted(draft.wanted & draft.boards.keys()):
+        security = draft.table("boards", name, "security")
+        for key in OF_BOARDS:
+            if key not in security:
+                continue
+            path = draft.file.parent / security[key]
+            wrong = unreadable(path) or (None if key.endswith("_key") else _not_valid(path))
+            if wrong is not None:
+                yield draft.finding(("boards", name, "security", key), security[key], *wrong)
 
 
 def _not_valid(path: Path) -> tuple[str, str] | None:

@@ -13,6 +13,7 @@ from bench.config.attached import (
     NetworkSettings,
     ProcessSettings,
     RomSerialAttachment,
+    SecuritySettings,
     ServerSettings,
     SwdAttachment,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "ProcessType",
     "Region",
     "RomSerialAttachment",
+    "SecuritySettings",
     "ServerSettings",
     "SwdAttachment",
     "Timeouts",

@@ -74,11 +74,19 @@ class SecuritySettings(Table):
 
     `psk_key` is in hexadecimal digits, or says where they are (`bench.config.secret`); `certificate_name` is
     the common name of the device's certificate, which [server] client_ca vouches for.
+
+    `server_ca` is the CA that it trusts, a PEM file; with its private key, `server_ca_key`, the bench makes
+    certificates of that CA which the device must not believe. A device that is given its certificate over the
+    console has `certificate` and `certificate_key` too.
     """
 
     psk_identity: str | None = Field(None, min_length=1)
     psk_key: SecretStr | None = None
     certificate_name: str | None = Field(None, min_length=1)
+    certificate: Path | None = None
+    certificate_key: Path | None = None
+    server_ca: Path | None = None
+    server_ca_key: Path | None = None
 
     @field_validator("psk_key")
     @classmethod
@@ -100,6 +108,13 @@ class SecuritySettings(Table):
             raise ValueError("psk_identity and psk_key belong together")
         if (self.psk_identity is None) == (self.certificate_name is None):
             raise ValueError("give psk_identity and psk_key, or certificate_name")
+        given = [self.certificate is not None, self.certificate_key is not None]
+        if any(given) and (self.certificate_name is None or self.server_ca is None or not all(given)):
+            raise ValueError(
+                "certificate and certificate_key need certificate_name and server_ca, and each other"
+            )
+        if self.server_ca_key is not None and self.server_ca is None:
+            raise ValueError("server_ca_key needs server_ca")
         return self
 
     @property

@@ -127,14 +127,17 @@ class ProvisionSettings(Table):
 
     `ready` is the line that says it waits; `command` may use {server}, {endpoint} and {lifetime},
     and `secure_command`, for a device with credentials, {psk_identity} and {psk_key} too; `answer` is
-    the line that says it was taken. `bootstrap_command` and `secure_bootstrap_command` are the same for a
-    device that is told its bootstrap server alone, which is then {server}. `trust_command` may use {ca}, the
-    CA certificate of the bench's https server (DER in base64), and is answered by `trust_answer`.
+    the line that says it was taken. `certificate_command` is for a device whose certificate the bench has; it
+    may use {certificate}, {certificate_key} and {server_ca}, each DER in base64. `bootstrap_command` and
+    `secure_bootstrap_command` are the same for a device that is told its bootstrap server alone, which is
+    then {server}. `trust_command` may use {ca}, the CA certificate of the bench's https server (DER in
+    base64), and is answered by `trust_answer`.
     """
 
     ready: str
     command: str
     secure_command: str | None = None
+    certificate_command: str | None = None
     bootstrap_command: str | None = None
     secure_bootstrap_command: str | None = None
     answer: str

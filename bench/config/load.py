@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.config.attached import AnyBoardSettings, BenchSettings, BoardSettings
+from bench.config.attached import AnyBoardSettings, BenchSettings, BoardSettings, SecuritySettings
 from bench.config.board_type import BoardType
 from bench.config.draft import AnyBoardType, Draft, Rule
 from bench.config.finding import Finding, Mistakes, in_order, shown
@@ -165,6 +165,15 @@ def _placed(settings: BenchSettings, base: Path) -> BenchSettings:
     )
 
 
+def _with_files(security: SecuritySettings | None, base: Path) -> SecuritySettings | None:
+    if security is None:
+        return None
+    files = {
+        n: getattr(security, n) for n in ("certificate", "certificate_key", "server_ca", "server_ca_key")
+    }
+    return security.model_copy(update={n: p and base / p for n, p in files.items()})
+
+
 def _absolute_process(board_type: ProcessType, file: Path) -> ProcessType:
     """Paths of a board file are relative to it; a program without a folder is looked up in PATH."""
     base = file.parent.resolve()
@@ -193,6 +202,7 @@ def _absolute_process(board_type: ProcessType, file: Path) -> ProcessType:
 
 
 def _absolute(board: AnyBoardSettings, base: Path) -> AnyBoardSettings:
+    board = board.model_copy(update={"security": _with_files(board.security, base)})
     if not isinstance(board, BoardSettings):
         return board
     images = board.images

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Literal
 
 from bench.clock import Clock
@@ -71,13 +72,27 @@ class Dut(ABC):
     def psk(self) -> tuple[bytes, bytes]:
         """Identity and key of its pre-shared key, both empty without credentials.
 
-        Raises `NotApplicable` for a device with a certificate: the bench does not know its private key.
+        Raises `NotApplicable` for a device with a certificate.
         """
         if self._security is None:
             return b"", b""
         if not self._security.key:
-            raise NotApplicable(f"{self.name} has a certificate, whose private key only it knows")
+            raise NotApplicable(f"{self.name} has a certificate, and no pre-shared key")
         return self._security.identity.encode(), bytes.fromhex(self._security.key)
+
+    @property
+    def servers_ca(self) -> tuple[Path, Path | None]:
+        """The CA that it knows its server by, and the CA's private key, where the bench has it: PEM files.
+
+        Raises `NotApplicable` for a device without one.
+        """
+        if self._security is None or self._security.certificate_name is None:
+            raise NotApplicable(f"{self.name} has no certificate, and asks the server for none")
+        if self._security.server_ca is None:
+            raise NotApplicable(
+                f"the bench file gives no boards.{self.name}.security.server_ca: which CA does it trust?"
+            )
+        return self._security.server_ca, self._security.server_ca_key
 
     def __repr__(self) -> str:
         return f"<{self.type.name} {self.name} {self.serial}>"

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from bench.clock import Clock
 from bench.config import BoardSettings, BoardType, Region
+from bench.dut.certificates import certificates_of
 from bench.dut.chip import check_chip
 from bench.dut.console import Console, Position
 from bench.dut.dut import Dut, ResetWay
@@ -364,7 +365,10 @@ class HardwareDut(Dut):
 
     def commission(self, server_uri: str) -> None:
         how = self.type.provision
-        self._commission(server_uri, how.command, how.secure_command, "secure_command")
+        secured, key = how.secure_command, "secure_command"
+        if self._security is not None and self._security.certificate is not None:
+            secured, key = how.certificate_command, "certificate_command"
+        self._commission(server_uri, how.command, secured, key)
 
     def commission_by_bootstrap(self, server_uri: str) -> None:
         how = self.type.provision
@@ -385,7 +389,7 @@ class HardwareDut(Dut):
             if secured is None:
                 raise ConfigError(
                     f"{self.name} has credentials, but {self.type.name} has no provision.{key_of_secured}",
-                    help="say in the board file how the device is given its key, or remove [security]",
+                    help="say in the board file how the device is given them, or remove [security]",
                 )
             command = secured
         self._provision(server_uri, command, mark)
@@ -403,10 +407,12 @@ class HardwareDut(Dut):
         values = {"server": server_uri, "endpoint": self.endpoint, "lifetime": str(how.lifetime)}
         if self._security is not None:
             values["psk_identity"] = self._security.identity
-        key = "" if self._security is None else self._security.key
+        secrets = {"psk_key": "" if self._security is None else self._security.key}
+        if self._security is not None and self._security.certificate is not None:
+            secrets |= certificates_of(self._security)
         self.console.send(
-            command.format(**values, psk_key=key) + "\r\n",
-            shown=command.format(**values, psk_key="(secret)"),
+            command.format(**values, **secrets) + "\r\n",
+            shown=command.format(**values, **dict.fromkeys(secrets, "(secret)")),
         )
         self.console.expect(how.answer, timeout=self.type.timeouts.boot)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from bench.clock import Clock
@@ -21,6 +23,7 @@ from bench.firmware_update.record import UpdateRecord
 from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.firmware_update.update import Cycle, Update
 from bench.lwm2m.client import Client, CoapError, NotReachable
+from bench.lwm2m.dtls.impostors import Impostor, impostor
 from bench.lwm2m.interfaces.bootstrap import Account, Plan, Security
 from bench.lwm2m.management.push import USUAL, Form
 from bench.lwm2m.server import LwM2mServer
@@ -276,6 +279,22 @@ class UpdateService:
             yield
         finally:
             self._packages.show_certificate(Shown.GOOD)
+
+    @contextlib.contextmanager
+    def impersonated(self, dut: Dut, kind: Impostor) -> Iterator[Callable[[], int]]:
+        """Inside the block the server shows devices a certificate that is not its own, for DTLS.
+
+        Yields what counts the handshakes that devices have begun since. Raises `NotApplicable` for a board
+        without a certificate, and where the files of the bench do not suffice.
+        """
+        ca, key = dut.servers_ca
+        own = self.lwm2m.certificates
+        shown = impostor(kind, own, ca, key)
+        with tempfile.TemporaryDirectory(prefix="bench-dtls-") as folder:
+            files = shown.written(Path(folder), own.client_ca)
+            with self.lwm2m.showing(files) as endpoint:
+                begun = endpoint.begun
+                yield lambda: endpoint.begun - begun
 
     def version_of(self, dut: Dut) -> str:
         """The firmware version that the running device reports, as its board file says where."""

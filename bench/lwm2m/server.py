@@ -28,7 +28,7 @@ from bench.lwm2m.coap.succession import Succession
 from bench.lwm2m.coap.trace import Trace
 from bench.lwm2m.coap.transports import Transports
 from bench.lwm2m.dtls.context import ServerContext
-from bench.lwm2m.dtls.credentials import Credentials
+from bench.lwm2m.dtls.credentials import Certificates, Credentials
 from bench.lwm2m.dtls.endpoint import DtlsEndpoint, DtlsPeer
 from bench.lwm2m.identity import Identity
 from bench.lwm2m.interfaces.bootstrap import Bootstrapped, BootstrapServer, Plan
@@ -250,12 +250,16 @@ class LwM2mServer:
     @property
     def secure_address(self) -> Address:
         """Host and port for DTLS, as bound. Raises `ServerError` without credentials."""
+        return self._listening_for_dtls.address
+
+    @property
+    def _listening_for_dtls(self) -> DtlsEndpoint:
         if self._secure is None:
             raise ServerError(
                 "the LwM2M server does not listen for DTLS",
                 help="give a board [boards.NAME.security] in the bench file",
             )
-        return self._secure.address
+        return self._secure
 
     @property
     def address(self) -> Address:
@@ -336,6 +340,28 @@ class LwM2mServer:
         registration = self.registration(endpoint)
         known = None if registration is None else registration.remote.address
         return heard(tuple(self.capture.frames), endpoint, since, known)
+
+    @contextlib.contextmanager
+    def showing(self, certificates: Certificates) -> Iterator[DtlsEndpoint]:
+        """Clients that come over DTLS inside the block are shown these certificates.
+
+        Whoever is registered keeps his session. Yields where they come. Raises `ServerError` without DTLS.
+        """
+        secure, credentials = self._listening_for_dtls, self._credentials or Credentials()
+        before = secure.show(ServerContext(replace(credentials, certificates=certificates)))
+        try:
+            yield secure
+        finally:
+            secure.show(before)
+
+    @property
+    def certificates(self) -> Certificates:
+        """The server's own. Raises `ServerError` where it has none."""
+        if self._credentials is None or self._credentials.certificates is None:
+            raise ServerError(
+                "the LwM2M server has no certificate", help="give [server] certificate and certificate_key"
+            )
+        return self._credentials.certificates
 
     @contextlib.contextmanager
     def unanswering(self) -> Iterator[None]:

@@ -75,7 +75,7 @@ def test_for_programs(desk: Path) -> None:
     assert all(set(row) == {"file", "key", "value", "reason", "cure"} for row in found)
 
 
-@pytest.mark.parametrize("name", ["virtual.toml", "virtual-swaps.toml"])
+@pytest.mark.parametrize("name", ["virtual.toml", "virtual-swaps.toml", "virtual-certificates.toml"])
 def test_the_benches_that_are_shipped(name: str) -> None:
     done = CliRunner().invoke(commands, ["check", str(ROOT / "boards" / name)])
     assert done.exit_code == 0, done.output

@@ -47,6 +47,8 @@ def test_every_defect_is_described_and_its_targets_exist(defect: Defect) -> None
     assert defect.text.endswith(".")
     assert defect.source
     assert set(defect.boards) <= set(BOARDS)
+    bench = load_bench(ROOT / "boards" / (defect.bench or "virtual.toml"))
+    assert set(defect.boards) <= set(bench.settings.boards)
     for patch in defect.patches:
         assert patch.healthy is not None
 

@@ -91,6 +91,8 @@ class DtlsEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
         self._handshakes: dict[Address, Session] = {}
         self._hellos: dict[Address, Reassembly] = {}
         self._noted: dict[tuple[str, str], float] = {}
+        self.begun = 0
+        """Handshakes that clients have begun, by a cookie returned."""
         self.hostinfo = ""
         self.address: Address = ("", 0)
 
@@ -109,6 +111,11 @@ class DtlsEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
             lambda: cls(manager, trace, context, note), local_addr=(host, port)
         )
         return endpoint
+
+    def show(self, context: ServerContext) -> ServerContext:
+        """Begin handshakes by `context` from now on; returns the one until now. Sessions stay."""
+        before, self._context = self._context, context
+        return before
 
     # ---- datagrams in
 
@@ -182,6 +189,7 @@ class DtlsEndpoint(interfaces.MessageInterface, asyncio.DatagramProtocol):
             self._context, connection, self._loop, lambda datagram: self._send_to(address, datagram), hello
         )
         self._handshakes[address] = session
+        self.begun += 1
         session.limit(HANDSHAKE_LIMIT, lambda: self._give_up(address))
         self._go_on(address, b"", [])
 

@@ -41,7 +41,7 @@ class Defect:
 
     `boards` are the kinds of virtual boards that have it. `hints` name testcases that most likely find
     it: they are tried first, and all others after them. `equivalent` says, where it is one, why no
-    testcase can find it.
+    testcase can find it. `bench` names the bench file, beside the usual one, whose boards show it.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Defect:
     boards: tuple[str, ...] = BOARDS
     hints: tuple[str, ...] = ()
     equivalent: str = ""
+    bench: str = ""
 
     def __str__(self) -> str:
         return f"{self.name}: {self.text}"
@@ -90,6 +91,7 @@ class Area:
         boards: tuple[str, ...] = BOARDS,
         also: tuple[Patch, ...] = (),
         equivalent: str = "",
+        bench: str = "",
     ) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
         def register(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
             self.defects.append(
@@ -102,6 +104,7 @@ class Area:
                     boards=boards,
                     hints=hints,
                     equivalent=equivalent,
+                    bench=bench,
                 )
             )
             return make

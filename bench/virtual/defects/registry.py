@@ -8,6 +8,7 @@ from bench.errors import ConfigError
 from bench.virtual.defects import (
     afterwards,
     boot,
+    certificates,
     coap_layer,
     components,
     departures,
@@ -64,6 +65,7 @@ AREAS = (
     uri_parts.PARTS,
     package_servers.SERVERS,
     departures.DEPARTURES,
+    certificates.CERTIFICATES,
 )
 
 DEFECTS: Mapping[str, Defect] = {defect.name: defect for area in AREAS for defect in area.defects}

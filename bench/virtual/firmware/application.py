@@ -301,7 +301,7 @@ class Application:
 
     def _secure(self, told: Provision) -> None:
         """Talk to the server as the provision says."""
-        self._link.use(told.identity, told.key)
+        self._link.use(told.identity, told.key, told.own)
         if told.secure:
             self._link.secure((told.host, told.port))
 

@@ -1,4 +1,5 @@
-"""DTLS 1.2 on the device: a link that encrypts what goes to secured addresses (pre-shared key).
+"""DTLS 1.2 on the device: a link that encrypts what goes to secured addresses (pre-shared key, or
+certificates).
 
 OpenSSL in the client's role, over memory; time for repeated flights is the processor's.
 """
@@ -11,6 +12,8 @@ from typing import Any, Protocol
 from OpenSSL import SSL
 from OpenSSL._util import ffi, lib  # pyOpenSSL has no door of its own to OpenSSL's PSK callbacks
 
+from bench.virtual.firmware import server_certificate
+from bench.virtual.firmware.server_certificate import NONE, Certified
 from bench.virtual.machine import Machine
 from bench.virtual.radio.modem import Address
 from bench.virtual.scheduler import Handle
@@ -44,6 +47,8 @@ class _Session:
         machine: Machine,
         identity: str,
         key: bytes,
+        own: Certified,
+        address: Address,
         out: Callable[[bytes], None],
         up: Callable[[bytes], None],
     ) -> None:
@@ -65,9 +70,12 @@ class _Session:
 
         context = SSL.Context(SSL.DTLS_CLIENT_METHOD)
         context.set_options(SSL.OP_NO_QUERY_MTU | SSL.OP_NO_TICKET)
-        context.set_cipher_list(CIPHERS)
-        self._callback = ffi.callback(_PSK, give)  # must outlive the connection
-        lib.SSL_CTX_set_psk_client_callback(context._context, self._callback)
+        if own:
+            server_certificate.prepare(context, own, *address)
+        else:
+            context.set_cipher_list(CIPHERS)
+            self._callback = ffi.callback(_PSK, give)  # must outlive the connection
+            lib.SSL_CTX_set_psk_client_callback(context._context, self._callback)
         self._connection = SSL.Connection(context, None)
         self._connection.set_ciphertext_mtu(MTU)
         self._connection.set_connect_state()
@@ -106,7 +114,7 @@ class _Session:
                 self._flight, self._left = data, ATTEMPTS
                 self._arm(FIRST_TIMEOUT)
             return
-        except SSL.Error:  # an alert: the server does not know this identity
+        except SSL.Error:  # one side does not believe the other
             self._flush()
             self.stop()
             return
@@ -191,15 +199,15 @@ class SecureLink:
         self._heard: Callable[[bytes, Address], None] = lambda data, address: None
         self._secured: set[Address] = set()
         self._sessions: dict[Address, _Session] = {}
-        self._identity, self._key = "", b""
+        self._identity, self._key, self._own = "", b"", NONE
 
     @property
     def has_credentials(self) -> bool:
-        return bool(self._key)
+        return bool(self._key or self._own)
 
-    def use(self, identity: str, key: bytes) -> None:
+    def use(self, identity: str, key: bytes, own: Certified = NONE) -> None:
         """From now on these credentials; sessions with others end."""
-        self._identity, self._key = identity, key
+        self._identity, self._key, self._own = identity, key, own
         for address in tuple(self._sessions):
             self.forget(address)
 
@@ -230,6 +238,8 @@ class SecureLink:
                 self._machine,
                 self._identity,
                 self._key,
+                self._own,
+                address,
                 lambda datagram: self._wire.send(datagram, address),
                 lambda message: self._heard(message, address),
             )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from bench.virtual.firmware.server_certificate import Certified
+
 MAX_LINE = 2048
+OF_CERTIFICATES = ("certificate", "private-key", "server-ca")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +19,8 @@ class Provision:
     """Where to register, as whom, for how many seconds.
 
     With `bootstrap` the address is a bootstrap server's: it will say where, and for how long. With
-    `secure` it is to be talked to over DTLS, by the pre-shared `key` of `identity`.
+    `secure` it is to be talked to over DTLS, by the pre-shared `key` of `identity`, or by the
+    device's own `certificate`, whose server has one of `server_ca` (each in DER).
     """
 
     host: str
@@ -26,6 +31,13 @@ class Provision:
     secure: bool = False
     identity: str = ""
     key: bytes = field(default=b"", repr=False)
+    certificate: bytes = b""
+    private_key: bytes = field(default=b"", repr=False)
+    server_ca: bytes = b""
+
+    @property
+    def own(self) -> Certified:
+        return Certified(self.certificate, self.private_key, self.server_ca)
 
 
 class Shell:
@@ -48,13 +60,13 @@ class Shell:
 def parse_provision(arguments: list[str]) -> Provision:
     """`server=coap://HOST:PORT endpoint=NAME lifetime=SECONDS`, or `bootstrap=` in the place of `server=`.
 
-    Either at `coaps://HOST:PORT` needs `psk-identity=NAME psk-key=HEX` too; they may be given, and are
-    kept, with a plain one.
+    Either at `coaps://HOST:PORT` needs `psk-identity=NAME psk-key=HEX` too, or `certificate=`,
+    `private-key=` and `server-ca=`, each DER in base64; they may be given, and are kept, with a plain one.
 
     Raises `ValueError` saying what is wrong.
     """
     values = dict(argument.partition("=")[::2] for argument in arguments)
-    known = {"server", "bootstrap", "endpoint", "lifetime", "psk-identity", "psk-key"}
+    known = {"server", "bootstrap", "endpoint", "lifetime", "psk-identity", "psk-key", *OF_CERTIFICATES}
     unknown = sorted(set(values) - known)
     if unknown:
         raise ValueError(f"unknown argument {unknown[0]}")
@@ -80,7 +92,20 @@ def parse_provision(arguments: list[str]) -> Provision:
         key = bytes.fromhex(values.get("psk-key", ""))
     except ValueError:
         raise ValueError("psk-key is not hexadecimal") from None
-    if secure and not (identity and key):
-        raise ValueError(f"a coaps {which} needs psk-identity and psk-key")
+    own = Certified(*(_decoded(name, values.get(name, "")) for name in OF_CERTIFICATES))
+    if any(name in values for name in OF_CERTIFICATES):
+        own.check()
+    if secure and not (own or (identity and key)):
+        raise ValueError(f"a coaps {which} needs psk-identity and psk-key, or certificates")
     port = uri.port or (5684 if secure else 5683)
-    return Provision(host, port, endpoint, int(lifetime), which == "bootstrap", secure, identity, key)
+    return Provision(
+        *(host, port, endpoint, int(lifetime), which == "bootstrap", secure, identity, key),
+        *(own.certificate, own.private_key, own.server_ca),
+    )
+
+
+def _decoded(name: str, text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise ValueError(f"{name} is not base64") from None

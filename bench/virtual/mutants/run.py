@@ -50,7 +50,15 @@ def command(defect: Defect, testcases: Path, bench: Path, work: Path, seed: int)
         *(sys.executable, "-m", "pytest", str(testcases), "-q", "--no-header", "--tb=no"),
         *("-o", "verbosity_assertions=2"),  # else pytest leaves out the middle of what was compared
         *("-p", "no:cacheprovider", "-p", "fixtures.mutant_run", f"--rootdir={testcases.parent}"),
-        *("--bench", str(bench), *boards, "--seed", str(seed), "--defect", defect.name),
+        *(
+            "--bench",
+            str(bench.with_name(defect.bench or bench.name)),
+            *boards,
+            "--seed",
+            str(seed),
+            "--defect",
+            defect.name,
+        ),
         "--pictures=none",
         *("--results", str(work), f"--findings={work / 'findings.json'}", *first),
     ]
