@@ -334,8 +334,14 @@ def test_requests_one_after_the_other(dut, server, images, clock, delivery):
             clock.wait_for(requests, timeout=parameters.wait, reason=f"{dut.endpoint} asks for a block")
             answer_to(by_hand, by_hand.message(POST, f"/1/{account}/8"))
             clock.sleep(parameters.wait, "the block is given up")
+        answered = clock.now()
         asked = open_at_once(requests())
         assert len(asked) <= parameters.nstart, "open at once: " + "; ".join(map(str, asked))
+        clock.wait_for(
+            lambda: server.registrations(dut, since=answered),
+            timeout=dut.type.lifetime + dut.type.timeouts.registration,
+            reason=f"{dut.endpoint} is heard again, by the Update that waited or by another Register",
+        )
     server.make_idle(dut)
 
 

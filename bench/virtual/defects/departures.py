@@ -180,7 +180,9 @@ def application_in_33629(healthy: Any) -> Any:
 
     def init(self: Client, machine: Any, link: Any, rng: Any, tree: Any, stack: Any, writers: Any) -> None:
         components = tree.setdefault(33629, {})
-        components[COMPONENT_INSTANCE] = tree.pop(5)[0]
+        application = tree.pop(5)[0]
+        application.resources.pop(14, None)  # a switch there, and the component's name here
+        components[COMPONENT_INSTANCE] = application
         moved = {_moved(path): writer for path, writer in writers.items()}
         healthy(self, machine, link, rng, tree, stack, moved)
 
