@@ -12,9 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
-from bench.config.board_type import FirmwareSettings
 from bench.firmware.mcuboot import parse_trailer
+
+if TYPE_CHECKING:  # every pytest on this PC loads this, and most use no bench
+    from bench.config.board_type import FirmwareSettings
 
 TAIL = 0x640
 """Bytes of a slot's end that are looked at: the fields and the status area of 128 sectors' swap."""

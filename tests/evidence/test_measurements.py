@@ -28,7 +28,7 @@ def test_limits(value, limit, within, margin):
     [
         (7.5, 10.0, "energy: 7.5 J, limit 10 J (+25% margin)"),
         (12.0, 10.0, "energy: 12 J, limit 10 J (-20% margin)"),
-        (6000.0, 10.0, "energy: 6000 J, limit 10 J (600 x limit)"),
+        (6000.0, 10.0, "energy: 6 kJ, limit 10 J (600 x limit)"),
         (0.0, 0.0, "energy: 0 J, limit 0 J"),
     ],
 )

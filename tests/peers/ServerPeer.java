@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.EnumSet;
+import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
@@ -34,6 +35,10 @@ import org.eclipse.leshan.core.link.lwm2m.attributes.LwM2mAttribute;
 import org.eclipse.leshan.core.link.lwm2m.attributes.LwM2mAttributeSet;
 import org.eclipse.leshan.core.link.lwm2m.attributes.LwM2mAttributes;
 import org.eclipse.leshan.core.model.ObjectLoader;
+import org.eclipse.leshan.core.model.ObjectModel;
+import org.eclipse.leshan.core.model.ResourceModel;
+import org.eclipse.leshan.core.model.ResourceModel.Operations;
+import org.eclipse.leshan.core.model.ResourceModel.Type;
 import org.eclipse.leshan.core.node.LwM2mNode;
 import org.eclipse.leshan.core.node.LwM2mObject;
 import org.eclipse.leshan.core.node.LwM2mObjectInstance;
@@ -112,6 +117,18 @@ public class ServerPeer {
         System.exit(0); // whoever asked is gone
     }
 
+    /** Those that Leshan brings, and object 5 v1.2, which it does not know: v1.1 and resource 14. */
+    private static List<ObjectModel> models() {
+        List<ObjectModel> known = new ArrayList<>(ObjectLoader.loadAllDefault());
+        ObjectModel old = known.stream().filter(one -> one.id == 5 && one.version.equals("1.1")).findFirst().orElseThrow();
+        Map<Integer, ResourceModel> resources = new HashMap<>(old.resources);
+        resources.put(14, new ResourceModel(14, "Automatic Upgrade at Download", Operations.RW, false, false,
+                Type.BOOLEAN, "", "", ""));
+        known.add(new ObjectModel(5, old.name, old.description, "1.2", old.multiple, old.mandatory,
+                resources.values()));
+        return known;
+    }
+
     ServerPeer() throws Exception {
         var endpoints = new CaliforniumServerEndpointsProvider.Builder(new CoapServerProtocolProvider(),
                 new CoapsServerProtocolProvider());
@@ -124,7 +141,7 @@ public class ServerPeer {
         var builder = new LeshanServerBuilder();
         builder.setEndpointsProviders(endpoints.build());
         builder.setSecurityStore(keys);
-        builder.setObjectModelProvider(new VersionedModelProvider(ObjectLoader.loadAllDefault()));
+        builder.setObjectModelProvider(new VersionedModelProvider(models()));
         server = builder.build();
         listen();
         server.start();

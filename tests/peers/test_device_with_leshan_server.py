@@ -91,7 +91,7 @@ def device(attached: Registered) -> Registered:
 
 def test_registration_tells_version_objects_and_formats(device: Registered) -> None:
     told = device.await_event("registered")
-    version, object5 = {"virtual-nrf9160": ("1.1", "1.0"), "virtual-esp32": ("1.2", "1.1")}[
+    version, object5 = {"virtual-nrf9160": ("1.1", "1.0"), "virtual-esp32": ("1.2", "1.2")}[
         device.dut.type.name
     ]
     assert (told["lwm2m"], told["lifetime"], told["queue"]) == (version, 300, False)
