@@ -47,7 +47,13 @@ WAYS = {
         "test_cancel.py::test_cancel_in_idle",
         "test_cancel.py::test_cancel_after_the_update",
     ),
-    "registers_often": ("test_identity.py", "test_resources.py::test_package_written"),
+    "registers_often": (
+        "test_identity.py::test_identity_survives_an_update",
+        "test_identity.py::test_registers_once",
+        "test_identity.py::test_registration_is_kept",
+        "test_identity.py::test_registration_after_it_was_forgotten",
+        "test_resources.py::test_package_written",
+    ),
     "resets_while_updating": ("test_reset.py::test_reset_while_updating",),
     "takes_the_latest": (
         "test_two_deliveries.py::test_push_over_a_running_pull",
@@ -117,13 +123,13 @@ def test_the_version_of_object_5_is_held_against_the_registration(tmp_path: path
     """LwM2M 1.2 brings 1.1 of it: a client that says nothing has that one; of another it must say so."""
     chosen = ("test_resources.py::test_version_of_the_object_is_told",)
     assert_passed(run("no_object_version", chosen, tmp_path / "right"))
-    boards = board_files(tmp_path / "boards", ('object = "1.1"', 'object = "1.0"'))
+    boards = board_files(tmp_path / "boards", ('object = "1.2"', 'object = "1.0"'))
     wrong = run("no_object_version", chosen, tmp_path / "wrong", boards)
     assert wrong.returncode == 1
     assert "registered without ver, by a client of LwM2M 1.2, is version 1.1 or 1.2" in wrong.stdout
     told = run("no_discover", chosen, tmp_path / "told", boards)
     assert told.returncode == 1
-    assert "registered with version 1.1, by its board file it is 1.0" in told.stdout
+    assert "registered with version 1.2, by its board file it is 1.0" in told.stdout
 
 
 def test_what_pkg_version_tells_is_the_board_files(tmp_path: pathlib.Path) -> None:

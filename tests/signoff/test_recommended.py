@@ -103,4 +103,4 @@ def test_what_the_bench_has_no_testcase_for_is_told_first(rig, tmp_path):
     assert found.decision is Decision.GO, found.why
     gaps = f"1 musts that this bench has no testcase for: {gap}"
     left_out = "of the bench's testcases are in no run's plan"
-    assert [text for text in found.attention if left_out not in text][0] == gaps
+    assert next(text for text in found.attention if left_out not in text) == gaps
