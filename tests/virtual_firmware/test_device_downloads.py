@@ -314,7 +314,8 @@ def test_a_server_of_another_program(device: Rig, server: Server, early_end: boo
             with opened:
                 asked = opened.recv(4096).decode()
                 start = int(asked.partition("bytes=")[2].partition("-")[0] or 0)
-                rest = f'HTTP/1.1 206 OK\r\nETag: "1"\r\nContent-Range: bytes {start}-/*\r\n\r\n'.encode()
+                part = f"bytes {start}-{len(BODY) - 1}/{len(BODY)}"
+                rest = f'HTTP/1.1 206 OK\r\nETag: "1"\r\nContent-Range: {part}\r\n\r\n'.encode()
                 opened.sendall(answer or (rest if start else head) + BODY[start:])
                 opened.shutdown(socket.SHUT_WR)
                 opened.recv(1)  # until the device has gone
