@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import LedgerError
-from bench.evidence.ledger import FIRST, Line, Record, parse, seal
+from bench.evidence.ledger import FIRST, Line, Record, parse, plain_data, seal
 
 SUFFIX = ".runs.sqlite"
 BUSY = 30.0
@@ -74,7 +74,7 @@ class BenchRecord:
                 base.execute("INSERT INTO lines VALUES (0, ?)", (text,))
                 first, last = (text,), (0, text)
             number, before = last[0] + 1, _sha(last[1])
-            text, _ = seal({"seq": number, "kind": kind, **data, "prev": before})
+            text, _ = seal({"seq": number, "kind": kind, **plain_data(data), "prev": before})
             base.execute("INSERT INTO lines VALUES (?, ?)", (number, text))
             base.execute("COMMIT")
             return number, _sha(first[0])

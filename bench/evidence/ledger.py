@@ -98,7 +98,7 @@ class Ledger:
                 "kind": kind,
                 "wall": round(time.time(), 3),
                 "mono": round(time.monotonic() - self._begun, 3),
-                **safe_data(_plain(data)),
+                **safe_data(plain_data(data)),
                 "prev": self._last,
             }
             text, digest = seal(row)
@@ -136,19 +136,19 @@ class Ledger:
 
 def seal(row: Line) -> tuple[str, str]:
     """A line's text with its own hash, and that hash; `prev` in it is the hash of the line before."""
-    open_text = json.dumps(_plain(row), separators=(",", ":"), default=str)[:-1]
+    open_text = json.dumps(row, separators=(",", ":"), default=str)[:-1]
     digest = hashlib.sha256(open_text.encode("ascii")).hexdigest()
     return f'{open_text}{_SEAL}{digest}"}}', digest
 
 
-def _plain(value: Any) -> Any:
+def plain_data(value: Any) -> Any:
     """Text as it stands on paper: nothing in it that a terminal would obey, whoever it came from."""
     if isinstance(value, str):
         return value if value.isprintable() else "\n".join(_line(line) for line in value.split("\n"))
     if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: plain_data(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [plain_data(one) for one in value]
     return value
 
 

@@ -73,6 +73,10 @@ class SecureDevice(Device):
         except SSL.WantReadError:
             return
         self.datagrams.append(data)
+        self.raw_datagram(data)
+
+    def raw_datagram(self, data: bytes) -> None:
+        """Onto the wire, as it is."""
         super().raw(data)
 
     def repeat_flight(self) -> None:

@@ -205,19 +205,6 @@ def missing_resource_answered_as_not_allowed(healthy: Any) -> Any:
 
 
 @OPERATIONS(Client, "_post", source="own", hints=("test_operations.py::test_execute_of_what_cannot_be",))
-def execute_of_an_instance_answered_as_done(healthy: Any) -> Any:
-    """Execute of an object instance is answered 2.04."""
-
-    def post(self: Client, request: Any, path: Any) -> None:
-        if len(path) == 2 and self._exists(path):
-            request.respond(coap.CHANGED)
-        else:
-            healthy(self, request, path)
-
-    return post
-
-
-@OPERATIONS(Client, "_post", source="own", hints=("test_operations.py::test_execute_of_what_cannot_be",))
 def execute_of_anything_answered_as_done(healthy: Any) -> Any:
     """Execute of a resource that cannot be executed is answered 2.04."""
 

@@ -53,14 +53,6 @@ class InPieces(SecureDevice):
         else:
             Peer.raw(self, data)
 
-    def _flush(self) -> None:
-        try:
-            data = self.connection.bio_read(65536)
-        except SSL.WantReadError:
-            return
-        self.datagrams.append(data)
-        self.raw_datagram(data)
-
 
 @pytest.mark.parametrize(
     "pieces",
