@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import math
 import select
 import selectors
 import socket
@@ -173,7 +174,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.streams = Streams(self.add_reader, self.remove_reader, self.speak)
         self._jumping = _JumpingSelector(scheduler, self.streams, pace)
         super().__init__(self._jumping)
-        self._clock_resolution = 1e-7  # a float of thirty years still tells two such moments apart
+
+    @property
+    def _clock_resolution(self) -> float:
+        """How long before its moment asyncio may call a timer: not at all.
+
+        A timer called early would find time left and wait again, for ever, as this clock does not move
+        meanwhile. asyncio calls what is due before `time() + resolution`, so zero would call nothing.
+        """
+        return math.ulp(self._scheduler.now)
+
+    @_clock_resolution.setter
+    def _clock_resolution(self, seconds: float) -> None:
+        """asyncio takes that of the PC's clock, which does not count here."""
 
     def time(self) -> float:
         return self._scheduler.now
@@ -187,6 +200,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.Handle:
         self._jumping.loop_has_work = True
         return super().call_soon(callback, *args, context=context)
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        now = self._scheduler.now
+        when = now + delay
+        if delay > 0:  # too short for a float of this size, it would be no wait, and so repeated for ever
+            when = max(when, math.nextafter(now, math.inf))
+        return self.call_at(when, callback, *args, context=context)
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
