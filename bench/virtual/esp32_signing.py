@@ -107,8 +107,14 @@ def _signature(data: bytes) -> bytes:
     masked = int.from_bytes(block, "big") ^ int.from_bytes(_mask(seal, width), "big")
     masked &= (1 << (8 * width - 1)) - 1  # one bit less than the modulus
     encoded = int.from_bytes(masked.to_bytes(width, "big") + seal + b"\xbc", "big")
-    numbers = RSA_KEY.private_numbers()
-    return pow(encoded, numbers.d, numbers.public_numbers.n).to_bytes(_BITS // 8, "big")
+    return _decrypted(encoded).to_bytes(_BITS // 8, "big")
+
+
+def _decrypted(number: int) -> int:
+    """RSADP by the two primes (RFC 8017, 5.1.2, 2b), a third of the time of one power modulo n."""
+    key = RSA_KEY.private_numbers()
+    by_p, by_q = pow(number, key.dmp1, key.p), pow(number, key.dmq1, key.q)
+    return by_q + key.q * ((by_p - by_q) * key.iqmp % key.p)
 
 
 def _mask(seed: bytes, length: int) -> bytes:
