@@ -1,9 +1,27 @@
-"""No test depends on a virtual bench that happens to run on this PC; what tests start, starts quickly."""
+"""No test depends on a virtual bench that happens to run on this PC, and none hangs for ever.
+
+What tests start, starts quickly.
+"""
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+LONGEST = 900.0
+"""Wall seconds of a test and its fixtures, six times what the slowest takes on a busy machine: one that hangs
+must not keep the others from being run. A test that needs more has a mark of its own."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """By a mark: as an option or a variable it would hold for every pytest that tests start, too."""
+    if not config.pluginmanager.hasplugin("timeout"):
+        return
+    for item in items:
+        ours = item.path.is_relative_to(Path(__file__).parent)
+        if ours and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LONGEST))
 
 
 @pytest.fixture(autouse=True)
