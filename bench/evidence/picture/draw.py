@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
+from PIL import Image
 
 from bench.current.envelope import Envelope
 from bench.current.phases import PhaseCost
@@ -47,7 +48,7 @@ def timeline_png(picture: Picture) -> bytes:
     rows.append((height(found), lambda axes: draw_events(axes, found)))
     tall = sum(h for h, _ in rows) + 0.12 * len(rows) + 1.05
     figure = Figure(figsize=(WIDTH, tall), dpi=DPI)
-    FigureCanvasAgg(figure)
+    canvas = FigureCanvasAgg(figure)
     figure.subplots_adjust(0.085, 0.5 / tall, 0.93, 1 - 0.55 / tall, hspace=0.18)
     lanes = figure.subplots(len(rows), 1, sharex=True, height_ratios=[h for h, _ in rows], squeeze=False)[
         :, 0
@@ -69,8 +70,14 @@ def timeline_png(picture: Picture) -> bytes:
     figure.text(0.085, 1 - 0.42 / tall, about.subject, fontsize=8.5)
     figure.text(0.93, 1 - 0.42 / tall, _outcome(found), fontsize=8.5, ha="right")
     figure.text(0.93, 1 - 0.22 / tall, about.verdict, fontsize=11, weight="bold", color=colour, ha="right")
+    return _png(canvas)
+
+
+def _png(canvas: FigureCanvasAgg) -> bytes:
+    """Without the opacity, which is the same everywhere: to encode it takes as long as the colours."""
+    canvas.draw()
     out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
+    Image.fromarray(numpy.asarray(canvas.buffer_rgba())).convert("RGB").save(out, "PNG", dpi=(DPI, DPI))
     return out.getvalue()
 
 
