@@ -6,11 +6,11 @@ import hashlib
 import importlib.metadata
 import os
 import platform
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bench.evidence.checkout import checkout_of
+from bench.evidence.distributions import name_and_version
 
 NAMED = 40
 """Files that differ which are named; more are counted."""
@@ -26,15 +26,8 @@ def provenance(root: Path, bench_file: Path | None, bench_name: str, seed: int) 
         **git_state(root),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "packages": dict(sorted(_packages())),
+        "packages": dict(sorted(map(name_and_version, importlib.metadata.distributions()))),
     }
-
-
-def _packages() -> Iterator[tuple[str, str]]:
-    """Name and version. A distribution's metadata are a file, read at each access."""
-    for found in importlib.metadata.distributions():
-        metadata = found.metadata
-        yield str(metadata["Name"]), str(metadata["Version"])
 
 
 def git_state(root: Path) -> dict[str, Any]:

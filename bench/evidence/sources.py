@@ -25,6 +25,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from bench.evidence.checkout import Checkout, blob_id, checkout_at, root_of
+from bench.evidence.distributions import name_and_version
 
 BENCH = Path(os.path.realpath(__file__)).parents[2]
 """Where the bench itself lies."""
@@ -69,10 +70,9 @@ class Installed:
             text = one.read_text("RECORD")
             if text is None:
                 continue
-            metadata = one.metadata
-            name = str(metadata["Name"])
+            name, version = name_and_version(one)
             base = os.path.realpath(str(one.locate_file("")))
-            found.records[name] = (str(metadata["Version"]), hashlib.sha256(text.encode()).hexdigest())
+            found.records[name] = (version, hashlib.sha256(text.encode()).hexdigest())
             for row in csv.reader(io.StringIO(text)):
                 if len(row) >= 2 and not row[0].endswith(".pyc"):
                     found.rows[os.path.normpath(os.path.join(base, row[0]))] = (name, row[1])
