@@ -16,6 +16,7 @@ from bench.config.attached import (
     SecuritySettings,
     ServerSettings,
     SwdAttachment,
+    VirtualSettings,
 )
 from bench.config.board_type import BoardType, Region, Timeouts
 from bench.config.chip import ChipSettings
@@ -46,5 +47,6 @@ __all__ = [
     "SwdAttachment",
     "Timeouts",
     "UpdateProfile",
+    "VirtualSettings",
     "load_bench",
 ]

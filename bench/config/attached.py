@@ -127,6 +127,18 @@ class SecuritySettings(Table):
         return "" if self.psk_key is None else self.psk_key.get_secret_value()
 
 
+class VirtualSettings(Table):
+    """How a board of a virtual bench is made.
+
+    `bootloader`: the bench's model of MCUboot, or machine code: the part that `images.factory` has for 0x0,
+    executed from reset on. `upgrade` is then what that bootloader does with an update, by which the virtual
+    application knows where it has to be written.
+    """
+
+    bootloader: Literal["model", "binary"] = "model"
+    upgrade: Literal["move", "scratch", "offset", "overwrite-only", "direct-xip"] = "move"
+
+
 class ProcessSettings(Table):
     """A client program under test; everything else is in its board file."""
 
@@ -152,6 +164,7 @@ class BoardSettings(Table):
     meter: str | None = Field(None, pattern=r"^[\w-]+:\d+$", description="instrument:channel")
     voltmeter: str | None = Field(None, pattern=r"^[\w-]+$", description="instrument across its supply rail")
     images: ImageFiles
+    virtual: VirtualSettings | None = None
 
 
 def _kind_of(value: Any) -> str:

@@ -25,6 +25,7 @@ from bench.virtual import protocol_vboard
 from bench.virtual.boards.board import VirtualBoard
 from bench.virtual.boards.esp32 import VirtualEsp32
 from bench.virtual.boards.nrf9160 import VirtualNrf9160
+from bench.virtual.boot.mcuboot.options import Options, Version, options_from
 from bench.virtual.clock import VirtualClock
 from bench.virtual.defects.defect import seeded
 from bench.virtual.defects.registry import defect_named
@@ -164,7 +165,8 @@ class VirtualBench:
         match board.flasher:
             case SwdAttachment(uid=uid):
                 _, urn, imei = board.endpoint.partition("urn:imei:")
-                nrf = VirtualNrf9160(*wires, serial=board.serial, imei=imei if urn else "")
+                options = _binary_options(board, board_type)
+                nrf = VirtualNrf9160(*wires, serial=board.serial, imei=imei if urn else "", binary=options)
                 PROBES[uid] = nrf.chip
                 self._closing.callback(PROBES.pop, uid, None)
                 made = nrf
@@ -200,6 +202,14 @@ class VirtualBench:
 
     def close(self) -> None:
         self._closing.close()
+
+
+def _binary_options(board: BoardSettings, board_type: BoardType) -> Options | None:
+    """Those of a bootloader whose machine code is executed."""
+    if board.virtual is None or board.virtual.bootloader == "model":
+        return None
+    version = board_type.firmware.mcuboot or Version.MAIN
+    return options_from({"version": version, "upgrade": board.virtual.upgrade})
 
 
 PORTS = range(20_000, 32_768)

@@ -19,11 +19,13 @@ from bench.config.rules.references import (
     instruments_listed,
 )
 from bench.config.rules.twice import used_twice
+from bench.config.rules.virtual import virtual_bootloaders
 
 RULES: tuple[Rule, ...] = (
     boards_and_their_files,
     instruments_listed,
     certificates_vouched_for,
+    virtual_bootloaders,
     used_twice,
     server_host,
     advertised_addresses,

@@ -1,12 +1,14 @@
-"""The virtual nRF9160 board: chip at the SWD wire, MCUboot, application, LTE-M modem."""
+"""The virtual nRF9160 board: chip at the SWD wire, MCUboot or a bootloader of its own, application, modem."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bench.virtual.boards.binary_bootloader import BinaryBootloader
 from bench.virtual.boards.board import SupplyInput, VirtualBoard
 from bench.virtual.boot.mcuboot.application import McubootSlots
 from bench.virtual.boot.mcuboot.bootloader import boot
+from bench.virtual.boot.mcuboot.options import Options
 from bench.virtual.boot.slots import UpdateSlots
 from bench.virtual.clock import VirtualLoop
 from bench.virtual.firmware.application import DeviceIdentity
@@ -23,6 +25,8 @@ from bench.virtual.scheduler import Scheduler
 
 
 class VirtualNrf9160(VirtualBoard):
+    """`binary` are the options of the bootloader whose machine code is executed; None: the model runs."""
+
     supply_input = SupplyInput(start=3.0, brown_out=2.8)
     """VDD 3.0-5.5 V (nRF9160 product specification, operating conditions)."""
 
@@ -39,10 +43,12 @@ class VirtualNrf9160(VirtualBoard):
         *,
         serial: str,
         imei: str = "",
+        binary: Options | None = None,
     ) -> None:
         super().__init__(name, "nrf9160", scheduler, loop, regions, routes, path)
         self.chip = Nrf91Chip(scheduler, scheduler.rng(f"{name}/chip"), device_id=serial)
         self.chip.boot = self._boot
+        self._binary = None if binary is None else BinaryBootloader(self, self.chip, self.uart, binary)
         self.identity = DeviceIdentity(
             manufacturer="Virtual Bench",
             model="nRF9160",
@@ -65,13 +71,15 @@ class VirtualNrf9160(VirtualBoard):
         self.chip.reset(reason)
 
     def _power(self, on: bool) -> None:
+        if self._binary is not None:
+            self._binary.supply_failed()
         self.chip.power(on)
 
     def _load(self) -> Steps:
-        running = yield from boot(self)
+        running = yield from boot(self) if self._binary is None else self._binary.load()
         if running is not None:
             self.chip.core.enter(APPLICATION)
         return running
 
     def _slots(self, running: RunningImage) -> UpdateSlots:
-        return McubootSlots(self, running)
+        return McubootSlots(self, running, None if self._binary is None else self._binary.options)

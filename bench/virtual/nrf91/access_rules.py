@@ -110,6 +110,10 @@ class Spu:
         self._permissions |= dict.fromkeys(peripherals, PERIPHERAL_PERM)
         self.as_reset = True
 
+    def has(self, offset: int) -> bool:
+        """Whether it is the permission of something."""
+        return offset in self._permissions
+
     def read(self, offset: int) -> int:
         return self._permissions.get(offset, 0)
 

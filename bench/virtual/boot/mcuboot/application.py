@@ -9,7 +9,7 @@ from bench.virtual.boot import slots as checks
 from bench.virtual.boot.mcuboot import package_check
 from bench.virtual.boot.mcuboot.area import SECTOR, Unreachable
 from bench.virtual.boot.mcuboot.boot_state import PRIMARY, SECONDARY, SLOT_NAMES, BootState
-from bench.virtual.boot.mcuboot.bootloader import descriptor_of, stays
+from bench.virtual.boot.mcuboot.bootloader import options_of, stays
 from bench.virtual.boot.mcuboot.image import (
     SHA256,
     Header,
@@ -19,7 +19,7 @@ from bench.virtual.boot.mcuboot.image import (
     header_at,
     tlvs_of,
 )
-from bench.virtual.boot.mcuboot.options import Upgrade, options_from
+from bench.virtual.boot.mcuboot.options import Options, Upgrade
 from bench.virtual.boot.mcuboot.request import set_confirmed, set_pending
 from bench.virtual.boot.mcuboot.slot_check import HASH_RATE
 from bench.virtual.boot.mcuboot.validation import Keys, hash_fits
@@ -28,11 +28,13 @@ from bench.virtual.process import Steps
 
 
 class McubootSlots:
-    """`UpdateSlots` over the slot that does not run, and the two trailers."""
+    """`UpdateSlots` over the slot that does not run, and the two trailers.
 
-    def __init__(self, machine: Machine, running: RunningImage) -> None:
-        descriptor = descriptor_of(machine) or {"public_key": b""}
-        self._state = BootState(machine, options_from(descriptor), Keys(descriptor["public_key"]))
+    `options` are those of the bootloader; without them, those that the one in the flash names.
+    """
+
+    def __init__(self, machine: Machine, running: RunningImage, options: Options | None = None) -> None:
+        self._state = BootState(machine, options or options_of(machine), Keys(b""))
         self._running = SLOT_NAMES.index(running.region)
         other = SECONDARY if self._running == PRIMARY else PRIMARY
         self._own, self._other = self._state.slots[self._running], self._state.slots[other]

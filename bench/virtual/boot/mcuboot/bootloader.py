@@ -76,10 +76,11 @@ def boot(machine: Machine) -> Steps:
     if state.options.is_main:
         state.log("I", f"Image version: v{header.version}")
     state.log("I", f"Jumping to the {'' if direct else 'first '}image slot")
-    return _running(state, slot, header, loader.resumed or state.swap_type)
+    return running_image(state, slot, header, loader.resumed or state.swap_type)
 
 
-def _running(state: BootState, slot: int, header: Header, done: int) -> RunningImage:
+def running_image(state: BootState, slot: int, header: Header, done: int) -> RunningImage:
+    """What runs from a slot, after a swap of the kind `done`."""
     area = state.slots[slot]
     length = min(_TRAITS_MOST, area.size - header.header_size - DESCRIPTOR_OFFSET)
     at = header.header_size + DESCRIPTOR_OFFSET
