@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.check.images import board_images, factory_parts, programs, signing_keys
+from bench.check.images import board_images, executed_bootloaders, factory_parts, programs, signing_keys
 from bench.check.instruments import addresses, drivers, meters, outputs
 from bench.check.named import plants_and_providers
 from bench.check.server import certificates, certificates_of_boards, told_to_boards
@@ -25,6 +25,7 @@ RULES: tuple[Rule, ...] = (
     certificates,
     certificates_of_boards,
     board_images,
+    executed_bootloaders,
     factory_parts,
     signing_keys,
     programs,

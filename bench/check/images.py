@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ from bench.config.finding import Finding, shown
 from bench.config.images import DERIVED
 from bench.config.process import ProcessType
 from bench.config.rules.references import fits
+from bench.config.rules.virtual import is_zero
 from bench.errors import ImageError
 from bench.firmware import esp32, esp32_layout, mcuboot
 from bench.firmware.factory import Extent, misplaced
 from bench.firmware.image import FirmwareImage, load_image
 from bench.firmware.signature import why_not_signed_with
 
+SRAM, SRAM_MOST = 0x20000000, 0x100000
+"""Where a Cortex-M has its RAM (Armv8-M, address map), and more of it than an nRF91 has."""
 OTHER_VERSION = "give two builds: a test cannot tell whether it was updated"
 
 
@@ -107,6 +111,32 @@ def factory_parts(draft: Draft) -> Iterator[Finding]:
                 esp32_layout.check_factory(files, board_type)
             except ImageError as error:
                 yield draft.finding(place, None, error.message, error.help)
+
+
+def executed_bootloaders(draft: Draft) -> Iterator[Finding]:
+    """What a virtual core is to execute begins with a vector table."""
+    for board, board_type, images in _boards(draft):
+        if draft.table("boards", board, "virtual").get("bootloader") != "binary":
+            continue
+        for address, file in images.get("factory", {}).items():
+            path = draft.file.parent / file
+            if not is_zero(address) or unreadable(path) is not None:
+                continue
+            reason = _no_vector_table(path.read_bytes()[:8], board_type)
+            if reason is not None:
+                cure = "give the plain binary (zephyr.bin), linked for address 0; neither ELF nor HEX"
+                yield draft.finding(("boards", board, "images", "factory", address), file, reason, cure)
+
+
+def _no_vector_table(begin: bytes, board_type: BoardType) -> str | None:
+    if len(begin) < 8:
+        return "is too short for a vector table"
+    stack, entry = struct.unpack("<II", begin)
+    if not SRAM <= stack <= SRAM + SRAM_MOST:
+        return f"begins with {stack:#010x}, which is no stack pointer"
+    if not entry & 1 or entry >= board_type.flash_size:
+        return f"has {entry:#010x} for its first instruction, which is no Thumb code in the flash"
+    return None
 
 
 def programs(draft: Draft) -> Iterator[Finding]:

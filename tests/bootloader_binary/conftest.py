@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.config import Bench, load_bench
+from bench.check import checked_bench
+from bench.config import Bench
 from bench.virtual import images
 
 FIRMWARE = Path(__file__).parent / "firmware"
@@ -119,6 +120,6 @@ def make_bench(tmp_path: Path, compiled: Callable[..., Path]) -> Callable[..., B
         shutil.copy(compiled(*definitions), tmp_path / "bootloader.bin")
         file = tmp_path / "bench.toml"
         file.write_text(change(BENCH_FILE), "utf-8")
-        return load_bench(file)
+        return checked_bench(file)
 
     return make

@@ -37,7 +37,7 @@ def virtual_bootloaders(draft: Draft) -> Iterator[Finding]:
                 f"no machine code is executed on a virtual {found.driver}",
                 'set "model"',
             )
-        elif not any(_is_zero(key) for key in draft.table("boards", name, "images", "factory")):
+        elif not any(is_zero(key) for key in draft.table("boards", name, "images", "factory")):
             yield draft.finding(
                 (*place, "bootloader"),
                 "binary",
@@ -46,7 +46,8 @@ def virtual_bootloaders(draft: Draft) -> Iterator[Finding]:
             )
 
 
-def _is_zero(address: str) -> bool:
+def is_zero(address: str) -> bool:
+    """Whether a factory part goes to where the core starts."""
     try:
         return int(address, 0) == 0
     except ValueError:  # the table says so itself
