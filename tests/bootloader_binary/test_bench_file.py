@@ -49,10 +49,14 @@ def test_what_is_wrong_is_named(make_bench: MakeBench, old: str, new: str, key: 
     assert reason in str(told.value)
 
 
+def commission(bench: Bench) -> None:
+    with Station(bench) as station:
+        station.duts["own"].install(station.duts["own"].images.baseline)
+        station.updates.commission(station.duts["own"])
+
+
 def test_the_models_bootloader_is_no_machine_code(make_bench: MakeBench, tmp_path: Path) -> None:
     bench = make_bench()
     images.build_mcuboot_bootloader("nrf9160", tmp_path / "bootloader.bin")
-    match = "own: the flash holds the model's bootloader"
-    with pytest.raises(PlantError, match=match), Station(bench) as station:
-        station.duts["own"].install(station.duts["own"].images.baseline)
-        station.updates.commission(station.duts["own"])
+    with pytest.raises(PlantError, match="own: the flash holds the model's bootloader"):
+        commission(bench)

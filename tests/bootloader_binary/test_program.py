@@ -158,6 +158,23 @@ def test_a_store_to_flash_that_is_not_opened_is_a_fault(rig: Rig) -> None:
     assert rig.operations == []
 
 
+def test_one_instruction_that_stores_to_two_pages_is_two_writes(rig: Rig) -> None:
+    program = [
+        0x4803,  # ldr r0, =CONFIG
+        0x2101,  # movs r1, #1
+        0x6001,  # str r1, [r0]
+        0x4803,  # ldr r0, =0x8ff8
+        0x2200,  # movs r2, #0
+        0x43D3,  # mvns r3, r2
+        0xC00E,  # stmia r0!, {r1, r2, r3}
+        0xE7FE,
+    ]
+    rig.load(0, code(*program) + struct.pack("<II", 0x50039504, 0x8FF8))
+    rig.run()
+    assert rig.operations == [("write", 0x8FF8, 8), ("write", 0x9000, 4)]
+    assert bytes(rig.chip.flash.view[0x8FF8:0x9004]) == struct.pack("<III", 1, 0, 0xFFFFFFFF)
+
+
 def test_a_reset_by_the_program_is_one_and_its_reason_is_kept(rig: Rig) -> None:
     """It resets itself unless RESETREAS says that it did."""
     program = [

@@ -46,6 +46,9 @@ class _Write:
     def end(self) -> int:
         return self.offset + len(self.data)
 
+    def holds(self, area: Flash, offset: int) -> bool:
+        return area is self.area and self.offset <= offset < self.end
+
 
 class Stores:
     """`on_change(address, length)` hears of each operation that is done."""
@@ -53,6 +56,7 @@ class Stores:
     def __init__(self, chip: Arrays, now: Callable[[], float], on_change: Callable[[int, int], None]) -> None:
         self._chip, self._now, self._on_change = chip, now, on_change
         self._write: _Write | None = None
+        self._done: _Write | None = None  # the last one
         self._erase: tuple[Flash, int] | None = None
         self._erased: int | None = None  # address of the store that is carried out already
         self._right: tuple[Flash, int, int] | None = None  # what the last stored word has to be
@@ -75,17 +79,16 @@ class Stores:
         if config != WRITE_ENABLE:
             return "refused"
         new, write = old & value, self._write
-        follows = write is not None and area is write.area and offset == write.end and offset % PAGE != 0
-        if write is not None and not follows and new != old:
+        self._right = area, offset, new
+        if write is None:
+            if new == old and self._done is not None and self._done.holds(area, offset):
+                return "taken"  # an instruction of several stores, carried out once more from its first on
+            write = self._write = _Write(area, offset)
+        elif area is not write.area or offset != write.end or offset % PAGE == 0:
             self._right = area, offset, old
             return "wait"
-        self._right = area, offset, new
-        if new != old and write is None:
-            write = self._write = _Write(area, offset)
-            follows = True
-        if follows and write is not None:  # a word that changes nothing is left out at the beginning alone
-            write.before += struct.pack("<I", old)
-            write.data += struct.pack("<I", value & ERASED)
+        write.before += struct.pack("<I", old)
+        write.data += struct.pack("<I", value & ERASED)
         return "taken"
 
     def _erase_by(self, area: Flash, offset: int, old: int) -> Answer:
@@ -114,10 +117,12 @@ class Stores:
         if write is not None:
             write.area.view[write.offset : write.end] = write.before
             yield from write.area.write(write.offset, bytes(write.data), self._now)
+            self._done = write
             self._on_change(write.area.base + write.offset, len(write.data))
         erase, self._erase = self._erase, None
         if erase is not None:
             area, offset = erase
+            self._done = None
             yield from area.erase(offset, 4, self._now)
             self._erased = offset
             self._on_change(area.base + offset - offset % PAGE, PAGE)
