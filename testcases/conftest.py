@@ -7,7 +7,7 @@ from fixtures.options import bench_of, results_of
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    if not config.option.allure_report_dir:
+    if config.pluginmanager.has_plugin("allure_pytest") and not config.option.allure_report_dir:
         config.option.allure_report_dir = str(results_of(config) / "allure")
         config.option.clean_alluredir = True  # one run a folder: rows of older runs would mix in
 

@@ -35,6 +35,7 @@ def assert_reset(dut, update, reset, state):
     is_reset = answer.taken and update.await_pair(State.IDLE, Result.INITIAL, timeout=dut.type.timeouts.boot)
     if resets:
         assert is_reset
+        assert update.object5.shows(State.IDLE, Result.INITIAL), "asked after the reset was told"
     assert update.record.violations == []
     return is_reset
 

@@ -32,10 +32,12 @@ def mutants(
 ) -> None:
     """Seed defects in the virtual devices, one at a time, and see whether the testcases find them.
 
-    Ends with 1 when a defect survives or could not be judged.
+    One that is argued to be equivalent meets the testcases that find its neighbours, and all of them where
+    `--only` names it. Ends with 1 when a defect survives or could not be judged.
     """
     from bench.virtual.defects.registry import DEFECTS, defect_named
     from bench.virtual.mutants import run, table
+    from bench.virtual.mutants.outcome import Fate
 
     wanted = [defect_named(name) for name in only] or list(DEFECTS.values())
     if listed:
@@ -46,12 +48,13 @@ def mutants(
         wanted,
         testcases.resolve(),
         file.resolve(),
-        jobs=jobs,
+        at_a_time=jobs,
         seed=seed,
+        thorough=bool(only),
         told=lambda outcome: click.echo(table.line(outcome, verbose), err=markdown),
     )
     if markdown:
         click.echo(table.markdown(outcomes))
     click.echo(table.score(outcomes))
-    if any(outcome.fate in (run.Fate.SURVIVED, run.Fate.NOT_JUDGED) for outcome in outcomes):
+    if any(outcome.fate in (Fate.SURVIVED, Fate.NOT_JUDGED) for outcome in outcomes):
         sys.exit(1)

@@ -71,8 +71,7 @@ def parse(data: bytes) -> Esp32Image:
         position += 8
         if position + length > len(data):
             raise ImageError(f"segment {number} of {length} bytes runs beyond the file")
-        for byte in data[position : position + length]:
-            checksum ^= byte
+        checksum ^= _all_together(data[position : position + length])
         segments.append((address, length))
         position += length
     position += 15 - position % 16  # the checksum is the last byte of a 16-byte row
@@ -88,6 +87,15 @@ def parse(data: bytes) -> Esp32Image:
         position += 32
     version, project = _descriptor(data)
     return Esp32Image(version, project, chip_id, entry, tuple(segments), checksum_right, hash_right, position)
+
+
+def _all_together(data: bytes) -> int:
+    """Every byte by XOR, half upon half: a slot's bytes one by one would take a tenth of a second."""
+    value, length = int.from_bytes(data, "little"), len(data)
+    while length > 1:
+        length = (length + 1) // 2
+        value = (value >> 8 * length) ^ (value & ((1 << 8 * length) - 1))
+    return value
 
 
 def _descriptor(data: bytes) -> tuple[str, str]:

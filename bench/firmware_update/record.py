@@ -82,8 +82,8 @@ class UpdateRecord:
         in_order = seen == [state for state in states if state in seen]
         excused = bool(self.lost) or all(s in self.rules.hidden or self._passed_unseen(s) for s in missing)
         wanted = " -> ".join(state.name for state in states)
-        entered = " -> ".join(state.name for state in seen) or "none"
-        told = f"{self.rules.name}, State: wanted {wanted}; it entered {entered}{self._why}"
+        stands = f", and shows {in_words(*self.outcome)}" if self.transitions else ""
+        told = f"{self.rules.name}, State: wanted {wanted}; it entered {self._entered}{stands}{self._why}"
         return Met(in_order and excused, told)
 
     def _passed_unseen(self, state: State) -> bool:
@@ -113,7 +113,8 @@ class UpdateRecord:
         by the object's version, and by the board's profile and documented deviations.
         """
         ends = self.rules.ends(*results)
-        told = f"{self.rules.name}: wanted {_either(ends)}; it shows {in_words(*self.outcome)}{self._why}"
+        stands = f"it shows {in_words(*self.outcome)}, and entered {self._entered}"
+        told = f"{self.rules.name}: wanted {_either(ends)}; {stands}{self._why}"
         return Met(self.outcome in ends, told)
 
     def shows(self, state: State, *results: Result) -> Met:
@@ -124,11 +125,16 @@ class UpdateRecord:
         return Met(fits, told)
 
     @property
+    def _entered(self) -> str:
+        return " -> ".join(state.name for state in self.states) or "no other state"
+
+    @property
     def _why(self) -> str:
         """What else the record knows of why it ended as it did."""
         first = self.transitions[0] if self.transitions else None
         outside = first is not None and first.state is not State.IDLE
         known = [f"it began in {in_words(*first.pair)}"] if first is not None and outside else []
+        known += [f"{self.delivered} of {self.size} bytes went over"] if self.delivered else []
         known += [f"refused: {self.refused}"] if self.refused else []
         known += [text for text in (self.stuck, self.asked_amiss) if text]
         if self.push is not None and self.push.reason:

@@ -9,6 +9,7 @@ Source: RFC 8017, 9.1.1 (EMSA-PSS); ESP-IDF programming guide, "Secure Boot v2".
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import tempfile
@@ -99,7 +100,12 @@ def _file(path: Path, data: bytes) -> BinaryIO:
 
 def _signature(data: bytes) -> bytes:
     """RSASSA-PSS with SHA-256, its salt taken from the data."""
-    digest = hashlib.sha256(data).digest()
+    return _signature_of(hashlib.sha256(data).digest())
+
+
+@functools.cache
+def _signature_of(digest: bytes) -> bytes:
+    """A process that opens its bench more than once makes each build once more, to the byte."""
     salt = hashlib.sha256(b"salt" + digest).digest()[:_SALT]
     seal = hashlib.sha256(bytes(8) + digest + salt).digest()
     width = _BITS // 8 - _HASH - 1

@@ -54,6 +54,29 @@ class Runs:
             self._alive.discard(process)
         return process.returncode, said
 
+    def lines(self, command: Sequence[str], folder: Path) -> Iterator[str]:
+        """What a process writes to stdout and stderr together. It has ended with the last line."""
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self._alive.add(process)
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                yield line.decode("utf-8", "replace").rstrip()
+        except BaseException:
+            process.terminate()
+            raise
+        finally:
+            process.stdout.close()
+            process.wait()
+            self._alive.discard(process)
+
     def end(self) -> None:
         """Ask every process that still runs to end: a pytest then sets its bench safe first."""
         self._over = True
@@ -72,21 +95,21 @@ def each(
 
     Whatever ends it early ends the processes that still run.
     """
-    with _runs() as runs, ThreadPoolExecutor(max_workers=jobs) as pool:
-        running = [pool.submit(work, runs, one) for one in wanted]
+    with running() as runs, ThreadPoolExecutor(max_workers=jobs) as pool:
+        begun = [pool.submit(work, runs, one) for one in wanted]
         try:
-            for ended in as_completed(running):
+            for ended in as_completed(begun):
                 told(ended.result())
         except BaseException:
-            for waiting in running:
+            for waiting in begun:
                 waiting.cancel()
             runs.end()
             raise
-        return [ended.result() for ended in running]
+        return [ended.result() for ended in begun]
 
 
 @contextlib.contextmanager
-def _runs() -> Iterator[Runs]:
+def running() -> Iterator[Runs]:
     """Processes in the environment of this one, but with bytecode kept from one start to the next.
 
     Where the user wants none beside the sources it is kept in a folder of its own, which goes at the end:

@@ -185,7 +185,16 @@ def test_states_out_of_order_or_too_many_are_no_way() -> None:
     assert not met
     assert repr(met) == (
         "<object /5 v1.1, State: wanted DOWNLOADING -> DOWNLOADED -> UPDATING -> IDLE; "
-        "it entered DOWNLOADING -> DOWNLOADED -> IDLE>"
+        "it entered DOWNLOADING -> DOWNLOADED -> IDLE, and shows IDLE with result 1 (SUCCESS)>"
+    )
+
+
+def test_a_wrong_end_is_told_with_the_way_there_and_with_what_went_over() -> None:
+    record = record_of(V11, (0, 0), (1, 0), (0, 5))
+    record.size, record.delivered = 4096, 1024
+    assert repr(record.ended(Result.SUCCESS)) == (
+        "<object /5 v1.1: wanted IDLE with result 1; it shows IDLE with result 5 (INTEGRITY_FAILED), "
+        "and entered DOWNLOADING -> IDLE; 1024 of 4096 bytes went over>"
     )
 
 

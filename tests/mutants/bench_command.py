@@ -8,6 +8,13 @@ import sys
 
 ROOT = pathlib.Path(__file__).parents[2]
 BENCH = ("--bench", str(ROOT / "boards" / "virtual.toml"))
+STAYS = """
+import os, pathlib, time
+def test_stays(dut):
+    pathlib.Path(os.environ["PID_FILE"]).write_text(str(os.getpid()))
+    time.sleep(300)
+"""
+"""A testcase that says in which process it is, and does not end by itself."""
 
 
 def command(name: str, testcases: pathlib.Path, *options: str) -> list[str]:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import bench_command
+import psutil
 import pytest
-from bench_command import BENCH, ROOT
+from bench_command import BENCH, ROOT, STAYS
+
+from bench.virtual.defects.registry import defect_named
+from bench.virtual.many_runs import running
+from bench.virtual.mutants import apart, forked
+from bench.virtual.mutants.job import job_of
+from bench.virtual.mutants.outcome import Fate
+from bench.virtual.mutants.run import CAN_FORK
 
 PYTEST = (sys.executable, "-m", "pytest")
 KILLING = """
@@ -27,6 +38,11 @@ from bench.firmware_update.states import State
 def test_readable(dut, object5, recommended):
     with recommended("OMA-5-3-reset-removes"):
         assert State(object5.read()[3]) is State.IDLE
+"""
+CRASHING = """
+import os
+def test_crash(dut):
+    os.abort()
 """
 BROKEN_BENCH = """
 from bench.errors import InstrumentError
@@ -53,8 +69,9 @@ def testcases(tmp_path: pathlib.Path) -> pathlib.Path:
         (TELLING, "killed", 0),
         (BLIND, "survived", 1),
         (BROKEN_BENCH, "not judged", 1),
+        (CRASHING, "not judged", 1),
     ],
-    ids=["killed", "recommended", "survived", "not-judged"],
+    ids=["killed", "recommended", "survived", "not-judged", "crashed"],
 )
 def test_fate_of_a_mutant(testcases: pathlib.Path, text: str, fate: str, code: int) -> None:
     (testcases / "test_one.py").write_text(text, encoding="utf-8")
@@ -93,3 +110,57 @@ def test_a_run_with_a_defect_says_so_first(testcases: pathlib.Path) -> None:
         timeout=120,
     )
     assert "SEEDED DEFECT: never-confirmed" in ended.stdout
+
+
+@pytest.mark.parametrize(("text", "fate"), [(KILLING, Fate.KILLED), (BLIND, Fate.SURVIVED)])
+def test_a_process_for_each_mutant_finds_the_same(testcases: pathlib.Path, text: str, fate: Fate) -> None:
+    """The way of systems that cannot fork."""
+    (testcases / "test_one.py").write_text(text, encoding="utf-8")
+    defect = defect_named("states-numbered-from-one")
+    job = job_of(defect, [defect], thorough=False)
+    file = ROOT / "boards" / "virtual.toml"
+    with running() as runs:
+        outcome = apart.judge(defect, job, testcases, file, seed=0, limit=120.0, runs=runs)
+    assert outcome.fate is fate, outcome
+    assert outcome.ran == (1 if fate is Fate.KILLED else 2), "once a board, until one kills"
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="mutants are forks only where a process can fork")
+def test_a_mutant_that_hangs_is_ended(testcases: pathlib.Path) -> None:
+    (testcases / "test_one.py").write_text("import time\ndef test_it(dut): time.sleep(600)\n", "utf-8")
+    defect = defect_named("states-numbered-from-one")
+    with running() as runs:
+        (outcome,) = forked.judged(
+            [job_of(defect, [defect], thorough=False)],
+            {defect.name: defect},
+            testcases,
+            ROOT / "boards" / "virtual.toml",
+            seed=0,
+            limit=8.0,
+            at_a_time=1,
+            runs=runs,
+        )
+    assert outcome.fate is Fate.NOT_JUDGED
+    assert outcome.message == "did not end within 8 s"
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="mutants are forks only where a process can fork")
+def test_no_fork_outlives_the_command(testcases: pathlib.Path) -> None:
+    (testcases / "test_one.py").write_text(STAYS, encoding="utf-8")
+    file = testcases.parent / "pid"
+    command = bench_command.command("mutants", testcases, "--only", "states-numbered-from-one")
+    started = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PID_FILE": str(file)})
+    try:
+        end = time.monotonic() + 120
+        while not (file.exists() and file.read_text()) and time.monotonic() < end:
+            time.sleep(0.1)
+        pid = int(file.read_text())
+        started.send_signal(signal.SIGTERM)
+        assert started.wait(60) != 0
+    finally:
+        started.kill()
+        started.wait()
+    left = psutil.pid_exists(pid)
+    if left:  # else it would sleep on
+        psutil.Process(pid).kill()
+    assert not left

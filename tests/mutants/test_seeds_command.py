@@ -12,19 +12,13 @@ import time
 import bench_command
 import psutil
 import pytest
+from bench_command import ROOT, STAYS
 
 # fails with seed 1 alone: what depends on chance is what seeds are for
 TESTCASE = """
 from bench.firmware_update.states import State
 def test_readable(dut, object5, seed):
     assert State(object5.read()[3]) is (State.IDLE if seed != 1 else State.DOWNLOADED)
-"""
-
-STAYS = """
-import os, pathlib, time
-def test_stays(dut):
-    pathlib.Path(os.environ["PID_FILE"]).write_text(str(os.getpid()))
-    time.sleep(300)
 """
 
 
@@ -88,7 +82,7 @@ def test_nothing_outlives_the_command(testcases: pathlib.Path) -> None:
     file = testcases.parent / "pid"
     kept = ("--folder", str(testcases.parent / "kept"))
     command = bench_command.command("seeds", testcases, "--seeds", "0", *kept)
-    started = subprocess.Popen(command, cwd=bench_command.ROOT, env={**os.environ, "PID_FILE": str(file)})
+    started = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PID_FILE": str(file)})
     try:
         end = time.monotonic() + 120
         while not (file.exists() and file.read_text()) and time.monotonic() < end:

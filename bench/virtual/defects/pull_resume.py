@@ -71,7 +71,7 @@ def etag_ignored_over_coap(healthy: Any) -> Any:
     HttpDownload,
     "_range",
     source="own",
-    hints=("test_package_replaced_half_way",),
+    hints=("test_server_that_gives_another_part",),
     also=(Patch(HttpDownload, "_continues", always(lambda self, headers: True)),),
 )
 def etag_ignored_over_http(healthy: Any) -> Any:

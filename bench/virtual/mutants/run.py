@@ -1,110 +1,21 @@
-"""Runs mutants: each in a pytest of its own, several at a time, until a testcase kills it."""
+"""Runs mutants, several at a time, each until a testcase kills it."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import tempfile
-import time
+import multiprocessing
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 from bench.virtual.defects.defect import Defect
-from bench.virtual.many_runs import Runs, each
+from bench.virtual.defects.registry import DEFECTS
+from bench.virtual.many_runs import Runs, each, running
+from bench.virtual.mutants import apart, forked
+from bench.virtual.mutants.job import job_of
+from bench.virtual.mutants.outcome import Outcome
 
 LIMIT = 5400.0
 """Wall seconds after which a mutant's run counts as hung. A survivor runs the whole suite."""
-COLLECTED_NOTHING = 5
-
-
-class Fate(Enum):
-    KILLED = "killed"
-    SURVIVED = "survived"
-    EQUIVALENT = "equivalent"
-    NOT_JUDGED = "not judged"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a mutant: killed by the testcase `by` with `message`; or why it was not judged.
-
-    `ran` testcases were run, in `seconds` of wall time.
-    """
-
-    defect: Defect
-    fate: Fate
-    by: str = ""
-    message: str = ""
-    ran: int = 0
-    seconds: float = 0.0
-
-
-def command(defect: Defect, testcases: Path, bench: Path, work: Path, seed: int) -> list[str]:
-    """The pytest of one mutant: on the boards that have the defect, hinted testcases first."""
-    boards = [part for board in defect.boards for part in ("--board", board)]
-    first = [f"--first={hint}" for hint in defect.hints]
-    return [
-        *(sys.executable, "-m", "pytest", str(testcases), "-q", "--no-header", "--tb=no"),
-        *("-o", "verbosity_assertions=2"),  # else pytest leaves out the middle of what was compared
-        *("-p", "no:cacheprovider", "-p", "fixtures.mutant_run", f"--rootdir={testcases.parent}"),
-        *(
-            "--bench",
-            str(bench.with_name(defect.bench or bench.name)),
-            *boards,
-            "--seed",
-            str(seed),
-            "--defect",
-            defect.name,
-        ),
-        "--pictures=none",
-        *("--results", str(work), f"--findings={work / 'findings.json'}", *first),
-    ]
-
-
-def judge(
-    defect: Defect,
-    testcases: Path,
-    bench: Path,
-    seed: int = 0,
-    limit: float = LIMIT,
-    *,
-    runs: Runs,
-) -> Outcome:
-    """Run one mutant."""
-    begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
-        work = Path(folder)
-        try:
-            started = command(defect, testcases, bench, work, seed)
-            status, output = runs.run(started, testcases.parent, limit)
-        except subprocess.TimeoutExpired:
-            return Outcome(defect, Fate.NOT_JUDGED, message=f"did not end within {limit:g} s", seconds=limit)
-        seconds = time.monotonic() - begun
-        findings = work / "findings.json"
-        if not findings.exists() or status not in (0, 1, 2, COLLECTED_NOTHING):
-            said = output.decode("utf-8", "replace").strip().splitlines()
-            why = f"pytest ended with {status}: {' '.join(said[-3:])}"
-            return Outcome(defect, Fate.NOT_JUDGED, message=why, seconds=seconds)
-        return _outcome(defect, json.loads(findings.read_text(encoding="utf-8")), seconds)
-
-
-def _outcome(defect: Defect, findings: dict[str, object], seconds: float) -> Outcome:
-    ran = int(str(findings["ran"]))
-    errors = findings["errors"]
-    assert isinstance(errors, list)
-    if findings["killed"]:
-        return Outcome(defect, Fate.KILLED, str(findings["killed"]), str(findings["message"]), ran, seconds)
-    if errors:
-        by, message = errors[0]
-        return Outcome(defect, Fate.NOT_JUDGED, by, f"{message} ({len(errors)} in all)", ran, seconds)
-    if ran == 0:
-        return Outcome(defect, Fate.NOT_JUDGED, message="no testcase ran", seconds=seconds)
-    if defect.equivalent:
-        return Outcome(defect, Fate.EQUIVALENT, message=defect.equivalent, ran=ran, seconds=seconds)
-    return Outcome(defect, Fate.SURVIVED, ran=ran, seconds=seconds)
+CAN_FORK = "fork" in multiprocessing.get_all_start_methods()
 
 
 def run(
@@ -112,14 +23,45 @@ def run(
     testcases: Path,
     bench: Path,
     *,
-    jobs: int,
+    at_a_time: int,
     seed: int = 0,
+    thorough: bool = False,
     told: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
-    """Run mutants, `jobs` at a time; `told` hears of each as it ends. The outcomes keep the order given."""
-    return each(
-        defects,
-        lambda runs, defect: judge(defect, testcases, bench, seed, runs=runs),
-        jobs=jobs,
-        told=told,
-    )
+    """Run mutants, `at_a_time`; `told` hears of each as it ends. The outcomes keep the order given.
+
+    `thorough`: those that are argued to be equivalent meet every testcase too.
+    """
+    wanted = list(defects)
+    jobs = {defect.name: job_of(defect, list(DEFECTS.values()), thorough=thorough) for defect in wanted}
+
+    def file_of(defect: Defect) -> Path:
+        return bench.with_name(defect.bench or bench.name)
+
+    if not CAN_FORK:
+
+        def one(runs: Runs, defect: Defect) -> Outcome:
+            job, file = jobs[defect.name], file_of(defect)
+            return apart.judge(defect, job, testcases, file, seed=seed, limit=LIMIT, runs=runs)
+
+        return each(wanted, one, jobs=at_a_time, told=told)
+    found: dict[str, Outcome] = {}
+    with running() as runs:
+        try:
+            for file in dict.fromkeys(file_of(defect) for defect in wanted):
+                for outcome in forked.judged(
+                    [jobs[defect.name] for defect in wanted if file_of(defect) == file],
+                    DEFECTS,
+                    testcases,
+                    file,
+                    seed=seed,
+                    limit=LIMIT,
+                    at_a_time=at_a_time,
+                    runs=runs,
+                ):
+                    found[outcome.defect.name] = outcome
+                    told(outcome)
+        except BaseException:
+            runs.end()
+            raise
+    return [found[defect.name] for defect in wanted]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from bench.virtual.mutants.run import Fate, Outcome
+from bench.virtual.mutants.outcome import Fate, Outcome
 
 WIDTH = 110
 
