@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import pathlib
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from bench.station import Station
 from bench.virtual.defects.defect import BOARDS, Defect, seeded
 from bench.virtual.defects.registry import AREAS, DEFECTS, defect_named
 
+POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -60,6 +62,21 @@ def test_a_defect_is_there_inside_the_block_and_gone_after_it(defect: Defect) ->
         assert defect.patches[0].healthy is not before[0]
         raise ZeroDivisionError
     assert all(patch.healthy is held for patch, held in zip(defect.patches, before, strict=True))
+
+
+@pytest.mark.parametrize("defect", DEFECTS.values(), ids=DEFECTS.keys())
+def test_what_stands_in_the_place_of_a_function_takes_what_that_takes(defect: Defect) -> None:
+    """Else the virtual device crashes where it is called, and every testcase judges nothing."""
+    for patch in defect.patches:
+        healthy, made = patch.healthy, patch.make(patch.healthy)
+        if not inspect.isfunction(healthy) or not inspect.isfunction(made):
+            continue
+        parameters = inspect.signature(healthy).parameters.values()
+        wanted = [p for p in parameters if p.kind in POSITIONAL]
+        needed = [p for p in wanted if p.default is p.empty]
+        named = {p.name: None for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
+        for arguments in (wanted, needed):
+            inspect.signature(made).bind(*arguments, **named)
 
 
 def test_every_hint_leads_to_a_testcase(testcases: str) -> None:

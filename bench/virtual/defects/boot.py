@@ -10,6 +10,7 @@ from bench.virtual.boot.esp32 import EspOtaSlots
 from bench.virtual.boot.mcuboot import boot_state, package_check, swap_move, validation
 from bench.virtual.boot.mcuboot.application import McubootSlots
 from bench.virtual.boot.mcuboot.area import SECTOR
+from bench.virtual.boot.mcuboot.request import set_pending
 from bench.virtual.boot.mcuboot.trailer import SwapType, write_image_ok
 from bench.virtual.defects.defect import ESP32, NRF9160, Area, Patch, always
 from bench.virtual.firmware.application import Application
@@ -215,6 +216,6 @@ def erase_spares_the_trailer(healthy: Any) -> Any:
 
     def erase(self: McubootSlots, start: int = 0) -> Any:
         yield from healthy(self, start)
-        yield from self.request_upgrade()
+        yield from set_pending(self._other, self._state.options)
 
     return erase

@@ -76,7 +76,7 @@ def key_lost_by_the_update(healthy: Any) -> Any:
 def gives_up_registering(healthy: Any) -> Any:
     """After three failures the client never tries again, and the process lives on."""
 
-    def keep_registered(self: Client, account: Any) -> Any:
+    def keep_registered(self: Client, account: Any, attempts: Any = None) -> Any:
         exchange, failures = self._exchange, 0
 
         def counted(message: Any, destination: Any) -> Any:
@@ -88,7 +88,7 @@ def gives_up_registering(healthy: Any) -> Any:
             return answer
 
         self._exchange = counted  # type: ignore[method-assign]
-        yield from healthy(self, account)
+        yield from healthy(self, account, attempts)
 
     return keep_registered
 
@@ -119,10 +119,10 @@ def registration_renewed_too_late(healthy: Any) -> Any:
 def registers_twice(healthy: Any) -> Any:
     """Each start sends two registrations, one right after the other."""
 
-    def keep_registered(self: Client, account: Any) -> Any:
+    def keep_registered(self: Client, account: Any, attempts: Any = None) -> Any:
         yield from self._exchange(self._register_message(account), account.server)
         yield 2.0
-        yield from healthy(self, account)
+        yield from healthy(self, account, attempts)
 
     return keep_registered
 
@@ -136,12 +136,6 @@ def lifetime_forgotten_by_the_update(healthy: Any) -> Any:
         return replace(found, lifetime=86400) if found is not None and _updated(self) else found
 
     return told
-
-
-@IDENTITY(Client, "_serves", source="own", hints=("test_requests_before_the_registration",))
-def requests_served_before_registered(healthy: Any) -> Any:
-    """Requests are answered as soon as the client has started, whatever the server says to its Register."""
-    return property(lambda self: True)
 
 
 def _exchange_by_non(self: Client, message: Any, destination: Any) -> Any:

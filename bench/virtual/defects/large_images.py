@@ -78,7 +78,7 @@ def bootloader_swaps_64_sectors_at_most(healthy: Any) -> Any:
 @LARGE(swap_move, "image_size", source="own", boards=NRF9160, hints=("test_last_byte_is_alone",))
 def swap_counts_no_tlvs(healthy: Any) -> Any:
     """The swap ends with the image's body: where its TLVs begin a page, that page stays behind."""
-    return lambda area, header: (header.covered, 0)
+    return lambda area, header, start=0: (header.covered, 0)
 
 
 @LARGE(

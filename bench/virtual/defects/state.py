@@ -240,13 +240,16 @@ def success_before_the_restart(healthy: Any) -> Any:
     return install
 
 
-@STATE(UpdateObject, "end_trial", source="Anjay changelog", hints=PUSH_OK)
+@STATE(UpdateObject, "end_trial", source="Anjay changelog", hints=PUSH_OK, boards=ESP32)
 def upgrade_performed_twice(healthy: Any) -> Any:
-    """After the update has succeeded it is asked for once more, which brings the old image back."""
+    """When the update has succeeded it is asked for once more, which brings the old image back."""
 
     def end_trial(self: UpdateObject) -> Any:
-        yield from healthy(self)
+        self.on_trial = False
+        yield from self._slots.confirm()
         yield from self._slots.request_upgrade()
+        self.fota.event("succeeded")
+        yield from self.fota.keep()
 
     return end_trial
 
