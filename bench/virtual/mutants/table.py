@@ -48,7 +48,7 @@ def markdown(outcomes: Iterable[Outcome]) -> str:
         for outcome in members:
             defect = outcome.defect
             by = f"`{_test(outcome.by)}`" if outcome.fate is Fate.KILLED else f"**{outcome.fate.value}**"
-            cells = (f"`{defect.name}`", defect.text, defect.source, by, _cut(outcome.message, 160))
+            cells = (f"`{defect.name}`", defect.text, defect.source, by, _cut(outcome.message, 240))
             parts[-1] += "\n| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     return "\n\n".join(parts) + "\n"
 
