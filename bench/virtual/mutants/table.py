@@ -54,8 +54,9 @@ def markdown(outcomes: Iterable[Outcome]) -> str:
 
 
 def _test(nodeid: str) -> str:
-    """Without the folder."""
-    return nodeid.rpartition("/")[2]
+    """Without the folder; a parameter may be a path too."""
+    file, colons, name = nodeid.partition("::")
+    return file.rpartition("/")[2] + colons + name
 
 
 def _cut(text: str, width: int = WIDTH) -> str:
