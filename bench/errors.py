@@ -25,6 +25,17 @@ class ConfigError(BenchError):
     """A bench file, board file or command-line option is wrong; nothing has been powered yet."""
 
 
+class FileError(ConfigError):
+    """A file from outside cannot be read within limits, or is not what it should be.
+
+    `file` and `reason` are the halves of its message.
+    """
+
+    def __init__(self, file: object, reason: str, *, help: str) -> None:
+        super().__init__(f"{file} {reason}", help=help)
+        self.file, self.reason = file, reason
+
+
 class ImageError(BenchError):
     """A file is not the firmware image it should be, or does not fit the board."""
 

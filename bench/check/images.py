@@ -15,11 +15,12 @@ from bench.config.images import DERIVED
 from bench.config.process import ProcessType
 from bench.config.rules.references import fits
 from bench.config.rules.virtual import is_zero
-from bench.errors import ImageError
+from bench.errors import FileError, ImageError
 from bench.firmware import esp32, esp32_layout, mcuboot
 from bench.firmware.factory import Extent, misplaced
-from bench.firmware.image import FirmwareImage, load_image
+from bench.firmware.image import FirmwareImage, load_image, read_file
 from bench.firmware.signature import why_not_signed_with
+from bench.outside_files import IMAGE, read_bytes
 
 SRAM, SRAM_MOST = 0x20000000, 0x100000
 """Where a Cortex-M has its RAM (Armv8-M, address map), and more of it than an nRF91 has."""
@@ -65,7 +66,7 @@ def signing_keys(draft: Draft) -> Iterator[Finding]:
             yield draft.finding(key, named, *wrong)
             continue
         try:
-            wrong = _signed(draft, images, board_type, path.read_bytes())
+            wrong = _signed(draft, images, board_type, read_file(path))
         except ImageError as error:
             wrong = error.message, error.help
         if wrong is not None:
@@ -190,21 +191,15 @@ def _boards(draft: Draft) -> Iterator[tuple[str, BoardType, Mapping[str, Any]]]:
 def unreadable(path: Path) -> tuple[str, str] | None:
     """What is wrong with a file that must be there: reason and cure."""
     try:
-        if path.is_dir():
-            return "is a directory", "name a file in it"
-        with path.open("rb") as opened:
-            empty = not opened.read(1)
-    except FileNotFoundError:
+        data = read_bytes(path, "what was built", limit=IMAGE, help="name the file that was built")
+    except FileError as error:
+        if path.exists():
+            return error.reason, error.help
         cure = "build it, or correct the path, which is relative to the file that names it"
         if "~" in str(path):
             cure = "write the whole path: ~ is not understood here"
         return "there is no such file", cure
-    except (OSError, ValueError) as error:
-        return (
-            f"cannot be read: {getattr(error, 'strerror', None) or error}",
-            "correct its name or its rights",
-        )
-    return ("is empty", "name the file that was built") if empty else None
+    return None if data else ("is empty", "name the file that was built")
 
 
 def _image(path: Path, board_type: BoardType) -> tuple[tuple[str, str] | None, FirmwareImage | None]:
@@ -266,4 +261,4 @@ def _older(one: str, other: str) -> bool:
 
 
 def _same(one: Path, other: Path) -> bool:
-    return unreadable(one) is None and unreadable(other) is None and one.read_bytes() == other.read_bytes()
+    return unreadable(one) is None and unreadable(other) is None and read_file(one) == read_file(other)

@@ -17,6 +17,7 @@ from bench.errors import ConfigError
 from bench.lwm2m.dtls.context import ServerContext
 from bench.lwm2m.dtls.credentials import Certificates, Credentials
 from bench.network.own_address import EVERYWHERE, address_for_boards
+from bench.outside_files import read_bytes
 from bench.packages.server import SCHEMES
 
 FILES = ("certificate", "certificate_key", "client_ca")
@@ -120,7 +121,7 @@ def certificates_of_boards(draft: Draft) -> Iterator[Finding]:
 def _not_valid(path: Path) -> tuple[str, str] | None:
     """Why a certificate cannot be used today."""
     try:
-        found = x509.load_pem_x509_certificates(path.read_bytes())
+        found = x509.load_pem_x509_certificates(read_bytes(path, "a certificate"))
     except ValueError:
         return "holds no certificate in PEM", "give a PEM file: it begins with -----BEGIN CERTIFICATE-----"
     now = datetime.datetime.now(datetime.UTC)

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.config.finding import Finding, Mistakes
+from bench.errors import FileError
+from bench.outside_files import DEEPEST, read_bytes, too_large
 
-LARGEST = 1_000_000
-"""Bytes of a file beyond which it is none that somebody wrote."""
-DEEPEST = 100
-"""Tables in tables."""
 UTF8 = "save it as UTF-8 without a byte order mark"
 
 
@@ -30,26 +28,18 @@ def read_toml(path: Path, example: str) -> dict[str, Any]:
         raise _not_toml(path, text, str(error)) from None
     except RecursionError:
         raise _too_deep(path) from None
-    if _depth(tables) > DEEPEST:
-        raise _too_deep(path)
+    wrong = too_large(tables)
+    if wrong:
+        raise _wrong(path, wrong, "name the right file")
     return tables
 
 
 def _text(path: Path, example: str) -> str:
     try:
-        if path.is_dir():
-            raise _wrong(path, "is a directory", f"name a file in it; {example}")
-        if path.exists() and not path.is_file():
-            raise _wrong(path, "is no regular file", example)
-        with path.open("rb") as opened:
-            data = opened.read(LARGEST + 1)
-    except FileNotFoundError:
-        raise _wrong(path, "does not exist", example) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise _wrong(path, f"cannot be read: {reason}", "correct its name or its rights") from None
-    if len(data) > LARGEST:
-        raise _wrong(path, f"has more than {LARGEST} bytes", f"name the right file; {example}")
+        data = read_bytes(path, "a file with settings", help=example)
+    except FileError as fault:
+        cure = fault.help if fault.help == example else f"{fault.help}; {example}"
+        raise _wrong(path, fault.reason, cure) from None
     return _decoded(path, data)
 
 
@@ -90,19 +80,6 @@ def _not_toml(path: Path, text: str, error: str) -> Mistakes:
 
 def _too_deep(path: Path) -> Mistakes:
     return _wrong(path, f"has tables in tables, more than {DEEPEST} deep", "name the right file")
-
-
-def _depth(tables: Any) -> int:
-    """How deep it goes, without recursion."""
-    deepest, waiting = 0, [(tables, 1)]
-    while waiting:
-        value, depth = waiting.pop()
-        deepest = max(deepest, depth)
-        if depth > DEEPEST:
-            break
-        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        waiting += [(item, depth + 1) for item in inside]
-    return deepest
 
 
 def _wrong(path: Path, reason: str, cure: str) -> Mistakes:

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy
 
-from bench.errors import MeasurementError
+from bench.errors import FileError, MeasurementError
+from bench.outside_files import read_json
 
 MARGIN = 0.05
 """The change that matters, as a share of the baseline."""
@@ -29,6 +30,7 @@ MIN_RUNS = 4
 """With fewer on either side the interval would be wrong too often."""
 
 _FORMAT = 1
+HELP = "measure one and save it with Baseline.save"
 
 
 class Verdict(Enum):
@@ -66,17 +68,15 @@ class Baseline:
 
     @classmethod
     def load(cls, path: Path) -> Baseline:
-        """Raises `MeasurementError` for a file that is no baseline."""
+        """Raises `FileError` for a file that is no baseline."""
+        rows = read_json(path, "a baseline", help=HELP)
         try:
-            rows = json.loads(path.read_text(encoding="utf-8"))
             if rows["format"] != _FORMAT:
                 raise ValueError(f"format {rows['format']!r}")
             metrics = {name: _metric(row) for name, row in rows["metrics"].items()}
             return cls(str(rows["subject"]), str(rows["date"]), metrics)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise MeasurementError(
-                f"{path}: not a baseline: {error}", help="measure one and save it with Baseline.save"
-            ) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FileError(path, f"is not a baseline: {error}", help=HELP) from error
 
 
 def _metric(row: Mapping[str, Any]) -> Metric:

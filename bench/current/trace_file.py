@@ -20,7 +20,8 @@ import pyarrow
 import pyarrow.parquet
 
 from bench.current.trace import BLOCK, LOST, Block, Samples, Trace, TraceInfo, to_counts
-from bench.errors import MeasurementError
+from bench.errors import FileError, MeasurementError
+from bench.outside_files import why_not_regular
 
 _KEY = b"bench.trace"
 _PACKED = "DELTA_BINARY_PACKED"  # smallest and fastest of the encodings on noisy traces, before zstd
@@ -128,11 +129,14 @@ class TraceWriter:
 class StoredTrace(Trace):
     """A trace in a file: nothing is read before it is asked for, and never more than a block at once.
 
-    Raises `MeasurementError` for a file that is no trace.
+    Raises `FileError` for what is no file, `MeasurementError` for a file that is no trace.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        why = why_not_regular(path)
+        if why:
+            raise FileError(path, f"{why}, and so not a current trace", help="name the file of a trace")
         try:
             with pyarrow.parquet.ParquetFile(path) as file:
                 metadata = file.metadata

@@ -14,7 +14,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from bench.config import SecuritySettings
-from bench.errors import ConfigError
+from bench.errors import ConfigError, FileError
+from bench.outside_files import read_bytes
+
+HELP = "give a PEM file without a password"
 
 
 def certificates_of(security: SecuritySettings) -> dict[str, str]:
@@ -30,14 +33,14 @@ def certificates_of(security: SecuritySettings) -> dict[str, str]:
 
 def _base64(name: str, file: Path) -> str:
     try:
-        data = file.read_bytes()
+        data = read_bytes(file, "a PEM file", help=HELP)
         if name == "certificate_key":
             key = load_pem_private_key(data, None)
             der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         else:
             der = x509.load_pem_x509_certificate(data).public_bytes(Encoding.DER)
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(
-            f"security.{name} {file} cannot be used: {error}", help="give a PEM file without a password"
-        ) from None
+    except FileError as error:
+        raise FileError(f"security.{name} {file}", error.reason, help=error.help) from None
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"security.{name} {file} cannot be used: {error}", help=HELP) from None
     return base64.b64encode(der).decode()

@@ -20,6 +20,7 @@ from typing import Any
 
 from bench.errors import LedgerError
 from bench.evidence.ledger import FIRST, Line, Record, parse, plain_data, seal
+from bench.outside_files import why_not_regular
 
 SUFFIX = ".runs.sqlite"
 BUSY = 30.0
@@ -50,6 +51,9 @@ class BenchRecord:
 
     @contextlib.contextmanager
     def _open(self, *, new: bool) -> Iterator[sqlite3.Connection]:
+        why = why_not_regular(self.path)
+        if why:  # a pipe would be waited for
+            raise self._fault(OSError(f"it {why}"))
         try:
             mode = "rwc" if new else "ro"
             base = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY)

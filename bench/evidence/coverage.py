@@ -6,12 +6,11 @@ seen to take the device through the transition; what a testcase says it does is 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.errors import ConfigError
+from bench.errors import FileError
 from bench.evidence.covered_requirements import (
     NOT_COVERED,
     SHOWN,
@@ -29,6 +28,9 @@ from bench.firmware_update.expected import (
     Row,
 )
 from bench.firmware_update.states import Result, State
+from bench.outside_files import read_json
+
+FIRST = "run `pytest testcases/` first"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -65,14 +67,12 @@ class Table:
 
 
 def load(path: Path) -> list[Covered]:
-    """Read the file that a run of testcases has left. Raises `ConfigError`."""
+    """Read the file that a run of testcases has left. Raises `FileError`."""
+    rows = read_json(path, "a record of coverage", help=FIRST)
     try:
-        rows = json.loads(path.read_text("utf-8"))
         return [Covered(**{**row, "steps": [Step(**step) for step in row["steps"]]}) for row in rows]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ConfigError(
-            f"{path} is no record of coverage: {error}", help="run `pytest testcases/` first"
-        ) from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise FileError(path, f"is no record of coverage: {error}", help=FIRST) from None
 
 
 def tables(runs: Iterable[Covered]) -> list[Table]:

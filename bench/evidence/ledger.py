@@ -25,7 +25,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bench.errors import LedgerError
+from bench.errors import FileError, LedgerError
+from bench.outside_files import read_bytes
 from bench.safe_text import safe_data
 from bench.terminal_text import plain
 
@@ -35,6 +36,8 @@ BEGAN = "%Y%m%dT%H%M%S"
 """How the name of a run begins, so that names sort by time (UTC)."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 """Where Linux names this start of the PC (random(4)); no other system has it."""
+LARGEST = 512 << 20
+"""Bytes of a ledger that is read; a night of thousands of tests has a hundredth of it."""
 BEAT = 10.0
 """Wall seconds between heartbeats."""
 BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -181,12 +184,11 @@ class Record:
 def read(path: Path) -> Record:
     """Read a ledger and check every seal. Raises `LedgerError` when there is none."""
     try:
-        content = path.read_bytes()
-    except OSError as fault:
+        content = read_bytes(path, "a ledger", limit=LARGEST)
+    except FileError as fault:
         raise LedgerError(
-            f"{path}: no ledger can be read: {fault.strerror or fault}",
-            help="name a run's folder, results/runs/RUN",
-        ) from fault
+            f"{path}: no ledger can be read: it {fault.reason}", help="name a run's folder, results/runs/RUN"
+        ) from None
     return parse(content)
 
 

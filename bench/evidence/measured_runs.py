@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.current.baseline import Baseline, Comparison, Metric, compare
-from bench.errors import MeasurementError
+from bench.errors import FileError, MeasurementError
 from bench.evidence.measurements import Measurement
+from bench.outside_files import read_json
 
 FILE = "measurements.json"
+HELP = f"give a results folder (pytest --results FOLDER) with a {FILE} in it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +35,12 @@ def write(folder: Path, figures: Iterable[Figure]) -> None:
 
 
 def read(folder: Path) -> list[Figure]:
-    """Raises `MeasurementError` for a folder without figures."""
+    """Raises `FileError` for a folder without figures."""
+    rows = read_json(folder / FILE, "the figures of a run", help=HELP)
     try:
-        rows = json.loads((folder / FILE).read_text(encoding="utf-8"))
         return [Figure(row.pop("test"), Measurement(**row)) for row in rows]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise MeasurementError(
-            f"{folder}: no figures of a run: {error}",
-            help=f"give a results folder (pytest --results FOLDER) with a {FILE} in it",
-        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise FileError(folder / FILE, f"is not the figures of a run: {error}", help=HELP) from error
 
 
 def collected(folders: Sequence[Path]) -> dict[str, Metric]:

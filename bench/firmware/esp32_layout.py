@@ -22,6 +22,7 @@ from bench.firmware.esp32_partitions import (
     parse_partition_table,
 )
 from bench.firmware.esp32_verify import CHIP_ID
+from bench.firmware.image import read_file
 
 BOOTLOADER, TABLE, OTADATA = "bootloader", "partition-table", "otadata"
 """Names of regions that the bench itself looks for."""
@@ -147,7 +148,7 @@ def factory_table(parts: Sequence[tuple[int, Path]], board_type: BoardType) -> P
     if path is None:
         return None
     try:
-        data = path.read_bytes()[:TABLE_SIZE].ljust(TABLE_SIZE, b"\xff")
+        data = read_file(path)[:TABLE_SIZE].ljust(TABLE_SIZE, b"\xff")
         table = parse_partition_table(data, board_type.flash_size)
     except ImageError as fault:
         raise ImageError(
@@ -187,7 +188,7 @@ def check_chip(image: bytes, path: Path | None) -> None:
 def _bootloader_faults(path: Path | None, board_type: BoardType) -> list[str]:
     if path is None:
         return []
-    data = path.read_bytes()
+    data = read_file(path)
     size = header_flash_size(data)
     if size is None:
         return [f"{path} is no bootloader: it does not begin with {IMAGE_MAGIC:#04x}"]

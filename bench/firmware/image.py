@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.errors import ImageError
 from bench.firmware import esp32, mcuboot
+from bench.outside_files import IMAGE, read_bytes
 
 CONTAINERS: dict[str, Callable[[bytes], mcuboot.McubootImage | esp32.Esp32Image]] = {
     "mcuboot": mcuboot.parse,
@@ -41,8 +42,8 @@ class FirmwareImage:
 def load_image(path: Path, *, container: str, slot_size: int | None = None) -> FirmwareImage:
     """Read and check an image. `slot_size` is in bytes.
 
-    Raises `ImageError` when the file is missing, is no image, is one of another container, or is
-    larger than the slot.
+    Raises `FileError` when the file cannot be read, `ImageError` when it is no image, is one of another
+    container, or is larger than the slot.
     """
     data = read_file(path)
     try:
@@ -62,14 +63,9 @@ def load_image(path: Path, *, container: str, slot_size: int | None = None) -> F
 def read_file(path: Path) -> bytes:
     """A firmware file, read once: what is flashed and what is hashed are the same bytes.
 
-    Raises `ImageError`.
+    Raises `FileError`.
     """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ImageError(
-            f"image {path} cannot be read: {error.strerror}", help="correct the path in the bench file"
-        ) from None
+    return read_bytes(path, "an image", limit=IMAGE, help="correct the path in the bench file")
 
 
 def _other_container(data: bytes, container: str) -> str | None:

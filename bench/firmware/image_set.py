@@ -18,7 +18,7 @@ class FactoryPart:
     """Something below the application: bootloader, partition table. `address` is the chip's own.
 
     The file is read once, and `data` is what is flashed: whatever becomes of the file meanwhile, the hash
-    in the ledger is that of what was on the board. Raises `ImageError`.
+    in the ledger is that of what was on the board. Raises `FileError`.
     """
 
     address: int

@@ -9,7 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.errors import RadioError
+from bench.errors import FileError, RadioError
+from bench.outside_files import TEXT, read_json
 from bench.radio.calibration import Calibration, Point
 
 FORMAT = "bench radio calibration 1"
@@ -24,17 +25,17 @@ def save(calibration: Calibration, path: Path) -> None:
 
 
 def load(path: Path) -> Calibration:
-    """Raises `RadioError` for a file that is no calibration."""
+    """Raises `FileError` for a file that is no calibration."""
+    rows = read_json(path, "a calibration", limit=TEXT, help=HELP)
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
         if rows.pop("format") != FORMAT:
             raise ValueError("another format")
         points = tuple(Point(**point) for point in rows.pop("points"))
         made = Calibration(**rows, points=points)
         _check(made)
         return made
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise RadioError(f"{path}: not a calibration: {error}", help=HELP) from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise FileError(path, f"is not a calibration: {error}", help=HELP) from error
 
 
 def _check(made: Calibration) -> None:

@@ -16,7 +16,6 @@ A file has a table for each kind of requirement; in it a row is `ID = "text"`, o
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from pydantic import Field, ValidationError
 
 from bench.config.table import Table
 from bench.errors import ConfigError
+from bench.outside_files import read_toml
 from bench.requirements.requirement import Requirement, Strength
 from bench.requirements.testcases import TESTCASES
 
@@ -46,10 +46,7 @@ class Row(Table):
 
 def read_clauses(path: Path) -> dict[str, Requirement]:
     """ID -> requirement, of one file. Raises `ConfigError`."""
-    try:
-        kinds = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as fault:
-        raise ConfigError(f"{path}: no list of requirements can be read: {fault}", help=HELP) from None
+    kinds = read_toml(path, "a list of requirements", help=HELP)
     found: dict[str, Requirement] = {}
     for kind, rows in kinds.items():
         for requirement in _of_kind(path, kind, rows):

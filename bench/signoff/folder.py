@@ -10,14 +10,14 @@ manifest.sha256, .sig
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.errors import LedgerError, SignOffError
+from bench.errors import FileError, LedgerError, SignOffError
 from bench.evidence.ledger import FILE, read
 from bench.evidence.raw_results import Places, places_of
+from bench.outside_files import read_json
 from bench.signoff.decision import Decision
 from bench.signoff.run import FIGURES, Run, allure_folder_of
 
@@ -58,8 +58,8 @@ def decision_of(path: Path) -> str:
     if not (path / JSON).is_file():
         return ""
     try:
-        return str(Decision(json.loads((path / JSON).read_text("utf-8"))["decision"]))
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as fault:
+        return str(Decision(read_json(path / JSON, "a sign-off")["decision"]))
+    except (FileError, ValueError, TypeError, KeyError) as fault:
         raise SignOffError(
             f"{path / JSON}: its decision cannot be read: {fault}",
             help="name the sign-off as it was released",

@@ -15,6 +15,7 @@ from pathlib import Path
 from bench.errors import LedgerError
 from bench.evidence.ledger import FILE, RUNS
 from bench.evidence.raw_results import places_of, sha256
+from bench.outside_files import why_not_regular
 from bench.signoff.run import Run, read_run
 from bench.signoff.tests import rows_of
 
@@ -66,6 +67,9 @@ class History:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        why = why_not_regular(path)
+        if why:  # a pipe would be waited for
+            raise self._fault(OSError(f"it {why}"))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._base = sqlite3.connect(path, timeout=30)

@@ -6,13 +6,14 @@ that it is larger than any disk. None of these has a place in a sign-off.
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.errors import FileError
+from bench.outside_files import read_json
 from bench.signoff import folder, manifest
 
 DEEPEST = 16
@@ -84,19 +85,8 @@ def _wrong(name: str, state: os.stat_result | None) -> str | None:
 
 
 def json_of(file: Path) -> dict[str, Any]:
-    """What a JSON file holds. Raises `ValueError` for what is none, names a key twice, is too deep."""
-    try:
-        told = json.loads(file.read_text("utf-8"), object_pairs_hook=_once)
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
+    """What a JSON file holds. Raises `FileError` for what is none, names a key twice, is too deep."""
+    told = read_json(file, "a sign-off", limit=READ_WHOLE)
     if not isinstance(told, dict):
-        raise ValueError("it is no table")
+        raise FileError(file, "is not a sign-off: it is no table", help="ask for the sign-off as it was made")
     return told
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of two that are named alike one reader takes the first, another one the last."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("it names a key twice")
-    return found

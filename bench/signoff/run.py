@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.errors import LedgerError, MeasurementError
+from bench.errors import FileError, LedgerError
 from bench.evidence import measured_runs
 from bench.evidence.ledger import Line, Record, read
 from bench.evidence.measured_runs import Figure
@@ -251,5 +250,5 @@ def _figures(places: Places, files: Mapping[str, str]) -> tuple[tuple[Figure, ..
         return tuple(measured_runs.read(file.parent)), []
     except OSError:
         return (), []
-    except (MeasurementError, json.JSONDecodeError) as fault:
-        return (), [f"its measurements cannot be read: {fault}"]
+    except FileError as fault:
+        return (), [f"its measurements cannot be read: the file {fault.reason}"]

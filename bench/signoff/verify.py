@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError, ConfigError
+from bench.errors import BenchError, FileError
 from bench.signoff import folder, manifest, signature, waivers
 from bench.signoff.as_json import SCHEMA, as_json
 from bench.signoff.assessment import assess
@@ -71,8 +71,8 @@ def verify(path: Path, allowed: Path | None, now: datetime.datetime) -> Checked:
     try:
         told = json_of(path / folder.JSON)
         decision = Decision(told["decision"])
-    except (OSError, ValueError, TypeError, KeyError, MemoryError) as fault:
-        return Checked((*found, f"{folder.JSON} cannot be read: {fault}"), signer, None, signed)
+    except (BenchError, ValueError, TypeError, KeyError) as fault:
+        return Checked((*found, f"{folder.JSON} cannot be read: {_reason(fault)}"), signer, None, signed)
     found += _computed_again(path, told, now)
     try:
         since = () if found else tuple(_expired_since(told, now))
@@ -118,7 +118,7 @@ def _computed_again(path: Path, told: dict[str, Any], now: datetime.datetime) ->
             doubts,
             known,
         )
-    except (BenchError, ConfigError, OSError) as fault:
+    except (BenchError, OSError) as fault:
         return [str(fault).partition("\n")[0]]
     except Exception as fault:  # whatever somebody has written there: it is not what a bench writes
         return [f"{folder.JSON} cannot be understood: {type(fault).__name__}: {fault}"]
@@ -129,6 +129,11 @@ def _computed_again(path: Path, told: dict[str, Any], now: datetime.datetime) ->
         for key in dict.fromkeys(keys)
         if fresh.get(key) != told.get(key)
     ]
+
+
+def _reason(fault: Exception) -> str:
+    """Without the path, which says where the receiver keeps it."""
+    return fault.reason if isinstance(fault, FileError) else str(fault)
 
 
 def _values(told: object, fresh: object) -> str:

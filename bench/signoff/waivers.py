@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from bench.config.table import Table
 from bench.errors import ConfigError
+from bench.outside_files import read_toml
 from bench.requirements import Requirement
 from bench.signoff.tests import TestRow
 
@@ -85,11 +85,8 @@ class Judged:
 
 
 def load(path: Path) -> list[Judged | Waiver]:
-    """The waivers of a file; those that are no waivers are refused. Raises `ConfigError` for no TOML."""
-    try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as fault:
-        raise ConfigError(f"{path}: no waivers can be read: {fault}", help=HELP) from None
+    """The waivers of a file; those that are no waivers are refused. Raises `ConfigError` for no such file."""
+    content = read_toml(path, "a list of waivers", help=HELP)
     rows = content.pop("waiver", [])
     if content or not isinstance(rows, list):
         raise ConfigError(f"{path}: only [[waiver]] tables may be in it, not {sorted(content)}", help=HELP)

@@ -371,7 +371,7 @@ def test_a_mistake_in_another_file(
         (GOOD.replace("\n", "\r").encode(), "is not TOML", "LF or CRLF"),
         (b"x = " + b"[" * 5000, "more than 100 deep|is not TOML", ""),
         (b"x" + b".x" * 5000 + b" = 1", "more than 100 deep", ""),
-        (b"# " + b"x" * 2_000_000, "more than 1000000 bytes", ""),
+        (b"# " + b"x" * 2_000_000, "more than 1048576 bytes", ""),
         (b"[board]\nname = 'x'", "is a board file", "complete example"),
         (b"\x00\x01\x02", "no text at all", "as UTF-8"),
     ],

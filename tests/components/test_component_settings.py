@@ -8,7 +8,7 @@ import pytest
 
 from bench.config import load_bench
 from bench.config.components import ComponentSettings
-from bench.errors import ConfigError, ImageError, NotApplicable
+from bench.errors import ConfigError, FileError, NotApplicable
 from bench.station import images_of
 
 BOARDS = Path(__file__).parents[2] / "boards"
@@ -57,5 +57,5 @@ def test_packages_are_those_of_the_provider_or_of_the_file(bench_file: Path, tmp
     with pytest.raises(NotApplicable, match="no package for the component 'radio'"):
         images.component("radio")
     (tmp_path / "own.bin").unlink()
-    with pytest.raises(ImageError, match=r"own\.bin cannot be read"):
+    with pytest.raises(FileError, match=r"own\.bin does not exist"):
         images_of(load_bench(bench_file, ("nrf9160",)), "nrf9160", tmp_path / "work")

@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 from bench.current.baseline import Baseline, Metric, Verdict, compare
-from bench.errors import MeasurementError
+from bench.errors import FileError, MeasurementError
 
 OLD = Metric("mJ", (100.0, 101.0, 99.0, 100.5, 99.5), limit=130.0)
 
@@ -109,9 +109,9 @@ def test_a_baseline_survives_its_file(tmp_path):
 def test_a_file_that_is_no_baseline_is_refused(tmp_path, text):
     path = tmp_path / "baseline.json"
     path.write_text(text)
-    with pytest.raises(MeasurementError, match=r"baseline\.json: not a baseline"):
+    with pytest.raises(FileError, match=r"baseline\.json is not a baseline"):
         Baseline.load(path)
-    with pytest.raises(MeasurementError, match="not a baseline"):
+    with pytest.raises(FileError, match=r"absent\.json does not exist"):
         Baseline.load(tmp_path / "absent.json")
 
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from bench import cli
-from bench.errors import MeasurementError
+from bench.errors import FileError, MeasurementError
 from bench.evidence.measured_runs import FILE, Figure, collected, read, write
 from bench.evidence.measurements import Measurement
 
@@ -68,7 +68,7 @@ def test_runs_of_different_limits_are_not_mixed(tmp_path):
 def test_a_folder_without_figures_is_named(tmp_path, text):
     if text is not None:
         (tmp_path / FILE).write_text(text, "utf-8")
-    with pytest.raises(MeasurementError, match="no figures of a run"):
+    with pytest.raises(FileError, match=r"is not the figures of a run|does not exist"):
         read(tmp_path)
 
 

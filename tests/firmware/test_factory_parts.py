@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.config import Bench, load_bench
-from bench.errors import ImageError
+from bench.errors import FileError, ImageError
 from bench.firmware.image_set import ImageSet
 from bench.firmware.provider import load_images
 
@@ -60,5 +60,5 @@ def test_others_are_told(bench: Bench, tmp_path: Path, sizes: dict[str, int], me
 def test_one_that_is_not_there_is_told(bench: Bench, tmp_path: Path) -> None:
     board = bench.settings.boards["nrf9160"]
     images = board.images.model_copy(update={"factory": {"0x0": tmp_path / "absent.bin"}})
-    with pytest.raises(ImageError, match=r"absent\.bin cannot be read"):
+    with pytest.raises(FileError, match=r"absent\.bin does not exist"):
         load_images(bench.type_of("nrf9160"), board.model_copy(update={"images": images}), tmp_path / "w")

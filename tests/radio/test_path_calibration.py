@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from bench import cli
 from bench.config import load_bench
-from bench.errors import RadioError
+from bench.errors import FileError, RadioError
 from bench.radio.calibration import Calibration, Point, evaluate, sweep
 from bench.radio.report import SignalReport
 from bench.radio.rf import TOLERANCE
@@ -209,21 +209,21 @@ def test_a_damaged_one_is_refused(kept, damage):
     rows = json.loads(file.read_text("utf-8"))
     damage(rows)
     file.write_text(json.dumps(rows), "utf-8")
-    with pytest.raises(RadioError, match="not a calibration"):
+    with pytest.raises(FileError, match="not a calibration"):
         load(file)
 
 
 def test_an_infinite_floor_does_not_switch_the_check_off(kept):
     made, file = kept
     save(dataclasses.replace(made, floor=float("-inf")), file)
-    with pytest.raises(RadioError, match="a figure is no number"):
+    with pytest.raises(FileError, match="a figure is no number"):
         load_valid(file, **VALID)
 
 
 def test_no_file_and_no_json_are_refused(tmp_path):
     (tmp_path / "x.json").write_text("{", "utf-8")
-    for name in ("x.json", "absent.json"):
-        with pytest.raises(RadioError, match="not a calibration"):
+    for name, why in (("x.json", "is not a calibration"), ("absent.json", "does not exist")):
+        with pytest.raises(FileError, match=why):
             load(tmp_path / name)
 
 

@@ -57,8 +57,8 @@ def test_as_a_ledger_holds_it():
         ('A = "text"\n', "A.A: no text"),
         ('[a]\nX = "x"\n[b]\nX = "x"\n', "X is listed twice, as a and b"),
         ('[a]\n"LightweightM2M-1.0-int-776" = "x"\n', "is the ID of another requirement"),
-        ("[a\n", "no list of requirements can be read"),
-        (None, "no list of requirements can be read"),
+        ("[a\n", "is not a list of requirements: no TOML"),
+        (None, "own.toml does not exist"),
     ],
 )
 def test_list_that_is_none(tmp_path, text, message):
