@@ -28,8 +28,11 @@ from bench.packages.misbehaviour import (
     WeakEtag,
     WrongSize,
 )
+from bench.packages.noted import Noted
 
 F = TypeVar("F", bound=Misbehaviour)
+AMISS = 100
+"""Requests for what is not here that are kept: the last is what somebody is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,8 @@ class Package:
     """One file on offer.
 
     `at` is where it lies. `served` is the end of the furthest bytes sent, `sent` the sum of all bytes sent;
-    `log` has every answer, `ranges` what each HTTP request says of parts, and `asked` every
-    request over CoAP. `misbehave` arms what is to go
-    wrong.
+    `log` has the answers, `ranges` what each HTTP request says of parts, and `asked` the requests over
+    CoAP, the latest of each (`Noted`); `answers` counts all. `misbehave` arms what is to go wrong.
     """
 
     name: str
@@ -74,9 +76,10 @@ class Package:
     at: PackageAddress
     served: int = 0
     sent: int = 0
-    log: list[Served] = field(default_factory=list)
-    ranges: list[RangeAsked] = field(default_factory=list)
-    asked: list[Asked] = field(default_factory=list)
+    answers: int = 0
+    log: list[Served] = field(default_factory=Noted)
+    ranges: list[RangeAsked] = field(default_factory=Noted)
+    asked: list[Asked] = field(default_factory=Noted)
     faults: list[Misbehaviour] = field(default_factory=list)
     _used: dict[Misbehaviour, int] = field(default_factory=dict)
     on_change: Callable[[], None] = lambda: None
@@ -92,6 +95,7 @@ class Package:
 
     def note(self, door: str, offset: int, size: int, what: str = "") -> None:
         """An answer goes out."""
+        self.answers += 1
         self.log.append(Served(door, offset, size, what))
         self.sent += size
         self.served = max(self.served, offset + size)
@@ -202,14 +206,14 @@ class Shelf:
     def __init__(self, on_change: Callable[[], None]) -> None:
         self._on_change = on_change
         self.packages: dict[str, Package] = {}
-        self.missed: list[str] = []
-        """What was asked for and is not here, since a package was last published: "http: /fw/x.bin"."""
+        self.missed: list[str] = Noted(AMISS)
+        """What was asked for last and is not here, since a package was published: "http: /fw/x.bin"."""
 
     def publish(self, name: str, data: bytes, at: PackageAddress | None = None) -> Package:
         """Offer `data`, at its name alone unless another address is given."""
         at = at or PackageAddress((name,))
         package = self.packages[name] = Package(name, data, at, on_change=self._on_change)
-        self.missed = []
+        self.missed = Noted(AMISS)
         return package
 
     def find(self, door: str, asked: PackageAddress) -> Package | None:

@@ -19,6 +19,8 @@ from bench.lwm2m.interfaces.registration import MAX_REGISTRATIONS
 from bench.lwm2m.server import MAX_ENDED, LwM2mServer
 from bench.network import relay, way
 from bench.network.path import NetworkPath
+from bench.packages import noted
+from bench.packages.noted import Noted
 from bench.timeline import Timeline
 
 LINK_FORMAT = (12, uint(40))
@@ -101,6 +103,36 @@ def test_a_timeline_without_room_says_what_is_missing(
     made.dump(tmp_path / "timeline.jsonl")
     first = (tmp_path / "timeline.jsonl").read_text().splitlines()[0]
     assert f"the first {made.dropped} entries were dropped" in first
+
+
+# ---- packages
+
+
+def test_who_asks_for_a_package_without_end_fills_no_memory(server: LwM2mServer, clock: Clock) -> None:
+    package = server.publish("p.bin", bytes(1024))
+
+    def wanted(number: int) -> bytes:
+        path = "/fw/p.bin" if number % 2 else f"/fw/nothing-{number}"
+        return Packet(
+            CON, GET, number & 0xFFFF, b"t", [*path_options(path), (23, uint(number & 0x0E))]
+        ).encode()
+
+    inject(server, clock, 4000, wanted)
+    assert package.answers > 1000
+    assert len(package.log) == package.answers
+    assert len({id(one) for one in package.log}) <= 8, "equal notes are held once"
+    assert len({id(one) for one in package.asked}) <= 8
+    assert len(server.shelf.missed) <= 100
+    assert server.shelf.missed[-1] == "coap: /fw/nothing-3998"
+
+
+def test_the_latest_notes_are_kept() -> None:
+    notes: Noted[int] = Noted(10)
+    for number in range(1000, 1057):
+        notes.append(number)
+    assert notes[-5:] == [1052, 1053, 1054, 1055, 1056]
+    assert 5 <= len(notes) <= 10
+    assert noted.MOST * 16 >= 3_000_000, "one whole download in the smallest blocks is there"
 
 
 # ---- registrations
