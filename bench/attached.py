@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from bench.dut.dut import Dut
 from bench.dut.hardware import HardwareDut
 from bench.errors import ConsoleError, ConsoleTimeout
 from bench.firmware.image import FirmwareImage
+from bench.firmware.told import told_by
 from bench.firmware_update.deviations import DEVIATIONS
 from bench.station import Station
 
@@ -86,6 +88,8 @@ def _images(dut: Dut) -> dict[str, Any]:
     """Everything that is put on the board, by what it is for."""
     images = dut.images
     found = {"baseline": _image(images.baseline), "update": _image(images.update)}
+    told = told_by(images.update.data, images.update.container)
+    found["update"] |= {name: value for name, value in asdict(told).items() if value}
     if isinstance(dut.type, ProcessType) and found["baseline"]["sha256"] is None:
         found["baseline"]["sha256"] = _program(dut.type)
     for part in images.factory:

@@ -83,11 +83,14 @@ class BenchRecord:
             base.execute("COMMIT")
             return number, _sha(first[0])
 
+    def texts(self) -> list[str]:
+        """All lines as they stand there."""
+        with self._open(new=False) as base:
+            return [str(row[0]) for row in base.execute("SELECT text FROM lines ORDER BY seq")]
+
     def read(self) -> Record:
         """All lines, up to the first that is not as it was written."""
-        with self._open(new=False) as base:
-            texts = [str(row[0]) for row in base.execute("SELECT text FROM lines ORDER BY seq")]
-        return parse("".join(f"{text}\n" for text in texts).encode("utf-8", "replace"))
+        return parse("".join(f"{text}\n" for text in self.texts()).encode("utf-8", "replace"))
 
 
 def _sha(text: str) -> str:

@@ -8,6 +8,7 @@ was loaded instead of a source must be what that source compiles to.
 from __future__ import annotations
 
 import base64
+import contextlib
 import csv
 import hashlib
 import importlib.metadata
@@ -52,6 +53,10 @@ class Seen:
     data: bytes = b""
     why: str = ""
     """What is wrong with it, whatever the revision holds."""
+    bytecode: str = ""
+    """Of a distribution's: the file that was loaded instead of it, "" for none."""
+    hashed: str = ""
+    """The hash of that, as RECORD writes it."""
 
 
 @dataclass
@@ -74,7 +79,7 @@ class Installed:
             base = os.path.realpath(str(one.locate_file("")))
             found.records[name] = (version, hashlib.sha256(text.encode()).hexdigest())
             for row in csv.reader(io.StringIO(text)):
-                if len(row) >= 2 and not row[0].endswith(".pyc"):
+                if len(row) >= 2 and (row[1] or not row[0].endswith(".pyc")):  # which pip lists without one
                     found.rows[os.path.normpath(os.path.join(base, row[0]))] = (name, row[1])
         return found
 
@@ -118,6 +123,8 @@ class Sources:
     def told(self, given: Mapping[str, Path]) -> dict[str, Any]:
         """JSON-able: `files` of checkouts with their blobs, `distributions` with RECORD, and what `differs`.
 
+        `unlisted` counts the modules of distributions that ran from bytecode of which RECORD has no hash.
+
         `given` are further files that were read, by what they are: bench file, board files. One that a
         checkout keeps must be what its revision holds; one that none keeps is known by its SHA-256.
         """
@@ -125,6 +132,7 @@ class Sources:
         files: dict[str, str] = {}
         used: set[str] = set()
         differs: list[str] = []
+        unlisted = 0
         for seen in self._seen.values():
             row = self._installed.rows.get(str(seen.file))
             if row is not None:
@@ -134,6 +142,13 @@ class Sources:
             why = seen.why or (self._of_checkout(seen) if row is None else _of_distribution(seen, row[1]))
             if why:
                 differs.append(f"{self._name(seen.file)} {why}")
+            listed = self._installed.rows.get(seen.bytecode)
+            unlisted += bool(seen.bytecode) and listed is None
+            if listed is not None and listed[1] != seen.hashed:
+                kept = Path(seen.bytecode).name
+                differs.append(
+                    f"{self._name(seen.file)} is loaded from {kept}, which is not what RECORD says"
+                )
         read = {what: self._read(file, what, differs) for what, file in given.items()}
         return {
             "checkouts": {
@@ -148,6 +163,7 @@ class Sources:
                 if name in used
             },
             "read": read,
+            "unlisted": unlisted,
             "differs": list(dict.fromkeys(differs)),
         }
 
@@ -217,7 +233,20 @@ def _seen(kept_by: Keeps, module: ModuleType, file: Path) -> Seen:
         why = "is bytecode without a source"
     elif file.suffix == ".py":
         why = "; ".join(_about_bytecode(kept_by, module, file, data))
-    return Seen(file, blob_id(data), b"" if _is_packaged(file) else data, why)
+    if not _is_packaged(file):
+        return Seen(file, blob_id(data), data, why)
+    kept, content = _taken(kept_by, module, file, data) if file.suffix == ".py" else ("", b"")
+    return Seen(file, blob_id(data), b"", why, kept, record_hash(content) if kept else "")
+
+
+def _taken(kept_by: Keeps, module: ModuleType, file: Path, source: bytes) -> tuple[str, bytes]:
+    """The bytecode that Python loads instead of a source, and what it holds; "" for none."""
+    for kept, _ in kept_by(module, file, source):
+        with contextlib.suppress(OSError):
+            content = kept.read_bytes()
+            if content[:4] == importlib.util.MAGIC_NUMBER and _is_taken(content, file, source):
+                return os.path.realpath(kept), content
+    return "", b""
 
 
 def _of_distribution(seen: Seen, hashed: str) -> str:

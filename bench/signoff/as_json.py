@@ -14,7 +14,7 @@ from bench.signoff.run import Board, Product, Run
 from bench.signoff.tests import WAIVED, TestRow
 from bench.signoff.waivers import Judged
 
-SCHEMA = 2
+SCHEMA = 3
 """Rises with every change after which a reader of the former form could misunderstand."""
 
 
@@ -104,6 +104,7 @@ def _ran(run: Run) -> dict[str, Any]:
         "distributions": _together(run, "distributions"),
         "read": _together(run, "read"),
         "files": len(_together(run, "files")),
+        "unlisted": run.unlisted,
     }
 
 

@@ -194,6 +194,13 @@ def _attention(
         for board in run.boards.values()
         for name, text in board.deviations.items()
     ]
+    told += [
+        f"the update image of {board.name} was built from sources with changes that no revision holds: "
+        f"it says so in its version, {board.images['update'].version}"
+        for run in runs
+        for board in run.boards.values()
+        if board.images["update"].dirty
+    ]
     told = list(dict.fromkeys(told))
     told += [
         f"recommended, and not met: {found.requirement}: {found.node}: {found.text}"
@@ -226,6 +233,12 @@ def _attention(
         if repeated:
             told.append(f"{len(repeated)} tests were repeated: {_all(repeated)}")
         told += [f"found: {one.node}: {one.text}" for one in run.verdict.findings]
+    bytecode = max((run.unlisted for run in runs), default=0)
+    if bytecode:
+        told.append(
+            f"{bytecode} modules of installed distributions ran from cached bytecode of which their RECORD "
+            "has no hash (PYTHONPYCACHEPREFIX=EMPTY-FOLDER has it made anew)"
+        )
     if comparison is None:
         told.append("not compared with a released run")
     else:

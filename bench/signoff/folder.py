@@ -3,6 +3,7 @@
 signoff.pdf, signoff.json     for people, for programs
 raw/RUN/ledger.jsonl          each run: its ledger, and what it left behind
 raw/RUN/results/, .../allure/
+records/ID.jsonl              the record of the bench: every run on its boards
 released/RUN/                 ledger and measurements of what it is compared with
 waivers.toml                  as they were given
 manifest.sha256, .sig
@@ -22,7 +23,7 @@ from bench.signoff.decision import Decision
 from bench.signoff.run import FIGURES, Run, allure_folder_of
 
 PDF, JSON, WAIVERS = "signoff.pdf", "signoff.json", "waivers.toml"
-RAW, RELEASED = "raw", "released"
+RAW, RELEASED, RECORDS = "raw", "released", "records"
 
 
 def places_in(folder: Path) -> Places:

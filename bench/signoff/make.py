@@ -17,7 +17,7 @@ from bench.signoff.as_json import as_json, history_as_json
 from bench.signoff.assessment import Assessment, assess
 from bench.signoff.history import History, neighbours
 from bench.signoff.pdf import write_pdf
-from bench.signoff.record import about_record
+from bench.signoff.record import Records, about_record
 from bench.signoff.run import Run, read_run
 from bench.signoff.unnamed import failed_elsewhere
 
@@ -51,7 +51,8 @@ def make(order: Order, at: datetime.datetime) -> Assessment:
         doubts += [text for text in history.add(runs) if text not in doubts]
         past = history.past()
     doubts += failed_elsewhere(runs, beside)
-    attempts, known = about_record(runs, order.record)
+    records = Records(order.record)
+    attempts, known = about_record(runs, records.find)
     told_already = {text.partition(" is not named")[0] for text in doubts}
     doubts += [text for text in attempts if text.partition(" is not named")[0] not in told_already]
     released_as = "" if order.against is None else folder.decision_of(order.against)
@@ -61,7 +62,7 @@ def make(order: Order, at: datetime.datetime) -> Assessment:
         "signed_with": signed_with,
         "approver": order.approver,
     }
-    _write(order, found, told, released or ())
+    _write(order, found, told, released or (), records)
     return found
 
 
@@ -71,10 +72,13 @@ def _history_of(runs: Sequence[Path]) -> Path:
     return first.parent.parent / "history.sqlite" if first.parent.name == RUNS else Path(":memory:")
 
 
-def _write(order: Order, found: Assessment, told: dict[str, Any], released: Sequence[Run]) -> None:
+def _write(
+    order: Order, found: Assessment, told: dict[str, Any], released: Sequence[Run], records: Records
+) -> None:
     part = folder.empty(order.output)
     try:
         folder.keep(found.runs, part / folder.RAW)
+        records.keep(part / folder.RECORDS)
         folder.keep_figures(released, part / folder.RELEASED)
         if found.released and order.against is not None:
             shutil.copyfile(order.against / folder.JSON, part / folder.RELEASED / folder.JSON)

@@ -118,6 +118,14 @@ def _tiles(told: Told) -> list[tuple[str, str, str]]:
     ]
 
 
+def _named(told: Told, given: str, by_image: str) -> str:
+    """What the bench files give; where they give nothing, what the update images say of themselves."""
+    names = dict.fromkeys(run[given] for run in told["runs"] if run[given])
+    updates = [board["images"]["update"] for run in told["runs"] for board in run["boards"]]
+    said = dict.fromkeys(one[by_image] for one in updates if one[by_image])
+    return ", ".join(names) or ", ".join(f"{name} (as the update image says)" for name in said)
+
+
 def _facts(told: Told) -> list[tuple[str, str]]:
     rows = []
     for product in told["products"] or [None]:
@@ -130,11 +138,9 @@ def _facts(told: Told) -> list[tuple[str, str]]:
             )
         )
         rows.append(("Product", text))
-    names = dict.fromkeys(run["product"] for run in told["runs"] if run["product"])
-    if names:
-        rows.insert(0, ("Sold as", ", ".join(names)))
-    of_firmware = dict.fromkeys(run["firmware_revision"] for run in told["runs"] if run["firmware_revision"])
-    rows.append(("Its sources", ", ".join(of_firmware) or "not given: firmware_revision in [bench]"))
+    rows.insert(0, ("Sold as", _named(told, "product", "project") or "not given: product in [bench]"))
+    of_firmware = _named(told, "firmware_revision", "revision")
+    rows.append(("Its sources", of_firmware or "not given: firmware_revision in [bench]"))
     boards = {f"{board['name']} {board['serial']}": None for run in told["runs"] for board in run["boards"]}
     rows.append(("Boards", ", ".join(boards) or "none known"))
     benches = dict.fromkeys(

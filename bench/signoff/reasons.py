@@ -49,6 +49,7 @@ def _about(run: Run, at: datetime.datetime) -> Iterator[str]:
     if run.ended > at + AHEAD:
         yield f"it ended at {run.ended:%Y-%m-%d %H:%M} UTC, which is still to come"
     yield from _about_sources(run)
+    yield from _about_revision(run)
     for board in run.boards.values():
         yield from _about_board(board)
     if not run.virtual:
@@ -89,6 +90,18 @@ def _about_sources(run: Run) -> Iterator[str]:
         yield "it does not say what ran: it was not seen to end"
     for text in dict.fromkeys(text for line in run.ran for text in line.get("differs", ())):
         yield f"not what is signed: {text}"
+
+
+def _about_revision(run: Run) -> Iterator[str]:
+    """What the bench file says that the update was built from, and what the image says itself."""
+    given = str(run.begin.get("firmware_revision") or "").casefold()
+    for board in run.boards.values():
+        said = board.images["update"].revision
+        if given and said and not given.startswith(said) and not said.startswith(given):
+            yield (
+                f"board {board.name}: firmware_revision in [bench] is {given}, but the update image says "
+                f"that it was built from {said}"
+            )
 
 
 def _about_board(board: Board) -> Iterator[str]:

@@ -2,19 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench.errors import LedgerError
+from bench.errors import BenchError, LedgerError
 from bench.evidence.attempt import is_mended
 from bench.evidence.bench_record import BenchRecord, identity_of, lines_of
-from bench.evidence.ledger import Line, Record
+from bench.evidence.ledger import Line, Record, parse
 from bench.evidence.raw_results import sha256
+from bench.outside_files import read_bytes
 from bench.signoff.run import Run
 
+Find = Callable[[Line], Record]
+"""The record of a bench, by where a run says that it stands; raises `LedgerError` where it cannot be seen."""
+UNSEEN = "cannot be seen: how often the same was tried is not known"
+LARGEST = 512 << 20
+"""Bytes of a record in a sign-off; a bench that runs every night writes a megabyte a year."""
 
-def about_record(runs: Sequence[Run], given: Path | None) -> tuple[list[str], list[str]]:
-    """Doubts, and what is to be known; `given` is the record where it is no longer where the runs left it.
+
+class Records:
+    """The records of the benches of some runs, where the runs left them, or `given` where it is now."""
+
+    def __init__(self, given: Path | None) -> None:
+        self._given = given
+        self._read: dict[Path, tuple[list[str], Record]] = {}
+
+    def find(self, place: Line) -> Record:
+        """Raises `LedgerError`."""
+        return self._of(self._given or Path(str(place.get("file", ""))))[1]
+
+    def _of(self, file: Path) -> tuple[list[str], Record]:
+        if file not in self._read:  # once: what was judged is what is kept
+            texts = BenchRecord(file).texts()
+            self._read[file] = texts, parse(as_bytes(texts))
+        return self._read[file]
+
+    def keep(self, folder: Path) -> None:
+        """Write all that were seen, line by line as they stand, by their identity. Raises `OSError`."""
+        for texts, record in self._read.values():
+            folder.mkdir(exist_ok=True)
+            (folder / name_of(identity_of(record))).write_bytes(as_bytes(texts))
+
+
+def as_bytes(texts: Sequence[str]) -> bytes:
+    return "".join(f"{text}\n" for text in texts).encode("utf-8", "replace")
+
+
+def name_of(identity: str) -> str:
+    """Of a record in a sign-off."""
+    return f"{identity[:16] or 'none'}.jsonl"
+
+
+def kept_in(folder: Path) -> Find:
+    """The records that were kept in a sign-off."""
+
+    def find(place: Line) -> Record:
+        try:
+            content = read_bytes(folder / name_of(str(place.get("id", ""))), "a record", limit=LARGEST)
+        except BenchError as fault:
+            raise LedgerError(fault.message, help=fault.help) from None
+        return parse(content)
+
+    return find
+
+
+def not_as_kept(runs: Sequence[Run], folder: Path, told: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """In what a sign-off's `doubts` and `known` are not what the records in it say."""
+    doubts, known = about_record(runs, kept_in(folder))
+    said = {text.partition(" is not named")[0] for text in told["doubts"]}
+    for text in doubts:
+        if UNSEEN in text:  # where it could not be seen it is not there, and that is a doubt of the sign-off
+            run = text.partition(":")[0]
+            if not any(one.startswith((f"{run}:", f"{run} ")) for one in told["doubts"]):
+                yield f"{folder.name}/: {text}"
+        elif text.partition(" is not named")[0] not in said:
+            yield f"{folder.name}/: the record of the bench says, and the sign-off does not: {text}"
+    yield from (
+        f"{folder.name}/: the record of the bench says, and the sign-off does not: {text}"
+        for text in known
+        if text not in told["known"]
+    )
+
+
+def about_record(runs: Sequence[Run], find: Find) -> tuple[list[str], list[str]]:
+    """Doubts, and what is to be known.
 
     A run that stands in no record, or whose record cannot be seen, is one of which nobody knows how often
     it was tried.
@@ -26,17 +97,14 @@ def about_record(runs: Sequence[Run], given: Path | None) -> tuple[list[str], li
         if not isinstance(place, dict):
             doubts.append(f"run {run.id} is in no record of its bench: how often it was tried is not known")
             continue
-        file = given or Path(str(place.get("file", "")))
+        name = str(place.get("file", "")).replace("\\", "/").rpartition("/")[2]
         try:
-            record = BenchRecord(file).read()
+            record = find(place)
         except LedgerError:
-            doubts.append(
-                f"run {run.id}: the record of its bench, {file.name}, cannot be seen: how often the same "
-                "was tried is not known (--record FILE names it)"
-            )
+            doubts.append(f"run {run.id}: the record of its bench, {name}, {UNSEEN} (--record FILE names it)")
             continue
-        doubts += [f"the record of the bench, {file.name}, was changed: {text}" for text in record.faults]
-        doubts += _about_run(run, record, place, file.name)
+        doubts += [f"the record of the bench, {name}, was changed: {text}" for text in record.faults]
+        doubts += _about_run(run, record, place, name)
         found, beside = _other_attempts(run, record, {one.id for one in runs})
         doubts += found
         told += beside

@@ -21,8 +21,13 @@ FIGURES = f"results/{measured_runs.FILE}"
 
 @dataclass(frozen=True, slots=True)
 class Image:
+    """`project`, `revision` and `dirty` are what the build says of itself, see `bench.firmware.told`."""
+
     version: str
     sha256: str | None
+    project: str = ""
+    revision: str = ""
+    dirty: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -115,6 +120,11 @@ class Run:
     """What each of its processes has run: modules, distributions, files."""
     named: tuple[tuple[str, str], ...] = ()
     """Name and serial number of every board of its bench file."""
+
+    @property
+    def unlisted(self) -> int:
+        """Modules of distributions that ran from bytecode which no RECORD vouches for."""
+        return max((int(line.get("unlisted") or 0) for line in self.ran), default=0)
 
     @property
     def products(self) -> frozenset[Product]:
@@ -230,7 +240,7 @@ def _boards(stated: Mapping[str, Any], modems: list[Line]) -> dict[str, Board]:
             probe=row["probe"],
             file=row["file"],
             file_sha256=row["file_sha256"],
-            images={of: Image(one["version"], one["sha256"]) for of, one in row["images"].items()},
+            images={of: Image(**one) for of, one in row["images"].items()},
             asks_modem=row["modem"],
             deviations=dict(row.get("deviations") or {}),
             modem={key: told[name][key] for key in ("serial", "firmware")} if name in told else None,

@@ -16,6 +16,7 @@ from bench.signoff.assessment import assess
 from bench.signoff.decision import Decision
 from bench.signoff.reasons import AHEAD
 from bench.signoff.received import faults_of, json_of
+from bench.signoff.record import not_as_kept
 from bench.signoff.run import read_run
 from bench.signoff.waivers import State
 
@@ -105,9 +106,13 @@ def _computed_again(path: Path, told: dict[str, Any], now: datetime.datetime) ->
         given = waivers.load(path / folder.WAIVERS) if (path / folder.WAIVERS).is_file() else []
         doubts = [str(text) for text in told["doubts"]]
         known = [str(text) for text in told["known"]]
+        read = [read_run(runs[name]) for name in named]
+        otherwise = list(not_as_kept(read, path / folder.RECORDS, {"doubts": doubts, "known": known}))
+        if otherwise:
+            return otherwise
         again = as_json(
             assess(
-                [read_run(runs[name]) for name in named],
+                read,
                 [read_run(places) for places in compared] if told["comparison"] is not None else None,
                 given,
                 at,

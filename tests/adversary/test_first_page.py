@@ -193,3 +193,51 @@ def test_every_test_is_in_the_appendix(tmp_path):
 def test_quantities_for_people(value, unit, text):
     assert quantity(value, unit) == text
     assert str(Measurement("floor", value, unit)) == f"floor: {text}"
+
+
+# ---- what is released, and from which sources
+
+
+def told_by_image(**more):
+    """Boards whose update image says something of itself."""
+    boards = {"one": board("SN-1"), "two": board("SN-2")}
+    for one in boards.values():
+        one["images"]["update"] |= more
+    return boards
+
+
+def test_the_image_says_what_the_bench_file_does_not(tmp_path):
+    boards = told_by_image(project="street-lamp", revision="1a2b3c4")
+    found, (page, *_) = pages(tmp_path, made(boards=boards))
+    assert "Sold as street-lamp (as the update image says)" in page
+    assert "Its sources 1a2b3c4 (as the update image says)" in page
+    assert found.decision is Decision.GO
+
+
+def test_without_either_the_page_says_what_is_missing(tmp_path):
+    _, (page, *_) = pages(tmp_path, made())
+    assert "Sold as not given: product in [bench]" in page
+    assert "Its sources not given: firmware_revision in [bench]" in page
+
+
+@pytest.mark.parametrize("given", ["1a2b3c4", "1A2B3C4D5E", "1a2b3c"])
+def test_a_revision_that_is_the_images(tmp_path, given):
+    run = made(boards=told_by_image(revision="1a2b3c4d"), begin={"firmware_revision": given})
+    assert pages(tmp_path, run)[0].decision is Decision.GO
+
+
+def test_a_revision_that_is_not_what_the_image_was_built_from(tmp_path):
+    run = made(boards=told_by_image(revision="1a2b3c4"), begin={"firmware_revision": "f00dfeed"})
+    found, _ = pages(tmp_path, run)
+    assert found.decision is Decision.INCONCLUSIVE
+    assert (
+        f"run {run.id}: board one: firmware_revision in [bench] is f00dfeed, but the update image says "
+        "that it was built from 1a2b3c4"
+    ) in found.why
+
+
+def test_an_image_of_sources_that_no_revision_holds_is_told(tmp_path):
+    boards = told_by_image(version="v1.1-3-g1a2b3c4-dirty", revision="1a2b3c4", dirty=True)
+    found, (page, *_) = pages(tmp_path, made(boards=boards))
+    assert any("built from sources with changes that no revision holds" in text for text in found.attention)
+    assert "v1.1-3-g1a2b3c4-dirty" in page

@@ -26,7 +26,7 @@ def folder(tmp_path):
     """One whose manifest is right, and which says that it is a GO."""
     made = tmp_path / "signoff"
     (made / "raw" / "run").mkdir(parents=True)
-    (made / "signoff.json").write_text('{"decision": "GO", "schema": 2}')
+    (made / "signoff.json").write_text('{"decision": "GO", "schema": 3}')
     (made / "raw" / "run" / "ledger.jsonl").write_text("{}\n")
     seal(made)
     return made
@@ -99,13 +99,13 @@ def test_file_that_says_it_is_larger_than_any_disk(folder, name, size):
     [
         "[" * 200_000,
         '{"a":' * 200_000,
-        '{"decision": "GO", "decision": "NO-GO", "schema": 2}',
-        '{"decision": "GO", "schema": 2, "made": "9999-12-31T23:59:59+00:00"}',
-        '{"decision": "GO", "schema": 2, "made": "2026-01-01", "runs": []}',
+        '{"decision": "GO", "decision": "NO-GO", "schema": 3}',
+        '{"decision": "GO", "schema": 3, "made": "9999-12-31T23:59:59+00:00"}',
+        '{"decision": "GO", "schema": 3, "made": "2026-01-01", "runs": []}',
         '{"decision": ["GO"]}',
         "[]",
         "GO",
-        '{"decision": "GO", "schema": 2, "made": 1' + "0" * 5000 + "}",
+        '{"decision": "GO", "schema": 3, "made": 1' + "0" * 5000 + "}",
     ],
     ids=lambda text: text[:24],
 )
@@ -122,7 +122,7 @@ def test_json_that_nobody_wrote(folder, text):
 )
 def test_ledger_that_nobody_wrote(folder, text):
     (folder / "raw" / "run" / "ledger.jsonl").write_text(text)
-    told = {"decision": "GO", "schema": 2, "made": "2026-01-01T00:00:00+00:00", "runs": [{"id": "run"}]}
+    told = {"decision": "GO", "schema": 3, "made": "2026-01-01T00:00:00+00:00", "runs": [{"id": "run"}]}
     told |= {"doubts": [], "known": [], "comparison": None}
     (folder / "signoff.json").write_text(json.dumps(told))
     seal(folder)
@@ -131,7 +131,7 @@ def test_ledger_that_nobody_wrote(folder, text):
 
 def test_waivers_nested_without_end(folder):
     (folder / "waivers.toml").write_text("waiver = " + "[" * 100_000)
-    told = {"decision": "GO", "schema": 2, "made": "2026-01-01T00:00:00+00:00", "runs": [{"id": "run"}]}
+    told = {"decision": "GO", "schema": 3, "made": "2026-01-01T00:00:00+00:00", "runs": [{"id": "run"}]}
     told |= {"doubts": [], "known": [], "comparison": None}
     (folder / "signoff.json").write_text(json.dumps(told))
     seal(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import marshal
 import os
 import py_compile
 import shutil
@@ -16,6 +17,8 @@ import pytest
 
 from bench.evidence.checkout import blob_id
 from bench.evidence.provenance import git_state
+from bench.evidence.sources import Sources as Modules
+from bench.evidence.sources import record_hash
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="no git")
 ROOT = Path(__file__).parents[2]
@@ -384,3 +387,69 @@ def test_rewritten_bytecode_of_another_testcase(sources):
     kept.write_bytes(right[:16] + harmless[16:])
     _, differs = run(sources)
     assert any(text.startswith("sources/test_a.py is not what") for text in differs), differs
+
+
+# ---- bytecode of installed distributions
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """A distribution of one module, as pip leaves it, with its bytecode; returns the module's file."""
+    site = tmp_path / "site-packages"
+    info = site / "thing-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: thing\nVersion: 1.0\n")
+    (site / "thing.py").write_text("def check(version): assert version == '1.1.0'\n")
+    kept = Path(py_compile.compile(str(site / "thing.py"), doraise=True))
+    monkeypatch.syspath_prepend(str(site))
+    return site / "thing.py", kept, info / "RECORD"
+
+
+def listed(file, kept, record, *, with_hash):
+    def of(path):
+        return record_hash(path.read_bytes())
+
+    lines = [f"thing.py,{of(file)},", f"{kept.parent.name}/{kept.name},{of(kept) if with_hash else ''},"]
+    record.write_text("\n".join(lines) + "\n")
+
+
+def told_of_thing():
+    import thing  # noqa: F401
+
+    try:
+        return Modules().told({})
+    finally:
+        del sys.modules["thing"]
+
+
+def changed(file, kept):
+    """Other bytecode under the header of the source."""
+    header = kept.read_bytes()[:16]
+    code = compile("def check(version): pass\n", str(file), "exec")
+    kept.write_bytes(header + marshal.dumps(code))
+
+
+def test_bytecode_that_record_lists_is_held_against_it(installed):
+    file, kept, record = installed
+    listed(file, kept, record, with_hash=True)
+    before = told_of_thing()
+    assert not [text for text in before["differs"] if "thing" in text]
+    changed(file, kept)
+    after = told_of_thing()
+    (text,) = [text for text in after["differs"] if "thing" in text]
+    assert text.endswith(f"thing.py is loaded from {kept.name}, which is not what RECORD says")
+    assert after["unlisted"] == before["unlisted"]
+
+
+def test_bytecode_of_which_record_has_no_hash_is_told(installed):
+    file, kept, record = installed
+    listed(file, kept, record, with_hash=True)
+    before = told_of_thing()["unlisted"]
+    listed(file, kept, record, with_hash=False)
+    assert told_of_thing()["unlisted"] == before + 1
+    kept.unlink()
+    sys.dont_write_bytecode, was = True, sys.dont_write_bytecode
+    try:
+        assert told_of_thing()["unlisted"] == before
+    finally:
+        sys.dont_write_bytecode = was

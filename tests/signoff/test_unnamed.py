@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
+import shutil
+
 import pytest
 from signoff_rig import FAILS, sign_off
 
+from bench.evidence.bench_record import BenchRecord
+from bench.signoff import make, manifest
 from bench.signoff.decision import Decision
+from bench.signoff.folder import RECORDS
+from bench.signoff.verify import verify
 
 
 def told(found):
@@ -74,3 +81,58 @@ def test_testcases_that_were_mended_are_others(passed_at_last, rig, tmp_path):
     rig.commit()
     run = rig.run("--clean-alluredir", results=str(first.parent.parent))
     assert sign_off(run, tmp_path / "out").decision is Decision.GO
+
+
+# ---- elsewhere, where nobody has the record of the bench
+
+
+def differences(folder):
+    manifest.write(folder)  # who changes a file can list it anew
+    return verify(folder, None, datetime.datetime.now(datetime.UTC)).differences
+
+
+@pytest.fixture
+def hushed(passed_at_last, tmp_path, monkeypatch):
+    """A sign-off made GO by keeping quiet about the run that failed, with every hash in it right."""
+    monkeypatch.setattr(make, "failed_elsewhere", lambda runs, beside: [])
+
+    def quiet(runs, find):
+        for run in runs:
+            find(run.begin["record"])
+        return [], []
+
+    monkeypatch.setattr(make, "about_record", quiet)
+    found = sign_off(passed_at_last[1], tmp_path / "out")
+    assert found.decision is Decision.GO
+    return tmp_path / "out"
+
+
+def test_record_goes_into_the_sign_off(passed_at_last, tmp_path):
+    first, second = passed_at_last
+    sign_off(second, tmp_path / "out")
+    (kept,) = (tmp_path / "out" / RECORDS).iterdir()
+    record = BenchRecord(first.parent.parent / "bench.runs.sqlite")
+    assert kept.read_text("utf-8").splitlines() == record.texts()
+    assert kept.name == f"{record.read().lines[0]['sha'][:16]}.jsonl"
+    assert differences(tmp_path / "out") == ()
+
+
+def test_failure_that_is_kept_quiet_is_seen_in_the_record(passed_at_last, hushed):
+    (found, *_) = differences(hushed)
+    assert found.startswith("records/: the record of the bench says, and the sign-off does not: ")
+    assert f"run {passed_at_last[0].name} is not named, and the same firmware failed in it" in found
+
+
+def test_record_that_was_taken_out_is_missed(passed_at_last, hushed):
+    shutil.rmtree(hushed / RECORDS)
+    assert differences(hushed) == (
+        f"records/: run {passed_at_last[1].name}: the record of its bench, bench.runs.sqlite, "
+        "cannot be seen: how often the same was tried is not known (--record FILE names it)",
+    )
+
+
+def test_line_that_was_taken_out_of_the_record_is_missed(hushed):
+    (kept,) = (hushed / RECORDS).iterdir()
+    lines = kept.read_bytes().splitlines(keepends=True)
+    kept.write_bytes(b"".join(line for line in lines if b'"kind":"failed"' not in line))
+    assert any("was changed" in text for text in differences(hushed))

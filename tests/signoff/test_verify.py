@@ -190,9 +190,9 @@ def test_manifest_that_leads_out_of_the_folder(tmp_path, row):
         "[]",
         "{}",
         '{"decision": "GO"}',
-        '{"decision": "GO", "schema": 2, "made": "2026-01-01T00:00:00+00:00", "runs": 3, "waivers": [1]}',
-        '{"decision": "GO", "schema": 2, "made": 7}',
-        '{"decision": "MAYBE", "schema": 2}',
+        '{"decision": "GO", "schema": 3, "made": "2026-01-01T00:00:00+00:00", "runs": 3, "waivers": [1]}',
+        '{"decision": "GO", "schema": 3, "made": 7}',
+        '{"decision": "MAYBE", "schema": 3}',
     ],
 )
 def test_json_that_is_nonsense(tmp_path, text):
