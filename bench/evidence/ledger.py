@@ -36,8 +36,8 @@ BEGAN = "%Y%m%dT%H%M%S"
 """How the name of a run begins, so that names sort by time (UTC)."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 """Where Linux names this start of the PC (random(4)); no other system has it."""
-LARGEST = 512 << 20
-"""Bytes of a ledger that is read; a night of thousands of tests has a hundredth of it."""
+LARGEST = 128 << 20
+"""Bytes of a ledger that is read; a night of thousands of tests has a tenth of it."""
 BEAT = 10.0
 """Wall seconds between heartbeats."""
 BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

@@ -24,9 +24,14 @@ LARGEST = 4 << 30
 """Bytes of a file; the longest current traces are a tenth of that."""
 ALTOGETHER = 64 << 30
 """Bytes of all files."""
-READ_WHOLE = 512 << 20
-"""Bytes of what is read into memory: the JSON, a ledger."""
-OF_NAME = {manifest.MANIFEST: 64 << 20, manifest.SIGNATURE: 64 << 10, folder.WAIVERS: 1 << 20}
+READ_WHOLE = 128 << 20
+"""Bytes of what is read into memory, such as a ledger; as tables that is some ten times as much."""
+OF_NAME = {
+    folder.JSON: 32 << 20,
+    manifest.MANIFEST: 64 << 20,
+    manifest.SIGNATURE: 64 << 10,
+    folder.WAIVERS: 1 << 20,
+}
 """Bytes of those of which less is enough."""
 
 
@@ -86,7 +91,7 @@ def _wrong(name: str, state: os.stat_result | None) -> str | None:
 
 def json_of(file: Path) -> dict[str, Any]:
     """What a JSON file holds. Raises `FileError` for what is none, names a key twice, is too deep."""
-    told = read_json(file, "a sign-off", limit=READ_WHOLE)
+    told = read_json(file, "a sign-off", limit=OF_NAME[folder.JSON])
     if not isinstance(told, dict):
         raise FileError(file, "is not a sign-off: it is no table", help="ask for the sign-off as it was made")
     return told

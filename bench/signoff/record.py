@@ -16,7 +16,7 @@ from bench.signoff.run import Run
 Find = Callable[[Line], Record]
 """The record of a bench, by where a run says that it stands; raises `LedgerError` where it cannot be seen."""
 UNSEEN = "cannot be seen: how often the same was tried is not known"
-LARGEST = 512 << 20
+LARGEST = 128 << 20
 """Bytes of a record in a sign-off; a bench that runs every night writes a megabyte a year."""
 
 
@@ -108,6 +108,9 @@ def about_record(runs: Sequence[Run], find: Find) -> tuple[list[str], list[str]]
         found, beside = _other_attempts(run, record, {one.id for one in runs})
         doubts += found
         told += beside
+        first = next((str(line["run"]) for line in record.lines if line["kind"] == "begin"), "")
+        if first in {one.id for one in runs}:
+            told.append(f"the record of the bench, {name}, begins with run {first}: it knows nothing before")
     return list(dict.fromkeys(doubts)), list(dict.fromkeys(told))
 
 
