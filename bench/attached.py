@@ -20,7 +20,7 @@ from bench.dut.dut import Dut
 from bench.dut.hardware import HardwareDut
 from bench.errors import ConsoleError, ConsoleTimeout
 from bench.firmware.image import FirmwareImage
-from bench.firmware.told import told_by
+from bench.firmware.told import content_of, told_by
 from bench.firmware_update.deviations import DEVIATIONS
 from bench.station import Station
 
@@ -89,7 +89,8 @@ def _images(dut: Dut) -> dict[str, Any]:
     images = dut.images
     found = {"baseline": _image(images.baseline), "update": _image(images.update)}
     told = told_by(images.update.data, images.update.container)
-    found["update"] |= {name: value for name, value in asdict(told).items() if value}
+    content = content_of(images.update.data, images.update.container)
+    found["update"] |= {name: value for name, value in {**asdict(told), "content": content}.items() if value}
     if isinstance(dut.type, ProcessType) and found["baseline"]["sha256"] is None:
         found["baseline"]["sha256"] = _program(dut.type)
     for part in images.factory:

@@ -8,11 +8,12 @@ design document, "Image format").
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 
 from bench.errors import ImageError
-from bench.firmware import esp32
+from bench.firmware import esp32, mcuboot
 
 DESCRIBED = re.compile(r"(?:^(?=[0-9]*[a-f])|-g)([0-9a-f]{7,64})(?:-dirty)?$")
 """How `git describe --always --dirty` ends where no tag is on the very commit (git-describe(1)).
@@ -29,6 +30,22 @@ class Told:
     project: str = ""
     revision: str = ""
     dirty: bool = False
+
+
+def content_of(data: bytes, container: str) -> str:
+    """The SHA-256 of what of a build runs, the same however it is signed and whatever lies behind it.
+
+    Of an MCUboot image what its signature covers, of an ESP32's the image without what was appended; "" where
+    nobody but the device can tell.
+    """
+    try:
+        if container == "mcuboot":
+            return hashlib.sha256(data[: mcuboot.parse(data).covered]).hexdigest()
+        if container == "esp32":
+            return hashlib.sha256(data[: esp32.parse(data).total_size]).hexdigest()
+    except ImageError:
+        pass
+    return ""
 
 
 def told_by(data: bytes, container: str) -> Told:

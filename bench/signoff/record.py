@@ -132,14 +132,17 @@ def _about_run(run: Run, record: Record, place: Line, name: str) -> list[str]:
 
 def _other_attempts(run: Run, record: Record, named: set[str]) -> tuple[list[str], list[str]]:
     """Failures of the same update in runs that are not named; a virtual bench fails for nobody."""
-    updates = {board.product.update for board in run.boards.values()}
+    images = [board.images["update"] for board in run.boards.values()]
+    updates = {name for one in images for name in (one.sha256, one.content) if name}
     nodes = {row.node for row in run.verdict.plan}
     begins = {str(line["run"]): line for line in record.lines if line["kind"] == "begin"}
     tested: dict[str, set[str]] = {}
     for line in record.lines:
         if line["kind"] == "attached" and not line.get("virtual"):
-            images = {str(one["images"].get("update")) for one in line["boards"].values()}
-            tested.setdefault(str(line["run"]), set()).update(images)
+            boards = line["boards"].values()
+            known = tested.setdefault(str(line["run"]), set())
+            known |= {str(one["images"].get("update")) for one in boards}
+            known |= {str(one.get("content")) for one in boards}
     others = [name for name in tested if name not in named and tested[name] & updates]
     doubts, told = [], []
     for name in others:

@@ -28,6 +28,8 @@ class Image:
     project: str = ""
     revision: str = ""
     dirty: bool = False
+    content: str = ""
+    """The SHA-256 of what of it runs, however it is signed or padded; "" where nobody can tell."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

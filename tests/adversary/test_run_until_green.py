@@ -9,12 +9,15 @@ import shutil
 import sqlite3
 
 import pytest
+from made_runs import TESTS, UPDATE, board
+from made_runs import made as made_run
 from others import of
 
 from bench.errors import LedgerError
 from bench.evidence.attempt import content_key, contents, is_mended
 from bench.evidence.bench_record import BenchRecord, record_beside
-from bench.evidence.ledger import FILE, Ledger, latest_run, uptime
+from bench.evidence.ledger import FILE, Ledger, Record, latest_run, uptime
+from bench.signoff.record import _other_attempts, about_record
 
 CLEAN = {"git_revision": "a" * 40, "git_dirty": False}
 
@@ -166,3 +169,64 @@ def test_failure_is_in_the_record_though_the_run_is_killed_and_its_results_are_g
     assert record.lines[3]["node"] == "test_suite.py::test_fails[one]"
     assert begin["record"]["seq"] == 1
     assert begin["record"]["id"] == record.lines[0]["sha"]
+
+
+# ---- another file of the same build
+
+
+def recorded(*attached):
+    """The record of a bench: a run that failed, of an update with these hashes, and then the one named."""
+    lines = [
+        {"kind": "made"},
+        {"kind": "begin", "run": "before"},
+        *(
+            {
+                "kind": "attached",
+                "run": "before",
+                "virtual": False,
+                "boards": {"one": {"images": {"update": file}, "content": content}},
+            }
+            for file, content in attached
+        ),
+        {"kind": "failed", "run": "before", "node": f"testcases/{TESTS[0]}[one]"},
+        {"kind": "end", "run": "before"},
+        {"kind": "begin", "run": "named", "seq": 5},
+    ]
+    return Record(tuple(lines))
+
+
+def named(content):
+    boards = {"one": board("SN-1"), "two": board("SN-2")}
+    for one in boards.values():
+        one["images"]["update"]["content"] = content
+    return made_run("named", boards=boards)
+
+
+@pytest.mark.parametrize(
+    ("before", "seen"),
+    [
+        ((UPDATE, ""), True),
+        (("9" * 64, "7" * 64), True),  # one byte more behind it, or signed anew
+        (("9" * 64, "8" * 64), False),
+        (("9" * 64, ""), False),
+    ],
+    ids=["the same file", "the same build", "another build", "nobody can tell"],
+)
+def test_a_byte_behind_the_image_makes_no_other_attempt(before, seen):
+    doubts, _ = _other_attempts(named("7" * 64), recorded(before), {"named"})
+    assert (
+        any("run before is not named, and the same firmware failed in it" in text for text in doubts) == seen
+    )
+
+
+def test_a_record_made_anew_says_that_it_knows_nothing_before(tmp_path):
+    record = BenchRecord(tmp_path / "new.runs.sqlite")
+    text = "the record of the bench, new.runs.sqlite, begins with run named: it knows nothing before"
+    run = made_run("named", begin={"record": {"file": str(record.path), "seq": 1, "id": ""}})
+    record.append("begin", run="named")
+    _, known = about_record([run], lambda place: record.read())
+    assert text in known
+    other = made_run("later", begin={"record": {"file": str(record.path), "seq": 2, "id": ""}})
+    record.append("begin", run="later")
+    _, known = about_record([other], lambda place: record.read())
+    assert not any("knows nothing before" in text for text in known)

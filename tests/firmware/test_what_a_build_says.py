@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.firmware.image_set import ImageSet
-from bench.firmware.told import Told, told_by
+from bench.firmware.told import Told, content_of, told_by
 
 VERSION, PROJECT = 32 + 16, 32 + 48
 """Offsets in an image: header and first segment's are 32 bytes, then `esp_app_desc_t` (ESP-IDF,
@@ -46,3 +46,13 @@ def test_what_has_no_place_for_it_says_nothing(image_sets: dict[str, ImageSet]) 
     assert told_by(image_sets["mcuboot"].update.data, "mcuboot") == Told()
     assert told_by(b"anything", "package") == Told()
     assert told_by(b"anything", "esp32") == Told()
+
+
+@pytest.mark.parametrize("container", ["mcuboot", "esp32"])
+def test_what_lies_behind_a_build_makes_no_other_one(image_sets: dict[str, ImageSet], container: str) -> None:
+    images = image_sets[container]
+    content = content_of(images.update.data, container)
+    assert content_of(images.update.data + b"\xff" * 64, container) == content
+    assert content_of(images.baseline.data, container) not in ("", content)
+    assert content_of(b"nothing of the kind", container) == ""
+    assert content_of(images.update.data, "package") == ""
