@@ -22,6 +22,7 @@ from bench.errors import BenchError, ConfigError, NotApplicable, PlantError
 from bench.firmware.image import FirmwareImage
 from bench.firmware.image_set import ImageSet
 from bench.firmware_update.states import Delivery, Result
+from bench.power_cuts.beginnings import BeginningName
 from bench.power_cuts.part import WHOLE, SweepPart
 from bench.power_cuts.report import PHASES, Cut, CutResult
 from bench.power_cuts.sweep import Sweep
@@ -48,7 +49,9 @@ class Order:
     """What to sweep: one board of a bench file, an update to one of `IMAGES`, the phases of it.
 
     `only` is the number of a single cut, or None for all of the `part`. Numbers depend neither on the phases
-    nor on the part. `defect` is one to be seeded in the board.
+    nor on the part. `beginning` is what the board has behind it. Of the operations in its image slots one of
+    every `in_slots` is cut; of the others, what it keeps beside the images, each. `defect` is one to be
+    seeded in the board.
     """
 
     bench: Bench
@@ -59,6 +62,8 @@ class Order:
     seed: int = 0
     only: int | None = None
     part: SweepPart = WHOLE
+    beginning: BeginningName = "fresh"
+    in_slots: int = 1
     defect: str | None = None
 
 
@@ -159,31 +164,39 @@ def _work(order: Order, part: int, parts: int, messages: Queue[tuple[int, int, _
         total = 0
         with Station(order.bench, seed=order.seed, defect=order.defect) as station:
             garbage.seldom()
-            cuts, results = _run(station, order, part, parts)
-            total = len(_wanted(order, cuts))
+            wanted, results = _run(station, order, part, parts)
+            total = len(wanted)
             for result in results:
                 messages.put((part, total, result))
-        messages.put((part, total, _End(len(cuts))))
+        messages.put((part, total, _End(total)))
     except (BenchError, NotApplicable, AssertionError) as fault:
         messages.put((part, 0, _Fault(str(fault))))
 
 
 def _run(station: Station, order: Order, part: int, parts: int) -> tuple[Sequence[Cut], Iterator[CutResult]]:
+    """What is to be cut in all, and the outcomes of this worker's share of it."""
     dut = station.duts[order.board]
     if not isinstance(dut, HardwareDut):
         raise NotApplicable(f"{order.board} is a program")
     stage = station.flash_stage(order.board)
     sweep = Sweep(dut, station.updates, stage, station.clock, order.seed)
     choose, result = IMAGES[order.image]
-    sweep.prepare(order.delivery, choose(dut.images), result)
-    wanted = _wanted(order, sweep.cuts)
+    sweep.prepare(order.delivery, choose(dut.images), result, order.beginning)
+    wanted = _wanted(order, sweep)
     mine = [cut for place, cut in enumerate(wanted) if place // _RUN % parts == part]
-    return sweep.cuts, (sweep.run(cut) for cut in mine)
+    return wanted, (sweep.run(cut) for cut in mine)
 
 
-def _wanted(order: Order, cuts: Sequence[Cut]) -> Sequence[Cut]:
+def _wanted(order: Order, sweep: Sweep) -> Sequence[Cut]:
+    cuts = sweep.cuts
     if order.only is None:
-        return [cut for cut in cuts if cut.phase in order.phases and order.part.holds(cut.operation)]
+        held = {
+            operation.number
+            for operation in sweep.operations
+            if order.part.holds(operation.number)
+            and (operation.region not in sweep.slots or operation.number % order.in_slots == 0)
+        }
+        return [cut for cut in cuts if cut.phase in order.phases and cut.operation in held]
     if order.only < len(cuts):
         return [cuts[order.only]]
     raise ConfigError(

@@ -10,6 +10,9 @@ and with its source, and fails nothing: `bench/power_cuts/known_issues.toml`.
 
 import pytest
 
+THINNED = 64
+"""Of so many flash operations in the image slots one: all of them are cut where a fresh board begins."""
+
 
 @pytest.mark.requirement("FOTA-POWER", "FOTA-WHOLE", "BOOT-INTERRUPTED")
 @pytest.mark.delivery("push")
@@ -42,6 +45,45 @@ def test_power_cut_at_every_flash_operation_of_a_revert(dut, images, delivery, c
     """
     assert images.self_test_fails.version != images.baseline.version
     sweep = cut_everywhere(dut, delivery, image="self-test-fails", phases=("swap", "first boot", "confirm"))
+
+    assert sweep.problems == []
+    assert sweep.booted == {"old"}
+
+
+@pytest.mark.requirement("FOTA-POWER", "FOTA-WHOLE", "BOOT-INTERRUPTED")
+@pytest.mark.delivery("push")
+def test_power_cut_of_a_used_board(dut, delivery, cut_everywhere):
+    """It runs from its second slot, and its log of settings is full: what it keeps of itself survives too."""
+    sweep = cut_everywhere(dut, delivery, beginning="used", in_slots=THINNED)
+
+    assert sweep.problems == []
+    assert not sweep.is_whole or sweep.booted == {"old", "new"}
+
+
+@pytest.mark.requirement("FOTA-POWER", "FOTA-WHOLE")
+@pytest.mark.delivery("pull")
+def test_power_cut_of_a_used_board_that_pulls(dut, delivery, cut_everywhere):
+    """As above; where the progress of the download is kept, the log turns in the middle of it."""
+    sweep = cut_everywhere(dut, delivery, phases=("download",), beginning="used", in_slots=THINNED)
+
+    assert sweep.problems == []
+    assert sweep.booted == {"old"}
+
+
+@pytest.mark.requirement("FOTA-POWER", "FOTA-ROLLBACK", "BOOT-INTERRUPTED")
+@pytest.mark.delivery("push")
+@pytest.mark.image("self-test-fails")
+def test_power_cut_of_a_used_board_that_reverts(dut, images, delivery, cut_everywhere):
+    """A broken version was put where the first one once was: no cut has it boot without a trial."""
+    assert images.self_test_fails.version != images.baseline.version
+    sweep = cut_everywhere(
+        dut,
+        delivery,
+        image="self-test-fails",
+        phases=("swap", "first boot", "confirm"),
+        beginning="used",
+        in_slots=THINNED,
+    )
 
     assert sweep.problems == []
     assert sweep.booted == {"old"}

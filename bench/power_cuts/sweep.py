@@ -17,6 +17,7 @@ from bench.errors import BenchError, PlantError, WaitTimeout
 from bench.firmware.image import FirmwareImage
 from bench.firmware_update.service import UpdateService
 from bench.firmware_update.states import Delivery, Result, State, Transport
+from bench.power_cuts.beginnings import BEGINNINGS, BeginningName
 from bench.power_cuts.known_issues import TAIL, known_issues, marked
 from bench.power_cuts.phases import phase_at, windows
 from bench.power_cuts.report import Cut, CutResult
@@ -44,14 +45,26 @@ class Sweep:
         self.operations: Sequence[FlashOperation] = ()
         self.cuts: list[Cut] = []
 
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The regions that images lie in."""
+        return tuple(self._dut.type.firmware.slots)
+
     # ---- the reference
 
-    def prepare(self, delivery: Delivery, image: FirmwareImage, result: Result = Result.SUCCESS) -> None:
+    def prepare(
+        self,
+        delivery: Delivery,
+        image: FirmwareImage,
+        result: Result = Result.SUCCESS,
+        beginning: BeginningName = "fresh",
+    ) -> None:
         """Do the one update, which must have `result`, and lay out the cuts. The board ends switched off."""
         dut, clock = self._dut, self._clock
         self._image, self._result = image, result
         dut.install(dut.images.baseline)
         self._server.commission(dut)
+        BEGINNINGS[beginning](dut, self._server, self._stage, clock)
         clock.sleep(QUIET, "the board comes to rest")
         self._stage.record()
         with self._server.begin(dut, image, delivery) as update:

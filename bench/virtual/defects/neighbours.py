@@ -102,9 +102,7 @@ def settings_lost_when_their_log_is_full(healthy: Any) -> Any:
     return start_half
 
 
-@NEIGHBOURS(
-    Settings, "_start_half", source="own", hints=("test_power_cut_at_every_flash_operation_of_a_pull",)
-)
+@NEIGHBOURS(Settings, "_start_half", source="own", hints=("test_power_cut_of_a_used_board",))
 def settings_half_valid_before_it_is_filled(healthy: Any) -> Any:
     """The header of a fresh half is written first: a cut before the entries follow loses them all."""
 
@@ -123,7 +121,7 @@ def settings_half_valid_before_it_is_filled(healthy: Any) -> Any:
     return start_half
 
 
-@NEIGHBOURS(Settings, "load", source="own", hints=("test_power_cut_at_every_flash_operation",))
+@NEIGHBOURS(Settings, "load", source="own", hints=("test_power_cut_of_a_used_board",))
 def torn_entry_loses_all_settings(healthy: Any) -> Any:
     """An entry whose writing was cut makes the whole log count as damaged."""
 
@@ -145,7 +143,7 @@ def torn_entry_loses_all_settings(healthy: Any) -> Any:
 
 
 @NEIGHBOURS(
-    EspOtaSlots, "_write", source="own", boards=ESP32, hints=("test_power_cut_at_every_flash_operation",)
+    EspOtaSlots, "_write", source="own", boards=ESP32, hints=("test_power_cut_of_a_used_board_that_reverts",)
 )
 def ota_data_rewritten_in_place(healthy: Any) -> Any:
     """The choice of the new slot overwrites the one in force, not the older one of the two."""
