@@ -47,6 +47,7 @@ def test_unsupported_package_type(dut, server, images, delivery):
 INVALID_URIS = {
     "no-such-package": "{server}/fw/no-such-package.bin",
     "no-scheme": "//nowhere",
+    "path-alone": "/fw/package.bin",
     "no-host": "coap:///fw/package.bin",
     "bad-port": "coap://192.0.2.1:99999/fw/package.bin",
     "not-a-uri": "firmware, please",
@@ -54,7 +55,10 @@ INVALID_URIS = {
 
 
 @pytest.mark.requirement("LightweightM2M-1.0-int-778", "OMA-5-5-7", "RFC3986-4.3-absolute", "FOTA-RECOVERY")
-@pytest.mark.requirement("RFC7252-6.4-absolute", uri=(INVALID_URIS["no-scheme"], INVALID_URIS["not-a-uri"]))
+@pytest.mark.requirement(
+    "RFC7252-6.4-absolute",
+    uri=(INVALID_URIS["no-scheme"], INVALID_URIS["path-alone"], INVALID_URIS["not-a-uri"]),
+)
 @pytest.mark.delivery("pull")
 @pytest.mark.parametrize("uri", INVALID_URIS.values(), ids=INVALID_URIS.keys())
 def test_invalid_uri(dut, server, images, object5, uri):

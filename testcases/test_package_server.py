@@ -8,6 +8,7 @@ from bench.packages.certificates import Shown
 from bench.packages.coap import WITH_OPTION
 from bench.packages.coap_tcp import BEGUN
 from bench.packages.misbehaviour import (
+    Chunked,
     Cut,
     Forge,
     Forgery,
@@ -27,6 +28,8 @@ from bench.packages.misbehaviour import (
 
 pytestmark = pytest.mark.delivery("pull")
 
+WHEN = {False: "RFC7252-5.9.3.4-max-age", True: "RFC9110-10.2.3-retry-after"}
+"""What says when to ask a busy server again, by whether it is asked over HTTP."""
 FAILED = (Result.CONNECTION_LOST, Result.INTEGRITY_FAILED)
 BY_HTTP = pytest.mark.parametrize("transport", [Transport.HTTP, Transport.HTTPS], ids=str, indirect=True)
 SMALL, BLOCKS = 64, 40
@@ -36,6 +39,8 @@ over_udp = pytest.mark.parametrize("transport", UDP, ids=str, indirect=True)
 over_coap = pytest.mark.parametrize("transport", [*UDP, Transport.COAP_TCP], ids=str, indirect=True)
 over_tcp = pytest.mark.parametrize("transport", [Transport.COAP_TCP], ids=str, indirect=True)
 over_dtls = pytest.mark.parametrize("transport", [Transport.COAPS], ids=str, indirect=True)
+RETRY_AFTER = 45
+"""Seconds: longer than any first pause of a device's own, and shorter than CoAP's default Max-Age."""
 PAUSE = 2
 """Seconds between two tries: the least that CoAP waits before it repeats anything (RFC 7252, 4.8)."""
 LONG_AFTER = 200
@@ -133,6 +138,25 @@ def test_package_that_is_not_there(dut, server, images, pull):
 def test_server_that_is_busy_at_first(dut, server, images, pull):
     """5.03 or 503 twice: the device asks again, or gives up."""
     record = pull(Refuse("5.03", times=2, retry_after=5))
+    assert_updated_or_given_up(dut, server, images, record)
+
+
+@pytest.mark.requirement("FOTA-SERVER")
+@pytest.mark.requirement("RFC7252-5.9.3.4-max-age", transport=("coap", "coaps", "coap+tcp"))
+@pytest.mark.requirement("RFC9110-10.2.3-retry-after", transport=("http", "https"))
+def test_server_that_says_when(dut, server, images, transport, recommended):
+    """Max-Age of a 5.03, Retry-After of a 503: not before that the device should ask again."""
+    with server.begin(dut, images.update, Delivery.PULL, transport) as update:
+        package = update.publish()
+        package.misbehave(Refuse("5.03", times=1, retry_after=RETRY_AFTER))
+        record = update.finish()
+    refused, *after = package.log
+    row = WHEN[transport.value.startswith("http")]
+    with recommended(row):
+        assert after, "it is not asked again"
+        waited = after[0].time - refused.time
+        assert waited >= RETRY_AFTER - 1, f"asked again after {waited:.1f} s, not {RETRY_AFTER} s"
+    assert record.violations == []
     assert_updated_or_given_up(dut, server, images, record)
 
 
@@ -374,6 +398,43 @@ def test_redirect(dut, server, images, pull, recommended):
         assert_updated(dut, server, images, record)
     else:
         assert_unchanged(dut, server, images, record, Result.CONNECTION_LOST, Result.INVALID_URI)
+
+
+@pytest.mark.requirement("RFC9110-10.2.2-relative", "RFC9110-15.4-follow", "FOTA-SERVER")
+@pytest.mark.parametrize("to", ["/fw/{}", "{}", "//{server}/fw/{}"], ids=["path", "name", "authority"])
+@BY_HTTP
+def test_redirect_to_a_relative_location(dut, server, images, transport, recommended, to):
+    """Resolved against the URI that was asked for, if it is followed at all: nothing else is asked for."""
+    with server.begin(dut, images.update, Delivery.PULL, transport) as update:
+        package = update.publish()
+        authority = update.uri.partition("://")[2].partition("/")[0]
+        package.misbehave(Redirect(to.format(package.name, server=authority)))
+        record = update.finish()
+        asked = server.lwm2m.shelf.missed
+    assert asked == [], f"a Location {to!r} became {asked[0]}"
+    with recommended("RFC9110-15.4-follow"):
+        assert record.ended(Result.SUCCESS)
+    assert record.violations == []
+    if record.result is Result.SUCCESS:
+        assert_updated(dut, server, images, record)
+    else:
+        assert_unchanged(dut, server, images, record, Result.CONNECTION_LOST, Result.INVALID_URI)
+
+
+@pytest.mark.requirement("RFC9112-7.1-chunked", "FOTA-SERVER")
+@BY_HTTP
+def test_package_in_chunks(dut, server, images, pull):
+    """A server need not tell a length beforehand: a body in chunks is a package like any other."""
+    record = pull(Chunked())
+    assert_updated(dut, server, images, record)
+
+
+@pytest.mark.requirement("RFC9112-8-incomplete", "OMA-5-5-4", "FOTA-WHOLE")
+@BY_HTTP
+def test_chunks_that_break_off(dut, server, images, pull):
+    """Without the chunk of size 0 it is not all of the package: result 4, not 5."""
+    record = pull(Chunked(), Cut(after=half_of(images.update), times=1000))
+    assert_unchanged(dut, server, images, record, Result.CONNECTION_LOST)
 
 
 @pytest.mark.requirement("RFC9110-15.4-cycle", "FOTA-SERVER")

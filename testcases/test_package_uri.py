@@ -2,13 +2,15 @@
 
 import pytest
 
-from bench.firmware_update.states import Delivery, State, Transport
+from bench.firmware_update.states import Delivery, Result, State, Transport
 from bench.packages import uri as forms
 
 pytestmark = pytest.mark.delivery("pull")
 
 LENGTH = 255
 """Characters of the longest Package URI (OMA object 5, resource 1: range 0..255)."""
+ELSEWHERE = "192.0.2.9:80"
+"""An address of nobody (RFC 5737) and a port, in the form of a user and a password."""
 BY_HTTP = [Transport.HTTP, Transport.HTTPS]
 ANYWHERE = [t for t in Transport if t is not Transport.COAPS]
 """Not the one whose credentials a device may look up by the host of the URI (LwM2M Security object)."""
@@ -68,10 +70,40 @@ def test_ipv6_address(fetch, server):
 
 
 @pytest.mark.requirement("RFC3986-3.2.3-port")
-@pytest.mark.parametrize("form", [forms.with_port, forms.without_port], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "form",
+    [forms.with_port, forms.with_zeros_before_port, forms.without_port, forms.with_empty_port],
+    ids=lambda f: f.__name__,
+)
 def test_port(fetch, form):
     """Given in digits, or left out where it is the scheme's own."""
     fetch(form)
+
+
+@pytest.mark.requirement("RFC3986-3.3-empty")
+@pytest.mark.parametrize("transport", ANYWHERE, ids=str, indirect=True)
+def test_empty_segment(fetch):
+    """a//b is another path than a/b."""
+    fetch(forms.in_folder("a", "", "b"))
+
+
+@pytest.mark.requirement("RFC3986-3.2.1-userinfo", "FOTA-RECOVERY")
+@pytest.mark.parametrize("transport", ANYWHERE, ids=str, indirect=True)
+def test_userinfo(dut, server, images, object5, transport):
+    """What stands before @ is nobody's address: the host behind it is asked, or it is no URI."""
+    form = forms.with_userinfo(ELSEWHERE)
+    with server.begin(dut, images.update, Delivery.PULL, transport, form=form) as update:
+        update.publish()
+        answer = object5.write_uri(update.uri)
+        if answer.taken:
+            update.await_download_over()
+        update.look()
+        record = update.record
+        refused = record.ended(Result.INVALID_URI, Result.UNSUPPORTED_PROTOCOL) or not answer.taken
+        fetched = record.state is State.DOWNLOADED
+        assert refused or fetched, f"Package URI {update.uri!r}: {record.shows(State.DOWNLOADED)}"
+    assert record.violations == []
+    server.make_idle(dut)
 
 
 @pytest.mark.requirement("RFC3986-3.1-scheme")
@@ -107,3 +139,21 @@ def test_longest_uri(dut, server, images, object5, transport):
         downloaded = update.await_downloaded()
         assert downloaded, f"a Package URI of {len(update.uri)} characters: {downloaded}"
     assert update.record.violations == []
+
+
+@pytest.mark.requirement("OMA-5-1-length", "FOTA-RECOVERY")
+@pytest.mark.parametrize("transport", ANYWHERE, ids=str, indirect=True)
+def test_uri_that_is_too_long(dut, server, images, object5, transport):
+    """One character more is refused, or taken as it is: never fetched from with its end cut off."""
+    form = forms.of_length(LENGTH + 1)
+    with server.begin(dut, images.update, Delivery.PULL, transport, form=form) as update:
+        update.publish()
+        answer = object5.write_uri(update.uri)
+        if answer.taken:
+            update.await_download_over()
+        asked = server.lwm2m.shelf.missed
+        assert asked == [], f"of a Package URI of {len(update.uri)} characters {asked[0]} was fetched"
+        if answer.taken and object5.state() is not State.IDLE:
+            assert object5.read()[1] == update.uri, f"{object5.instance}/1 after 2.04"
+    server.make_idle(dut)
+    assert server.update(dut, images.update).failure == "", "a package after it"

@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from bench.packages.address import ROOT, PackageAddress
 from bench.packages.admission import Admission
@@ -106,9 +106,12 @@ class HttpDoor:
                 "ETag": etag,
                 "Accept-Ranges": "bytes",
                 "Content-Type": "application/octet-stream",
-                "Content-Length": str(end - start + package.announced - len(package.data)),
             },
         )
+        if package.comes_in_chunks and request.version >= HttpVersion11:
+            response.enable_chunked_encoding()
+        else:
+            response.content_length = end - start + package.announced - len(package.data)
         if response.status == 206:
             response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{package.announced}"
         if request.transport is not None:
@@ -134,7 +137,8 @@ class HttpDoor:
             if room == 0 and package.cuts_at(offset):
                 package.note(self._name, offset, 0, "cut")
                 if request.transport is not None:
-                    request.transport.abort()
+                    end_it = request.transport.close if package.comes_in_chunks else request.transport.abort
+                    end_it()
                 return
             await package.pause(offset, size)
             try:

@@ -58,7 +58,7 @@ class Replace:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """HTTP only: the first `times` requests are sent to `to` (None: to the same URI).
+    """HTTP only: the first `times` requests are sent to `to` (None: to the same URI), absolute or not.
 
     `door` is the scheme of those that it is about (None: all).
     """
@@ -72,6 +72,14 @@ class Redirect:
 @dataclass(frozen=True, slots=True)
 class WeakEtag:
     """HTTP only: the ETag is weak, and so no proof that the bytes are the same (RFC 9110 section 8.8.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunked:
+    """HTTP only: the body comes in chunks, its length is not told beforehand (RFC 9112 section 7.1).
+
+    With it a `Cut` ends the connection in order, as a server does that knows of no length to keep.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +149,7 @@ Misbehaviour = (
     | Replace
     | Redirect
     | WeakEtag
+    | Chunked
     | IgnoreRange
     | OtherPart
     | SmallBlocks

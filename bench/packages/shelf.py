@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from bench.packages.address import PackageAddress
 from bench.packages.misbehaviour import (
+    Chunked,
     Cut,
     Forge,
     Forgery,
@@ -37,12 +38,16 @@ AMISS = 100
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One answer: which door, from which byte, how many, and what else it was ("" for the bytes)."""
+    """One answer: which door, from which byte, how many, and what else it was ("" for the bytes).
+
+    `time` is bench seconds.
+    """
 
     door: str
     offset: int
     size: int
     note: str = ""
+    time: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ class Package:
     def note(self, door: str, offset: int, size: int, what: str = "") -> None:
         """An answer goes out."""
         self.answers += 1
-        self.log.append(Served(door, offset, size, what))
+        self.log.append(Served(door, offset, size, what, asyncio.get_running_loop().time()))
         self.sent += size
         self.served = max(self.served, offset + size)
         self.on_change()
@@ -138,6 +143,11 @@ class Package:
     def http_etag(self) -> str:
         """As HTTP writes it."""
         return ("W/" if self._armed(WeakEtag) else "") + f'"{self.etag.hex()}"'
+
+    @property
+    def comes_in_chunks(self) -> bool:
+        """Whether HTTP does not tell how long a body is."""
+        return bool(self._armed(Chunked))
 
     @property
     def gives_parts(self) -> bool:

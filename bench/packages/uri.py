@@ -25,15 +25,16 @@ LONGEST_SEGMENT = 100
 class PackageUri:
     """A URI by its parts. `path` and `query` stand as they are written, escapes and all.
 
-    `host` is a name or an address, without brackets.
+    `host` is a name or an address, without brackets; `port` a number, its digits, or None for none.
     """
 
     scheme: str
     host: str
-    port: int | None
+    port: int | str | None
     path: tuple[str, ...]
     query: tuple[str, ...] = ()
     fragment: str = ""
+    userinfo: str = ""
 
     @classmethod
     def parse(cls, uri: str) -> PackageUri:
@@ -52,7 +53,8 @@ class PackageUri:
         port = "" if self.port is None else f":{self.port}"
         query = "?" + "&".join(self.query) if self.query else ""
         fragment = f"#{self.fragment}" if self.fragment else ""
-        return f"{self.scheme}://{in_uri(self.host)}{port}/{'/'.join(self.path)}{query}{fragment}"
+        user = f"{self.userinfo}@" if self.userinfo else ""
+        return f"{self.scheme}://{user}{in_uri(self.host)}{port}/{'/'.join(self.path)}{query}{fragment}"
 
 
 UriForm = Callable[[PackageUri], PackageUri]
@@ -90,6 +92,21 @@ def at_host(host: str) -> UriForm:
 def with_port(uri: PackageUri) -> PackageUri:
     """The port in digits, whichever it is."""
     return replace(uri, port=uri.port or OWN_PORTS[uri.scheme])
+
+
+def with_zeros_before_port(uri: PackageUri) -> PackageUri:
+    """A port is digits, and no number in octal (RFC 3986 section 3.2.3)."""
+    return replace(uri, port=f"{uri.port or OWN_PORTS[uri.scheme]:06}")
+
+
+def with_empty_port(uri: PackageUri) -> PackageUri:
+    """The colon, and no digits behind it: the scheme's own port (RFC 3986 section 3.2.3)."""
+    return replace(without_port(uri), port="")
+
+
+def with_userinfo(userinfo: str) -> UriForm:
+    """Before the host."""
+    return lambda uri: replace(uri, userinfo=userinfo)
 
 
 def without_port(uri: PackageUri) -> PackageUri:

@@ -20,10 +20,23 @@ from firmware_rig import Rig, Server, image
 
 from bench.packages.certificates import Shown
 from bench.packages.coap import CoapDoor
-from bench.packages.misbehaviour import Cut, Misbehaviour, Redirect, Refuse, Replace, Slow, Stall, WrongSize
+from bench.packages.misbehaviour import (
+    Chunked,
+    Cut,
+    Misbehaviour,
+    Redirect,
+    Refuse,
+    Replace,
+    Slow,
+    Stall,
+    WrongSize,
+)
 from bench.packages.server import PackageServer
 from bench.packages.shelf import Package, Shelf
 from bench.virtual.clock import VirtualClock
+from bench.virtual.firmware.downloads.chunked import Dechunker
+from bench.virtual.firmware.downloads.http import _retry_after
+from bench.virtual.firmware.downloads.stream import Broken
 from bench.virtual.firmware.update.machine import Stack
 from bench.virtual.radio.technology import WIFI
 from bench.virtual.scheduler import Scheduler
@@ -166,6 +179,75 @@ def test_three_redirects_are_followed(
     package = doors.offer(Redirect(times=times, status=302))
     pull(server, doors.uri(scheme), outcome)
     assert [served.note for served in package.log].count("redirect") == times
+
+
+@pytest.mark.parametrize("to", ["p.bin", "/fw/p.bin", "?build=7", "//127.0.0.1:{port}/fw/p.bin#part"])
+def test_a_location_may_be_relative(device: Rig, server: Server, doors: Doors, to: str) -> None:
+    uri = doors.uri("http")
+    port = uri.split(":")[2].partition("/")[0]
+    package = doors.offer(Redirect(to=to.format(port=port)))
+    pull(server, uri, DONE)
+    assert [served.note for served in package.log].count("redirect") == 1
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_body_in_chunks(device: Rig, server: Server, doors: Doors, scheme: str) -> None:
+    """Its length is not told; a connection that breaks before the last chunk is no end of it."""
+    package = doors.offer(Chunked(), Cut(after=60_000))
+    pull(server, doors.uri(scheme), DONE)
+    assert device.slot(len(BODY)) == BODY
+    assert package.sent < 2 * len(BODY)
+
+
+def test_a_body_in_chunks_that_never_ends(device: Rig, server: Server, doors: Doors) -> None:
+    doors.offer(Chunked(), Cut(after=60_000, times=1000))
+    pull(server, doors.uri("http"), LOST)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_chunks_however_they_arrive(size: int) -> None:
+    plain = b"4;name=value\r\nWiki\r\n5 \r\npedia\r\n0B\r\n in\r\nchunks\r\n0\r\nTrailer: x\r\n\r\nmore"
+    made, body = Dechunker(), b""
+    for start in range(0, len(plain), size):
+        body += made.take(plain[start : start + size])
+    assert body == b"Wikipedia in\r\nchunks"
+    assert made.complete
+
+
+@pytest.mark.parametrize("wrong", [b"xyz\r\n", b"-1\r\n", b"2\r\nabc\r\n0\r\n\r\n", b"1" * 5000])
+def test_what_is_no_chunk(wrong: bytes) -> None:
+    with pytest.raises(Broken):
+        Dechunker().take(wrong)
+
+
+@pytest.mark.parametrize("scheme", ALL)
+@pytest.mark.parametrize("seconds", [3, 200])
+def test_a_busy_server_says_when(
+    device: Rig, server: Server, doors: Doors, scheme: str, seconds: int
+) -> None:
+    """Retry-After, or Max-Age: not sooner, and not much later."""
+    package = doors.offer(Refuse("5.03", times=2, retry_after=seconds))
+    asked: list[float] = []
+    package.on_change = lambda: asked.append(doors.clock.now())
+    pull(server, doors.uri(scheme), DONE)
+    waited = [asked[1] - asked[0], asked[2] - asked[1]]
+    assert all(seconds <= one < seconds + 3 for one in waited), waited
+
+
+@pytest.mark.parametrize("scheme", ALL)
+def test_a_server_that_is_busy_for_a_day(device: Rig, server: Server, doors: Doors, scheme: str) -> None:
+    package = doors.offer(Refuse("5.03", retry_after=86_400))
+    pull(server, doors.uri(scheme), LOST)
+    assert len(package.log) == 1
+
+
+def test_retry_after_as_a_date() -> None:
+    said = {"date": "Fri, 31 Dec 1999 23:59:00 GMT", "retry-after": "Sat, 01 Jan 2000 00:00:30 GMT"}
+    assert _retry_after(said) == 90
+    assert _retry_after({**said, "retry-after": "Fri, 31 Dec 1999 23:00:00 GMT"}) == 0
+    assert _retry_after({"retry-after": said["retry-after"]}) is None
+    assert _retry_after({"retry-after": "soon", "date": said["date"]}) is None
+    assert _retry_after({}) is None
 
 
 @pytest.mark.parametrize("shown", [Shown.EXPIRED, Shown.WRONG_HOST, Shown.UNTRUSTED])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ from bench.virtual.defects.defect import ESP32, Area, Patch
 from bench.virtual.firmware import coap_engine
 from bench.virtual.firmware import coap_message as coap
 from bench.virtual.firmware.application import Application
-from bench.virtual.firmware.downloads import blocks
+from bench.virtual.firmware.downloads import blocks, chunked, http
 from bench.virtual.firmware.downloads.blocks import BlockwiseDownload, CoapBlocks
 from bench.virtual.firmware.downloads.coap import CoapDownload
 from bench.virtual.firmware.downloads.coap_tcp import CoapTcpDownload
@@ -98,6 +99,70 @@ def _no_answer(healthy: Any) -> Any:
 def coap_404_taken_for_no_answer(healthy: Any) -> Any:
     """4.04 is asked again like a time-out, and ends as a lost connection."""
     return _no_answer(healthy)
+
+
+@SERVERS(BlockwiseDownload, "_try_again", source="own", hints=("test_server_that_says_when",))
+def max_age_of_a_503_not_read(healthy: Any) -> Any:
+    """A CoAP server that is busy is asked again after the device's own pause, whatever its Max-Age says."""
+    return lambda self, wait=None: healthy(self, None if isinstance(self, CoapBlocks) else wait)
+
+
+@SERVERS(BlockwiseDownload, "_try_again", source="own", hints=("test_server_that_says_when",))
+def retry_after_not_read(healthy: Any) -> Any:
+    """An HTTP server that is busy is asked again after the device's own pause, whatever Retry-After says."""
+    return lambda self, wait=None: healthy(self, None if isinstance(self, HttpDownload) else wait)
+
+
+@SERVERS(HttpDownload, "_redirect", source="own", hints=("test_redirect_to_a_relative_location",))
+def relative_location_not_resolved(healthy: Any) -> Any:
+    """A Location without a scheme and a host is no URI, and ends the download."""
+    return lambda self, location: healthy(self, location if "://" in location else "")
+
+
+@SERVERS(HttpDownload, "_redirect", source="own", hints=("test_redirect_to_a_relative_location",))
+def relative_location_put_below_the_root(healthy: Any) -> Any:
+    """A Location that is a name alone is taken for one in the root of the server, not beside the package."""
+
+    def redirect(self: HttpDownload, location: str) -> None:
+        healthy(self, location if "/" in location else f"/{location}")
+
+    return redirect
+
+
+@SERVERS(http, "Dechunker", source="own, after clients of HTTP/1.0", hints=("test_package_in_chunks",))
+def chunk_sizes_taken_for_the_package(healthy: Any) -> Any:
+    """A body in chunks is stored as it came, with the sizes of its chunks between them."""
+
+    class AsItCame:
+        complete = False
+
+        def take(self, data: bytes) -> bytes:
+            self.complete = self.complete or data.endswith(b"0\r\n\r\n")
+            return data
+
+    return AsItCame
+
+
+@SERVERS(chunked, "_SIZE", source="own", hints=("test_package_in_chunks",))
+def chunk_sizes_of_decimal_digits_alone(healthy: Any) -> Any:
+    """The size of a chunk is read as far as it has digits from 0 to 9: 1f0 is no size."""
+    return re.compile(rb"([0-9]{1,8})[ \t]*(?:;.*)?")
+
+
+@SERVERS(HttpDownload, "_chunk", source="own", hints=("test_chunks_that_break_off",))
+def end_of_the_connection_ends_the_chunks(healthy: Any) -> Any:
+    """A connection that ends before the last chunk is taken for the end of the package."""
+
+    def chunk(self: HttpDownload) -> Any:
+        try:
+            return (yield from healthy(self))
+        except Broken as error:
+            if self._chunks is None or not str(error).startswith("the body"):
+                raise
+        self._left, self._chunks = len(self._arrived), None
+        return (yield from healthy(self))
+
+    return chunk
 
 
 # ---- parts and versions

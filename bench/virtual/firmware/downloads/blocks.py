@@ -9,6 +9,7 @@ from bench.virtual.firmware import coap_message as coap
 from bench.virtual.firmware.coap_message import Block, Message
 from bench.virtual.firmware.downloads.source import (
     ATTEMPTS,
+    LONGEST_WAIT,
     LOST,
     MAX_RESTARTS,
     NO_SUCH_PACKAGE,
@@ -79,7 +80,7 @@ class BlockwiseDownload(ABC):
         """After a pause (each longer than the last, or `wait` seconds); too many fruitless tries fail."""
         self._drop()
         self._tries += 1
-        if self._tries >= ATTEMPTS:
+        if self._tries >= ATTEMPTS or (wait or 0.0) > LONGEST_WAIT:
             self._fail(LOST)
         else:
             yield PAUSE * self._tries if wait is None else wait
@@ -106,7 +107,8 @@ class CoapBlocks(BlockwiseDownload):
                 break
             answer = yield from self._ask()
             if answer is None or answer.code == coap.UNAVAILABLE:
-                yield from self._try_again()
+                # when to try again (RFC 7252, 5.9.3.4)
+                yield from self._try_again(None if answer is None else answer.uint(coap.MAX_AGE))
                 continue
             self._tries = 0
             if answer.code != coap.CONTENT:

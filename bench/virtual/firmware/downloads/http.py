@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import urllib.parse
+from email.utils import parsedate_to_datetime
 
 from bench.virtual.firmware.downloads import source as sources
 from bench.virtual.firmware.downloads.blocks import BlockwiseDownload
+from bench.virtual.firmware.downloads.chunked import Dechunker
 from bench.virtual.firmware.downloads.source import LOST, NO_SUCH_PACKAGE, TOO_LARGE, Means, Source
 from bench.virtual.firmware.downloads.stream import Broken, Stream
 from bench.virtual.process import Steps
@@ -25,6 +28,7 @@ class HttpDownload(BlockwiseDownload):
         self._redirects = 0
         self._begins_anew = False
         self._more = False  # behind the part that is coming
+        self._chunks: Dechunker | None = None
 
     def next_block(self) -> Steps:
         self.restarted = False
@@ -64,7 +68,12 @@ class HttpDownload(BlockwiseDownload):
             head += data
         text, _, body = bytes(head).partition(b"\r\n\r\n")
         status, headers = _parsed(text)
-        self._arrived = bytearray(body)
+        chunked = headers.get("transfer-encoding", "").lower() == "chunked"
+        self._chunks = Dechunker() if chunked else None
+        if chunked:
+            headers.pop("content-length", None)  # does not count then (RFC 9112, 6.3)
+        self._arrived = bytearray()
+        self._come(body)
         yield from self._judge(status, headers)
 
     def _range(self) -> list[str]:
@@ -98,8 +107,7 @@ class HttpDownload(BlockwiseDownload):
             self._fail(NO_SUCH_PACKAGE)
             return
         elif status == 503:
-            after = headers.get("retry-after", "")
-            yield from self._try_again(float(after) if after.isdigit() else None)
+            yield from self._try_again(_retry_after(headers))
             return
         else:
             self._fail(LOST)
@@ -110,9 +118,10 @@ class HttpDownload(BlockwiseDownload):
     def _redirect(self, location: str) -> None:
         self._drop()
         self._redirects += 1
-        try:
-            target = sources.parse(location, PORTS)
-        except KeyError:
+        try:  # it may be relative (RFC 9110, 10.2.2)
+            whole = urllib.parse.urljoin(self._source.uri, location) if location else ""
+            target = sources.parse(whole, PORTS)
+        except (KeyError, ValueError):
             target = None
         if target is None or self._redirects > MAX_REDIRECTS:
             self._fail(LOST)
@@ -125,13 +134,16 @@ class HttpDownload(BlockwiseDownload):
         """A full chunk, or the rest of the body."""
         assert self._stream is not None
         while len(self._arrived) < CHUNK and (self._left is None or len(self._arrived) < self._left):
+            if self._chunks is not None and self._chunks.complete:
+                self._left = len(self._arrived)
+                break
             data = yield from self._stream.receive()
             if not data:
-                if self._left is not None:
+                if self._left is not None or self._chunks is not None:
                     raise Broken("the body is shorter than announced")
                 self._left = len(self._arrived)
                 break
-            self._arrived += data
+            self._come(data)
         size = min(CHUNK, len(self._arrived) if self._left is None else self._left)
         block = bytes(self._arrived[:size])
         del self._arrived[:size]
@@ -141,6 +153,25 @@ class HttpDownload(BlockwiseDownload):
                 self.complete = not self._more
                 self._drop()
         return block
+
+    def _come(self, data: bytes) -> None:
+        """Bytes of the body, or of the chunks that it comes in."""
+        self._arrived += data if self._chunks is None else self._chunks.take(data)
+
+
+def _retry_after(headers: dict[str, str]) -> float | None:
+    """Seconds that Retry-After asks for (RFC 9110, 10.2.3), None where it does not.
+
+    A date counts from that of the response: the device has no clock of its own.
+    """
+    after = headers.get("retry-after", "")
+    if after.isdigit():
+        return float(after)
+    try:
+        due, now = (parsedate_to_datetime(text) for text in (after, headers.get("date", "")))
+        return max(0.0, (due - now).total_seconds())
+    except (ValueError, TypeError):
+        return None
 
 
 def _parsed(head: bytes) -> tuple[int, dict[str, str]]:

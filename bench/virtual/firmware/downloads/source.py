@@ -18,6 +18,8 @@ ATTEMPTS = 4
 """Tries without any progress before the connection counts as lost."""
 PAUSE = 10.0
 """Seconds before the next try, once more for each try."""
+LONGEST_WAIT = 900.0
+"""Seconds that a server may have the device wait; one that asks for more is given up."""
 MAX_RESTARTS = 3
 
 
@@ -47,6 +49,11 @@ class Source:
         """Host and port as they stand in a URI."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+    @property
+    def uri(self) -> str:
+        """The absolute URI, without its fragment."""
+        return f"{self.scheme}://{self.authority}{self.target}"
 
 
 @dataclass
