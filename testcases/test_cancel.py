@@ -63,6 +63,7 @@ def test_cancel_when_downloaded(dut, server, images, delivery, object5):
     assert object5.execute().refused
     server.restart(dut)
     assert server.version_of(dut) == images.baseline.version
+    assert object5.state is State.IDLE, "after the power cycle"
 
 
 @pytest.mark.requirement("OMA-5-10-too-late")

@@ -7,9 +7,12 @@ from bench.firmware_update.states import Result, State
 
 pytestmark = [pytest.mark.object5("1.1", "1.2"), pytest.mark.capability("defer")]
 
+WHILE = 30
+"""Seconds in which a user may not answer."""
+
 
 @pytest.mark.requirement("OMA-5-3-deferred", "OMA-5-3-deferred-normal", "OMA-5-5-11")
-def test_deferred_until_accepted(dut, server, images):
+def test_deferred_until_accepted(dut, server, images, clock):
     """Downloaded with result 11, nothing restarts; when the user agrees, the update succeeds."""
     with server.begin(dut, images.update) as update:
         update.deliver()
@@ -18,6 +21,9 @@ def test_deferred_until_accepted(dut, server, images):
             assert update.execute()
             assert update.await_pair(State.DOWNLOADED, Result.DEFERRED, timeout=dut.type.timeouts.boot)
             assert server.version_of(dut) == images.baseline.version
+            clock.sleep(WHILE, "it is deferred")
+            update.look()
+            assert update.record.shows(State.DOWNLOADED, Result.DEFERRED), f"{WHILE} s later"
         update.await_finish()
         assert update.record.violations == []
         assert update.record.ended(Result.SUCCESS)
@@ -51,6 +57,21 @@ def test_deferral_forbidden(dut, server, images, object5):
         update = server.update(dut, images.update)
     assert update.violations == []
     assert update.ended(Result.SUCCESS)
+
+
+@pytest.mark.requirement("OMA-5-13-zero")
+def test_deferral_forbidden_at_last(dut, server, images, object5):
+    """The period that counts is the one that stands when Update is executed."""
+    assert object5.write(13, 600).taken
+    with server.begin(dut, images.update) as update:
+        update.deliver()
+        assert update.await_downloaded()
+        assert object5.write(13, 0).taken
+        with dut.using("defer"):
+            assert update.execute()
+            update.await_finish()
+        assert update.record.violations == []
+        assert update.record.ended(Result.SUCCESS)
 
 
 @pytest.mark.requirement("OMA-5-13-installs", "OMA-5-10-cancels", "OMA-5-2-only-when-downloaded")

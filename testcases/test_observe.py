@@ -93,6 +93,29 @@ def test_observed_instance(lifetime, dut):
     )
 
 
+@pytest.mark.requirement("LwM2M-T-6.4.5-cancel", "LwM2M-1.0-5.5.1-remembers")
+def test_observation_outlasts_a_read(lifetime, dut):
+    """It ends by Observe 1, and not by a GET without Observe."""
+    lifetime.observe()
+    lifetime.client.read(lifetime.path)
+    lifetime.write(LONGER)
+    assert lifetime.told(lifetime.first + LONGER, dut.type.timeouts.boot), (
+        f"a Read of {lifetime.path} has ended its observation"
+    )
+
+
+@pytest.mark.requirement("OMA-1-8-trigger")
+def test_trigger_that_comes_again(lifetime, dut, server, clock):
+    """Each Registration Update Trigger makes it send an Update."""
+    for number in (1, 2):
+        since = clock.now()
+        lifetime.client.execute(f"{lifetime.instance}/8")
+        due = since + dut.type.timeouts.registration
+        while not (events := server.registrations(dut, since=since)) and clock.now() < due:
+            clock.sleep(1, f"{dut.endpoint} sends an Update")
+        assert events, f"trigger {number}: no Update"
+
+
 @pytest.mark.requirement("LwM2M-1.0-5.5.1-remembers", "OMA-1-8-trigger")
 def test_observation_outlasts_an_update(lifetime, dut, server, clock):
     """An Update of the registration ends no observation."""

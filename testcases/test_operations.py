@@ -137,3 +137,14 @@ def test_execute_of_what_cannot_be(server, dut, by_hand, object5):
         code = answers[-1].code.dotted
         assert code.startswith("4."), f"an Execute of {path} was answered {code}"
     assert object5.pair == before
+
+
+@pytest.mark.requirement("OMA-5-3-values", "LwM2M-1.0-5.4.1")
+def test_instance_and_resources_say_the_same(dut, server, images, object5):
+    """State and Update Result, read each by itself and in their instance, while they differ."""
+    with server.begin(dut, images.update) as update:
+        update.deliver()
+        assert update.await_downloaded()
+        held, alone = object5.read(), object5.pair
+        assert (held[3], held[5]) == alone, f"State and Update Result in {object5.instance}, and alone"
+    server.make_idle(dut)

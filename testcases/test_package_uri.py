@@ -34,7 +34,19 @@ def fetch(dut, server, images, transport):
 @pytest.mark.requirement("RFC3986-3.4-query")
 def test_query(fetch):
     """What follows the question mark reaches the server, with every request of the download."""
-    fetch(forms.with_query("board=J", "build=7"))
+    fetch(forms.with_query("board=J", "build=7", "signed"))
+
+
+@pytest.mark.requirement("OMA-5-1-fetches")
+def test_fetched_without_being_asked_for_more(dut, server, images, object5, transport, clock):
+    """The Write of a Package URI is all it takes: nothing else is said to the device meanwhile."""
+    with server.begin(dut, images.update, Delivery.PULL, transport) as update:
+        package = update.publish()
+        answer = object5.write_uri(update.uri)
+        assert answer.taken, f"Package URI {update.uri!r} was answered {answer}"
+        clock.sleep(dut.type.timeouts.registration, "the download begins")
+        assert package.log, f"{dut.type.timeouts.registration:g} s after the Write nothing was asked for"
+    server.make_idle(dut)
 
 
 @pytest.mark.requirement("RFC3986-2.1-percent")
@@ -153,7 +165,7 @@ def test_uri_that_is_too_long(dut, server, images, object5, transport):
             update.await_download_over()
         asked = server.lwm2m.shelf.missed
         assert asked == [], f"of a Package URI of {len(update.uri)} characters {asked[0]} was fetched"
-        if answer.taken and object5.state() is not State.IDLE:
+        if answer.taken and object5.state is not State.IDLE:
             assert object5.read()[1] == update.uri, f"{object5.instance}/1 after 2.04"
     server.make_idle(dut)
     assert server.update(dut, images.update).failure == "", "a package after it"

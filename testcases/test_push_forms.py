@@ -79,3 +79,15 @@ def test_package_in_tlv(dut, server, images, recommended):
             return
         record = update.finish()
     assert_installed(dut, server, images, record)
+
+
+@pytest.mark.requirement("OMA-5-5-2", "RFC7959-4-size", "FOTA-RECOVERY")
+@pytest.mark.image("oversized")
+def test_too_large_and_not_announced(dut, server, images):
+    """The slot is full before the last block: result 2, as where the size is told."""
+    with server.begin(dut, images.oversized, Delivery.PUSH, push=Form(announced=lambda size: None)) as update:
+        record = update.finish()
+    assert record.violations == []
+    assert record.ended(Result.NOT_ENOUGH_FLASH)
+    server.make_idle(dut)
+    assert server.update(dut, images.update).failure == "", "a good package after it"

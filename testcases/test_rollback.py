@@ -54,6 +54,21 @@ def test_bad_build_gives_way_to_the_old_one(dut, server, images, build):
     dut.assert_settled()
 
 
+@pytest.mark.requirement("FOTA-ROLLBACK", "FOTA-WHOLE", "BOOT-TRIAL")
+@pytest.mark.capability("readback")
+@pytest.mark.image("self-test-fails")
+def test_bad_build_after_a_good_one(dut, server, images):
+    """What comes back is the version before, which was updated to, and not the one before that."""
+    assert server.update(dut, images.update).failure == ""
+    update = try_build(dut, server, images.self_test_fails)
+    assert update.stuck == ""
+    assert update.violations == []
+    assert update.ended(Result.UPDATE_FAILED)
+    dut.assert_running(images.update)
+    server.restart(dut)
+    assert server.version_of(dut) == images.update.version, "it did not stay"
+
+
 @pytest.mark.requirement("FOTA-ROLLBACK", "FOTA-WHOLE", "FOTA-UNCHANGED", "BOOT-TRIAL")
 @pytest.mark.capability("readback")
 @pytest.mark.image("rebuilt", "self-test-fails")

@@ -3,8 +3,10 @@
 import pytest
 
 from bench.firmware_update.object5 import gone_for_a_moment
-from bench.firmware_update.states import Result
+from bench.firmware_update.states import Result, State
 
+AT_ONCE = 10
+"""Seconds that an answer and a look may take, on a slow link."""
 GARBAGE = b"no firmware" * 30
 """A package that fits one message."""
 WAYS = {
@@ -24,6 +26,21 @@ NEEDS = {"package-uri": "pull", "package": "push"}
 def ask(request, object5):
     """What the server asks for, ready to be called."""
     return lambda: request.param(object5)
+
+
+@pytest.mark.requirement("OMA-5-3-updating")
+def test_updating_begins_with_the_answer(dut, server, images):
+    """Update was taken, and it is no longer Downloaded: it shows Updating, or is beyond."""
+    with server.begin(dut, images.update) as update:
+        update.deliver()
+        assert update.await_downloaded()
+        assert update.execute()
+        hidden = State.UPDATING in update.record.rules.hidden
+        begun = hidden or update.await_begun(AT_ONCE)
+        assert begun, f"{AT_ONCE} s after Update was taken"
+        update.await_finish()
+        assert update.record.violations == []
+        assert update.record.ended(Result.SUCCESS)
 
 
 @pytest.mark.requirement("LwM2M-1.0-E.6.1", "LwM2M-1.1-E.6-rejected", "OMA-5-3-updating", "FOTA-WHOLE")

@@ -28,12 +28,14 @@ class Shown(enum.Enum):
     GOOD = "good"
     EXPIRED = "expired"
     WRONG_HOST = "wrong host"
+    COMMON_NAME = "right host in the common name alone"
+    """Which no client may look at (RFC 9110 section 4.3.4)."""
     UNTRUSTED = "untrusted"
     """Of a CA that no device knows, with the same name as the bench's."""
 
 
-def _name(common: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common)])
+def _name(*common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, one) for one in common])
 
 
 class Authority:
@@ -75,13 +77,14 @@ class Authority:
         if shown is Shown.UNTRUSTED:
             return Authority().server_context(hosts)
         expired = shown is Shown.EXPIRED
-        if shown is Shown.WRONG_HOST:
+        subject = _name(*hosts) if shown is Shown.COMMON_NAME else _name("bench package server")
+        if shown in (Shown.WRONG_HOST, Shown.COMMON_NAME):
             hosts = [ELSEWHERE]
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         end = datetime.now(UTC) + (-1 if expired else 30) * DAY
         certificate = (
             x509.CertificateBuilder()
-            .subject_name(_name("bench package server"))
+            .subject_name(subject)
             .issuer_name(self._certificate.subject)
             .public_key(key.public_key())
             .serial_number(3 if expired else 2)

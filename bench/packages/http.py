@@ -18,6 +18,8 @@ END_OF_HEAD = b"\r\n\r\n"
 KEEP_ALIVE = 75.0
 """Seconds that a connection may wait for its next request."""
 CHUNK = 4096
+IN_CHUNKS = 4090
+"""Bytes of a chunk of the chunked coding: FFA, whose digits are letters too."""
 SEND_BUFFER = 32768
 """Bytes the operating system may hold for a client: what counts as sent has nearly left. Over TLS asyncio
 holds up to 64 KiB more."""
@@ -131,9 +133,10 @@ class HttpDoor:
     ) -> None:
         data = package.data  # what was begun is what is sent, also when the package is replaced
         offset = start
+        chunk = IN_CHUNKS if package.comes_in_chunks else CHUNK
         while offset < end:
             room = package.room(offset)
-            size = min(CHUNK, end - offset) if room is None else min(CHUNK, end - offset, room or CHUNK)
+            size = min(chunk, end - offset) if room is None else min(chunk, end - offset, room or chunk)
             if room == 0 and package.cuts_at(offset):
                 package.note(self._name, offset, 0, "cut")
                 if request.transport is not None:

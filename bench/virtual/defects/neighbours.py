@@ -142,9 +142,7 @@ def torn_entry_loses_all_settings(healthy: Any) -> Any:
     return load
 
 
-@NEIGHBOURS(
-    EspOtaSlots, "_write", source="own", boards=ESP32, hints=("test_power_cut_of_a_used_board_that_reverts",)
-)
+@NEIGHBOURS(EspOtaSlots, "_write", source="own", boards=ESP32, hints=("test_bad_build_after_a_good_one",))
 def ota_data_rewritten_in_place(healthy: Any) -> Any:
     """The choice of the new slot overwrites the one in force, not the older one of the two."""
 

@@ -27,6 +27,7 @@ from bench.virtual.defects import (
     push_transfer,
     radio_power,
     registering,
+    row_by_row,
     secure_boot,
     state,
     storage,
@@ -66,6 +67,10 @@ AREAS = (
     package_servers.SERVERS,
     departures.DEPARTURES,
     certificates.CERTIFICATES,
+    row_by_row.UPDATE,
+    row_by_row.FETCHING,
+    row_by_row.MESSAGES,
+    row_by_row.PARTS,
 )
 
 DEFECTS: Mapping[str, Defect] = {defect.name: defect for area in AREAS for defect in area.defects}
