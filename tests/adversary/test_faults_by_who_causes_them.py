@@ -8,7 +8,7 @@ import inspect
 import pytest
 
 from bench import errors
-from bench.errors import BenchError, InstrumentError, NotApplicable
+from bench.errors import BenchError, FileError, InstrumentError, NotApplicable
 from bench.evidence.verdict import (
     BLAME,
     Attempt,
@@ -24,6 +24,7 @@ from bench.evidence.verdict import (
 TABLE = {
     # exception: cause, forgotten in setup, forgotten in the test itself
     "ConfigError": (Cause.BENCH, True, True),
+    "FileError": (Cause.BENCH, True, True),
     "ImageError": (Cause.BENCH, True, True),
     "ProbeError": (Cause.DEVICE, True, False),
     "LockedError": (Cause.DEVICE, False, False),
@@ -74,7 +75,7 @@ def test_every_fault_is_in_the_table():
 @pytest.mark.parametrize("name", TABLE)
 @pytest.mark.parametrize("when", ["setup", "call"])
 def test_row_by_row(name, when):
-    raised = getattr(errors, name)("x")
+    raised = FileError("x", "is", help="y") if name == "FileError" else getattr(errors, name)("x")
     cause, in_setup, in_call = TABLE[name]
     assert cause_of(raised) is cause
     assert blame_of(raised) is not None
