@@ -45,8 +45,7 @@ def test_cancel_in_idle(dut, server, images, object5, recommended):
 def test_cancel_while_downloading(dut, server, images, delivery, object5):
     """The download stops, Idle, result 10; the next update succeeds."""
     with server.begin(dut, images.update, delivery) as update:
-        update.deliver(0.3)
-        update.go_slowly()
+        update.deliver_and_linger(0.3)
         assert_cancelled(dut, update, object5, State.DOWNLOADING)
     assert server.version_of(dut) == images.baseline.version
     assert server.update(dut, images.update, delivery).failure == ""

@@ -49,8 +49,7 @@ def test_reboot_in_idle(dut, server, images, reboot):
 def test_reboot_while_downloading(dut, server, images, delivery, reboot):
     """The old version runs, and nothing was installed; the next update succeeds."""
     with server.begin(dut, images.update, delivery) as update:
-        update.deliver(0.3)
-        update.go_slowly()
+        update.deliver_and_linger(0.3)
         assert update.await_restart(after=reboot())
         assert server.version_of(dut) == images.baseline.version
         assert update.go_on().violations == []

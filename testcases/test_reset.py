@@ -54,8 +54,7 @@ def test_reset_in_idle(dut, server, images, reset):
 def test_reset_while_downloading(dut, server, images, delivery, reset, clock):
     """The download stops, Idle, result 0; where the profile says that it cannot be, nothing changes."""
     with server.begin(dut, images.update, delivery) as update:
-        update.deliver(0.3)
-        update.go_slowly()
+        update.deliver_and_linger(0.3)
         if assert_reset(dut, update, reset, State.DOWNLOADING):
             delivered = update.record.delivered
             assert delivered < images.update.size, f"{delivered} bytes were fetched although it was stopped"

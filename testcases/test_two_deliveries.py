@@ -21,8 +21,7 @@ REFUSALS = (Result.INTEGRITY_FAILED, Result.UNSUPPORTED_PACKAGE, Result.UPDATE_F
 def test_push_over_a_running_pull(dut, server, images, object5, recommended):
     """It should be refused; the PULL goes on and succeeds, unless the device has taken the other package."""
     with server.begin(dut, images.update, Delivery.PULL) as update:
-        update.deliver(0.3)
-        update.go_slowly()
+        update.deliver_and_linger(0.3)
         answer = object5.patient.write_package(SOMETHING_ELSE)
         with recommended("LwM2M-1.1-E.6-rejected"):
             assert answer.refused
@@ -35,8 +34,7 @@ def test_push_over_a_running_pull(dut, server, images, object5, recommended):
 def test_uri_written_during_a_download(dut, server, images, delivery, object5, recommended):
     """It should be refused; the download goes on and succeeds, unless the device has taken the other URI."""
     with server.begin(dut, images.update, delivery) as update:
-        update.deliver(0.3)
-        update.go_slowly()
+        update.deliver_and_linger(0.3)
         answer = object5.write_uri(f"{server.uri_for(dut)}/fw/another.bin")
         shown = State.DOWNLOADING not in update.record.rules.hidden
         if shown:  # else it is in Idle, where a URI has its place

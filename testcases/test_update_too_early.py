@@ -20,8 +20,7 @@ def test_update_in_idle(dut, server, images, object5):
 def test_update_while_downloading(dut, server, images, delivery, object5):
     """Refused, and the download goes on to a successful update."""
     with server.begin(dut, images.update, delivery) as update:
-        update.deliver(0.3)
-        update.go_slowly()
+        update.deliver_and_linger(0.3)
         assert object5.execute().refused
         record = update.finish()
 

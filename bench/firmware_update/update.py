@@ -225,16 +225,18 @@ class Update:
             self.record.ranges = self._package.ranges
         return self._package
 
-    def go_slowly(self) -> None:
-        """From now on the package is served so slowly that it stays under way while something else is asked.
+    def deliver_and_linger(self, share: float) -> None:
+        """Deliver `share` of the package, so that the download stays under way while something else is asked.
 
-        A PUSH stands still by itself between two calls of `deliver`; a PULL goes on, and may be whole before
-        the device has the next request.
+        A PUSH stands still by itself between two calls of `deliver`. A PULL goes on, and could be whole
+        before the device has the next request: what comes after `share` is served slowly from the beginning.
         """
         if self.record.delivery is Delivery.PULL:
             # no slower than half of the time that the board file gives a download
             seconds = min(UNHURRIED, self._cycle.download_timeout / 2)
-            self.publish().misbehave(Slow(rate=len(self._data) / seconds))
+            rest = Slow(rate=len(self._data) / seconds, after=int(len(self._data) * share))
+            self.publish().misbehave(rest)
+        self.deliver(share)
 
     def replace_package(self, data: bytes) -> None:
         """From now on another package is served under the same URI (PULL)."""

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """At most `rate` bytes a second."""
+    """At most `rate` bytes a second, from byte `after` on."""
 
     rate: float
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)

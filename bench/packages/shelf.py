@@ -174,7 +174,8 @@ class Package:
     async def pause(self, offset: int, size: int) -> None:
         """Wait as `Slow` and `Stall` say before `size` bytes from `offset` go out."""
         for slow in self._armed(Slow):
-            await asyncio.sleep(size / slow.rate)
+            if slow.after <= offset:
+                await asyncio.sleep(size / slow.rate)
         for stall in self._armed(Stall):
             if stall.after <= offset and self._is_open(stall):
                 if stall.seconds is None:
