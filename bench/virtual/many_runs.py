@@ -33,15 +33,7 @@ class Runs:
 
         Raises `subprocess.TimeoutExpired` after `limit` wall seconds, with the process ended.
         """
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        self._alive.add(process)
+        process = self._start(command, folder)
         try:
             if self._over:
                 process.terminate()
@@ -56,15 +48,7 @@ class Runs:
 
     def lines(self, command: Sequence[str], folder: Path) -> Iterator[str]:
         """What a process writes to stdout and stderr together. It has ended with the last line."""
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        self._alive.add(process)
+        process = self._start(command, folder)
         assert process.stdout is not None
         try:
             for line in process.stdout:
@@ -76,6 +60,18 @@ class Runs:
             process.stdout.close()
             process.wait()
             self._alive.discard(process)
+
+    def _start(self, command: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self._alive.add(process)
+        return process
 
     def end(self) -> None:
         """Ask every process that still runs to end: a pytest then sets its bench safe first."""
