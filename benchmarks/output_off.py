@@ -162,6 +162,7 @@ def one_end(supply: Supply, file: Path, how: str, after: float, hung: float) -> 
             elif told[0] is False:  # type: ignore[index]
                 off_at = told[1]  # type: ignore[index]
                 break
+        bench.kill()  # the guard of a stopped one watches on
         psutil.wait_procs([guard], timeout=PATIENCE)
         return End(how, max(0.0, off_at - began))
     finally:
