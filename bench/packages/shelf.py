@@ -40,7 +40,7 @@ AMISS = 100
 class Served:
     """One answer: which door, from which byte, how many, and what else it was ("" for the bytes).
 
-    `time` is bench seconds.
+    `time` is bench seconds, when the first such answer went out: equal ones are one note (`Noted`).
     """
 
     door: str
