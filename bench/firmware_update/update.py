@@ -106,6 +106,7 @@ class Update:
         self.record = UpdateRecord(
             cycle.rules, delivery, transport, len(data), transitions=self._watch.transitions
         )
+        self._failed_download = cycle.rules.ends(*FAILURES_OF_DOWNLOAD)  # asked with each block
 
     # ---- the cycle
 
@@ -261,7 +262,7 @@ class Update:
         In Idle after having begun, or with a result that says why it did not; or as a documented deviation
         says it.
         """
-        if len(self.record.transitions) > 1 and self.record.ended(*FAILURES_OF_DOWNLOAD):
+        if len(self.record.transitions) > 1 and self.record.outcome in self._failed_download:
             return True
         if self._watch.state is not State.IDLE:
             return False

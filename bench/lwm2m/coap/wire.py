@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from aiocoap import Message, error
 from aiocoap.message import Direction
 from aiocoap.numbers.optionnumbers import OptionNumber
 from aiocoap.numbers.types import Type
+from aiocoap.options import Options
 
 MAX_TEXT = 512
 """Bytes of a Uri-Query; RFC 7252 has 255, which an endpoint name may fill by itself."""
@@ -58,6 +60,20 @@ _PROXY = (35, 39)
 _BLOCKS = (23, 27)
 
 
+class _Received(Options):
+    """Options that aiocoap may copy for each resource that it hands a request to.
+
+    It copies deeply, which took a twentieth of a run; nobody changes an option, only replaces it.
+    """
+
+    __slots__ = ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Received:
+        copied = _Received()
+        copied._options = {number: list(values) for number, values in self._options.items()}
+        return copied
+
+
 def confirmable(data: bytes) -> int | None:
     """The message ID of what must be rejected by a Reset if it cannot be processed (RFC 7252, 4.2).
 
@@ -96,6 +112,7 @@ def decode(data: bytes, remote: object) -> Message:
 def decode_content(code: int, token: bytes, data: bytes, remote: object) -> Message:
     """A message without what only datagrams have: `data` is its options and payload. Raises as `decode`."""
     message = Message(code=code)
+    message.opt = _Received()
     message.token = token
     message.remote, message.direction = remote, Direction.INCOMING
     message.refusal = None
