@@ -17,6 +17,8 @@ from bench.firmware.esp32 import SECTOR, parse
 
 SIGNATURE_MAGIC = 0xE7
 _DIGEST = 32
+MOST_SIGNED = 16
+"""Signed images that are kept: a testcase asks for its image before it begins, and again in it."""
 
 
 def plain(data: bytes) -> bytes:
@@ -48,9 +50,11 @@ def hashed(content: bytes) -> bytes:
     return content[:-_DIGEST] + hashlib.sha256(content[:-_DIGEST]).digest()
 
 
+@functools.lru_cache(maxsize=MOST_SIGNED)
 def signed(content: bytes, key: bytes) -> bytes:
     """A plain image with its signature sector. `key` is RSA-3072 or ECDSA as PEM.
 
+    What was signed lately is not signed again: reading an RSA key proves it, which takes longest of all.
     Raises `ImageError` when espsecure does not take the key.
     """
     import espsecure  # as in `sealed`
